@@ -418,7 +418,7 @@ const fn kind_of(reason: &DisconnectReason) -> ErrorKind {
         | UnexpectedStreamAck
         | AssociationMismatch
         | StreamAddressMismatch
-        | BadInventoryType { .. }
+        | InvalidInventoryType { .. }
         | BloomFilterNotSupported { .. } => ErrorKind::Peer,
         PeerAtCapacity(_)
         | RejectedByPeer(_)

@@ -459,7 +459,11 @@ impl fmt::Display for ControlEvent {
             } => write!(f, "{address}: stream {stream} opened, policy {policy}"),
             ControlEvent::StreamRefused {
                 address, refusal, ..
-            } => write!(f, "{address}: second stream unavailable: {refusal}"),
+            } => write!(
+                f,
+                "{address}: second stream unavailable: {}",
+                WithSources(refusal)
+            ),
             ControlEvent::ConnectionRestarting {
                 address,
                 reason,

@@ -11,29 +11,29 @@ const MAX_LABEL: usize = 63;
 #[non_exhaustive]
 pub enum InvalidName {
     /// The name or one of its labels is empty.
-    #[error("a part of it is empty")]
+    #[error("empty label")]
     EmptyLabel,
     /// A label has more than 63 characters.
-    #[error("a part of it has {len} characters, at most 63 are allowed")]
+    #[error("expected labels of at most 63 characters, got {len}")]
     LongLabel {
         /// The length of the label in characters.
         len: usize,
     },
     /// The name has more than 253 characters.
-    #[error("it has {len} characters, at most 253 are allowed")]
+    #[error("expected at most 253 characters, got {len}")]
     TooLong {
         /// The length of the name in characters, without a dot at its end.
         len: usize,
     },
     /// The name contains a character other than ASCII letters, digits, `-`, `_` and dots. Names in
     /// other scripts must be written in their `xn--` form.
-    #[error("it contains {character:?}")]
+    #[error("invalid character {character:?}")]
     Character {
         /// The first invalid character.
         character: char,
     },
     /// The last label is a number, so the name looks like an invalid IP address.
-    #[error("its last part is a number, and it is no address")]
+    #[error("last label is a number")]
     Number,
 }
 

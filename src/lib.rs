@@ -131,11 +131,11 @@ mod memory;
 pub mod peers;
 mod random;
 #[cfg(feature = "serde")]
-mod serde_with;
+mod serde_util;
 pub mod session;
 mod sockets;
 mod system_error;
-mod system_names;
+mod system_resolver;
 #[cfg(test)]
 #[allow(
     unreachable_pub,

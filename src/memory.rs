@@ -70,21 +70,21 @@ impl Budget {
 
     // Relaxed order is sufficient: the counters do not guard other memory.
 
-    fn try_take(&self, bytes: u64) -> bool {
+    fn try_reserve(&self, bytes: u64) -> bool {
         let max = self.max.load(Relaxed);
         let more = |used: u64| used.checked_add(bytes).filter(|used| *used <= max);
         self.used.fetch_update(Relaxed, Relaxed, more).is_ok()
     }
 
-    fn has_room(&self) -> bool {
+    fn has_capacity(&self) -> bool {
         self.used.load(Relaxed) < self.max.load(Relaxed)
     }
 
-    fn take(&self, bytes: u64) {
+    fn reserve(&self, bytes: u64) {
         self.used.fetch_add(bytes, Relaxed);
     }
 
-    fn give_back(&self, bytes: u64) {
+    fn release(&self, bytes: u64) {
         self.used.fetch_sub(bytes, Relaxed);
     }
 }
@@ -114,30 +114,30 @@ impl PeerMemory {
     }
 
     /// Returns whether neither budget is spent.
-    fn has_room(&self) -> bool {
-        self.own.has_room() && self.total.has_room()
+    fn has_capacity(&self) -> bool {
+        self.own.has_capacity() && self.total.has_capacity()
     }
 
-    /// Takes bytes from both budgets if both have them. Returns whether they were taken.
-    fn try_take(&self, bytes: u64) -> bool {
-        if !self.own.try_take(bytes) {
+    /// Reserves bytes of both budgets if both have them. Returns whether they were reserved.
+    fn try_reserve(&self, bytes: u64) -> bool {
+        if !self.own.try_reserve(bytes) {
             return false;
         }
-        let room = self.total.try_take(bytes);
-        if !room {
-            self.own.give_back(bytes);
+        let reserved = self.total.try_reserve(bytes);
+        if !reserved {
+            self.own.release(bytes);
         }
-        room
+        reserved
     }
 
-    fn take(&self, bytes: u64) {
-        self.own.take(bytes);
-        self.total.take(bytes);
+    fn reserve(&self, bytes: u64) {
+        self.own.reserve(bytes);
+        self.total.reserve(bytes);
     }
 
-    fn give_back(&self, bytes: u64) {
-        self.own.give_back(bytes);
-        self.total.give_back(bytes);
+    fn release(&self, bytes: u64) {
+        self.own.release(bytes);
+        self.total.release(bytes);
     }
 }
 
@@ -155,26 +155,26 @@ impl MemoryGuard {
     }
 
     /// Returns whether a small payload may arrive, which is counted after its arrival.
-    pub(crate) fn has_room(&self) -> bool {
-        self.memory.has_room()
+    pub(crate) fn has_capacity(&self) -> bool {
+        self.memory.has_capacity()
     }
 
     /// Sets the number of bytes of this guard, if the budgets have them. Returns whether it was
     /// set. Reducing the number always succeeds.
     pub(crate) fn try_resize(&mut self, bytes: u64) -> bool {
-        if bytes > self.bytes && !self.memory.try_take(bytes - self.bytes) {
+        if bytes > self.bytes && !self.memory.try_reserve(bytes - self.bytes) {
             return false;
         }
-        self.memory.give_back(self.bytes.saturating_sub(bytes));
+        self.memory.release(self.bytes.saturating_sub(bytes));
         self.bytes = bytes;
         true
     }
 
     /// Increases this guard to at least `bytes`, regardless of the budgets. The bytes have arrived
     /// with a read that was allowed.
-    pub(crate) fn cover(&mut self, bytes: u64) {
+    pub(crate) fn reserve_exact(&mut self, bytes: u64) {
         if bytes > self.bytes {
-            self.memory.take(bytes - self.bytes);
+            self.memory.reserve(bytes - self.bytes);
             self.bytes = bytes;
         }
     }
@@ -182,7 +182,7 @@ impl MemoryGuard {
     /// Moves `bytes` into a new guard. If this guard has fewer, it is increased first, which costs
     /// more.
     pub(crate) fn split_off(&mut self, bytes: u64) -> Self {
-        self.cover(bytes);
+        self.reserve_exact(bytes);
         self.bytes -= bytes;
         Self {
             memory: self.memory.clone(),
@@ -192,7 +192,7 @@ impl MemoryGuard {
 
     /// Attaches this guard to `payload`, until the last slice that shares it is dropped.
     pub(crate) fn guard(self, payload: Bytes) -> Bytes {
-        Bytes::from_owner(Guarded {
+        Bytes::from_owner(GuardedBytes {
             payload,
             _guard: self,
         })
@@ -201,16 +201,16 @@ impl MemoryGuard {
 
 impl Drop for MemoryGuard {
     fn drop(&mut self) {
-        self.memory.give_back(self.bytes);
+        self.memory.release(self.bytes);
     }
 }
 
-struct Guarded {
+struct GuardedBytes {
     payload: Bytes,
     _guard: MemoryGuard,
 }
 
-impl AsRef<[u8]> for Guarded {
+impl AsRef<[u8]> for GuardedBytes {
     fn as_ref(&self) -> &[u8] {
         &self.payload
     }
@@ -228,13 +228,13 @@ mod tests {
     }
 
     #[test]
-    fn a_guard_grows_while_both_budgets_have_room() {
+    fn guard_grows_while_both_budgets_have_capacity() {
         let (all, one, other) = peers(10, 15);
         let (mut first, mut second) = (MemoryGuard::new(one), MemoryGuard::new(other.clone()));
         assert!(first.try_resize(10));
-        assert!(!first.try_resize(11), "its own budget is spent");
+        assert!(!first.try_resize(11), "the budget of the peer is spent");
         assert!(second.try_resize(5));
-        assert!(!second.try_resize(6), "that of all is spent");
+        assert!(!second.try_resize(6), "the total budget is spent");
         assert_eq!((all.used(), other.used()), (15, 5));
         assert!(first.try_resize(9));
         assert!(second.try_resize(6));
@@ -250,7 +250,7 @@ mod tests {
         let payload = arriving
             .split_off(5)
             .guard(Bytes::copy_from_slice(b"12345"));
-        assert_eq!(all.used(), 8, "what is left is still to be split");
+        assert_eq!(all.used(), 8, "the remaining bytes still count");
         assert!(arriving.try_resize(0));
         assert_eq!(all.used(), 5);
         let slice = payload.slice(4..);

@@ -7,19 +7,19 @@ use std::time::{Duration, Instant};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 /// The maximum pause between two checks of a pending connection attempt.
-const LOOK: Duration = Duration::from_millis(20);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// The reason why a connection was not opened.
+/// The error of opening a connection.
 #[derive(Debug)]
-pub(crate) enum NotOpened {
+pub(crate) enum OpenError {
     /// The socket could not be bound to the requested local address.
-    NotBound(io::Error),
+    BindFailed(io::Error),
     /// `pause` returned `true`: the caller canceled the attempt.
-    Stopped,
+    Cancelled,
     /// The connection was not established before the deadline.
     TimedOut,
     /// Creating the socket failed, or starting the connection attempt did.
-    NotStarted(io::Error),
+    StartFailed(io::Error),
     /// The connection attempt failed.
     Failed(io::Error),
 }
@@ -32,38 +32,38 @@ pub(crate) enum NotOpened {
 ///
 /// # Errors
 ///
-/// [`NotOpened`], with the reason.
+/// [`OpenError`], with the reason.
 pub(crate) fn open(
     from: Option<SocketAddr>,
     address: SocketAddr,
     deadline: Instant,
     mut pause: impl FnMut(Duration) -> bool,
-) -> Result<TcpStream, NotOpened> {
-    let socket = begin(from, address)?;
+) -> Result<TcpStream, OpenError> {
+    let socket = start_connect(from, address)?;
     // Connections on the same host are established within microseconds; others take longer.
     let mut next_pause = Duration::from_micros(100);
     loop {
         match socket.take_error().unwrap_or_else(Some) {
             // The connection was established and then reset. Data that the peer sent before can be
             // read.
-            Some(error) if is_cut(&error) => return Ok(socket.into()),
-            Some(error) => return Err(NotOpened::Failed(error)),
+            Some(error) if is_peer_close(&error) => return Ok(socket.into()),
+            Some(error) => return Err(OpenError::Failed(error)),
             None => {}
         }
         if let Ok(peer) = socket.peer_addr() {
             if is_own_address(&socket, &peer) {
-                return Err(NotOpened::Failed(refuse_self_connection(&socket)));
+                return Err(OpenError::Failed(refuse_self_connection(&socket)));
             }
             return Ok(socket.into());
         }
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
-            return Err(NotOpened::TimedOut);
+            return Err(OpenError::TimedOut);
         }
         if pause(next_pause.min(left)) {
-            return Err(NotOpened::Stopped);
+            return Err(OpenError::Cancelled);
         }
-        next_pause = (next_pause * 2).min(LOOK);
+        next_pause = (next_pause * 2).min(POLL_INTERVAL);
     }
 }
 
@@ -84,33 +84,33 @@ fn refuse_self_connection(socket: &Socket) -> io::Error {
     io::ErrorKind::ConnectionRefused.into()
 }
 
-fn begin(from: Option<SocketAddr>, address: SocketAddr) -> Result<Socket, NotOpened> {
+fn start_connect(from: Option<SocketAddr>, address: SocketAddr) -> Result<Socket, OpenError> {
     let domain = Domain::for_address(address);
     let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP));
-    let socket = socket.map_err(NotOpened::NotStarted)?;
+    let socket = socket.map_err(OpenError::StartFailed)?;
     let nonblocking = socket.set_nonblocking(true);
-    nonblocking.map_err(NotOpened::NotStarted)?;
+    nonblocking.map_err(OpenError::StartFailed)?;
     if let Some(from) = from {
-        socket.bind(&from.into()).map_err(NotOpened::NotBound)?;
+        socket.bind(&from.into()).map_err(OpenError::BindFailed)?;
     }
     match socket.connect(&address.into()) {
         Ok(()) => Ok(socket),
-        Err(error) if is_under_way(&error) => Ok(socket),
-        Err(error) => Err(NotOpened::NotStarted(error)),
+        Err(error) if is_in_progress(&error) => Ok(socket),
+        Err(error) => Err(OpenError::StartFailed(error)),
     }
 }
 
-fn is_under_way(error: &io::Error) -> bool {
+fn is_in_progress(error: &io::Error) -> bool {
     #[cfg(unix)]
-    let under_way = error.raw_os_error() == Some(libc::EINPROGRESS);
+    let in_progress = error.raw_os_error() == Some(libc::EINPROGRESS);
     #[cfg(not(unix))]
-    let under_way = false;
-    under_way || error.kind() == io::ErrorKind::WouldBlock
+    let in_progress = false;
+    in_progress || error.kind() == io::ErrorKind::WouldBlock
 }
 
 /// Returns whether an error means that the peer closed or reset the connection. Data received
 /// before can still be read.
-pub(crate) fn is_cut(error: &io::Error) -> bool {
+pub(crate) fn is_peer_close(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::BrokenPipe
@@ -134,7 +134,7 @@ mod tests {
     use super::*;
 
     /// Dials from the port that is dialed, as the system does by chance.
-    fn dial_own_port(address: SocketAddr) -> Result<TcpStream, NotOpened> {
+    fn dial_own_port(address: SocketAddr) -> Result<TcpStream, OpenError> {
         let deadline = Instant::now() + Duration::from_secs(10);
         open(Some(address), address, deadline, |pause| {
             std::thread::park_timeout(pause);
@@ -150,7 +150,7 @@ mod tests {
         drop(listener);
         let opened = dial_own_port(address);
         assert!(
-            matches!(&opened, Err(NotOpened::Failed(error))
+            matches!(&opened, Err(OpenError::Failed(error))
                 if error.kind() == io::ErrorKind::ConnectionRefused),
             "{opened:?}"
         );

@@ -8,13 +8,14 @@ use std::io;
 /// Displays the text of the system and the number, such as `Too many open files (os error 24)`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
 pub struct SystemError {
     /// The number of the error (`errno` on Unix). `None` if the system gave no number.
     pub code: Option<i32>,
     /// The portable kind of the error.
     #[cfg_attr(
         feature = "serde",
-        serde(serialize_with = "crate::serde_with::io_kind")
+        serde(serialize_with = "crate::serde_util::io_kind")
     )]
     pub kind: io::ErrorKind,
 }

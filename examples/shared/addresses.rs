@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use bsv_p2p::connection::resolve;
-use bsv_p2p::discovery::{Deadline, resolver};
+use bsv_p2p::discovery::{Deadline, default_resolver};
 
 use crate::lasting::RESOLVE_TIMEOUT;
 use crate::reach::Reach;
@@ -29,7 +29,10 @@ pub(crate) struct Found {
 /// - [`WrongUsage`](crate::shared::WrongUsage) if seeds are required and the network has none.
 pub(crate) fn find(reach: &Reach, end: Instant) -> Result<Found, Failure> {
     let seeds = reach.seed_names()?;
-    let (config, asked) = (reach.connection_config(), resolver(&reach.seeds.dns)?);
+    let (config, asked) = (
+        reach.connection_config(),
+        default_resolver(&reach.seeds.dns)?,
+    );
     let mut found = Found {
         addresses: Vec::new(),
         failed: Vec::new(),

@@ -46,11 +46,11 @@ pub struct ConnectionConfig {
     pub session: SessionConfig,
     /// The maximum time of a name lookup by [`Connection::connect`](crate::Connection::connect).
     /// Defaults to 10 s.
-    #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde_util::seconds"))]
     pub resolve_timeout: Duration,
     /// The maximum time to establish a TCP connection to one address. Defaults to 10 s. An update
     /// takes effect with the next TCP connection.
-    #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde_util::seconds"))]
     pub connect_timeout: Duration,
     /// The maximum time to receive 64 KiB, or the rest, of a payload that is being received.
     /// Defaults to 20 s.
@@ -58,14 +58,14 @@ pub struct ConnectionConfig {
     /// A payload must also be complete within 60 s and 1 s for each 64 KiB of its length. If either
     /// time is exceeded, the connection is closed with
     /// [`ReadStall`](crate::session::DisconnectReason::ReadStall).
-    #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde_util::seconds"))]
     pub read_stall_timeout: Duration,
     /// The maximum time to write a frame, in addition to 1 s for each 256 KiB of its length.
     /// Defaults to 20 s.
     ///
     /// A peer that reads more slowly is disconnected with
     /// [`SlowReader`](crate::session::DisconnectReason::SlowReader).
-    #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde_util::seconds"))]
     pub write_timeout: Duration,
     /// The maximum number of bytes in the send queue of each stream of an actor. Defaults to
     /// 16 MiB, at least 1.
@@ -93,14 +93,14 @@ pub struct ConnectionConfig {
     ///
     /// The connection is then closed with
     /// [`PayloadMemoryExhausted`](crate::session::DisconnectReason::PayloadMemoryExhausted).
-    #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde_util::seconds"))]
     pub payload_memory_timeout: Duration,
     /// The maximum time a caller may take nothing from a
     /// [`BlockReader`](crate::connection::BlockReader) whose queue is full. Defaults to 30 s.
     ///
     /// The actor then closes the connection with
     /// [`BlockReaderAbandoned`](crate::session::DisconnectReason::BlockReaderAbandoned).
-    #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde_util::seconds"))]
     pub block_reader_timeout: Duration,
     /// The maximum size of the events of one stream that wait for [slow
     /// subscribers](crate::connection::OverflowPolicy::Block), in bytes. Defaults to 4 MiB, at least 1.
@@ -114,11 +114,11 @@ pub struct ConnectionConfig {
     ///
     /// The subscription is then ended as [`TooSlow`](crate::event::SubscriptionEndReason::TooSlow). A
     /// closed connection waits at most this long for its subscribers to take the remaining events.
-    #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde_util::seconds"))]
     pub subscriber_timeout: Duration,
     /// The idle time after which TCP probes the peer. Defaults to 60 s; `None` disables the probes.
     /// An update takes effect with the next connection.
-    #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::optional_seconds"))]
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde_util::optional_seconds"))]
     pub tcp_keepalive: Option<Duration>,
 }
 
@@ -191,34 +191,29 @@ impl ConnectionConfig {
             ("tcp_keepalive", self.tcp_keepalive.unwrap_or(Duration::MAX)),
         ] {
             let right = !value.is_zero();
-            ConfigError::unless(right, field, &value, "a duration above zero is needed")?;
+            ConfigError::unless(right, field, &value, "a duration above zero")?;
         }
         let messages = self.max_send_queue_messages;
         ConfigError::unless(
             messages > 0,
             "max_send_queue_messages",
             &messages,
-            "at least 1 is needed",
+            "at least 1",
         )?;
         let bytes = self.max_send_queue_bytes;
-        ConfigError::unless(
-            bytes > 0,
-            "max_send_queue_bytes",
-            &bytes,
-            "at least 1 is needed",
-        )?;
+        ConfigError::unless(bytes > 0, "max_send_queue_bytes", &bytes, "at least 1")?;
         let bytes = self.max_subscriber_backlog_bytes;
         ConfigError::unless(
             bytes > 0,
             "max_subscriber_backlog_bytes",
             &bytes,
-            "at least 1 is needed",
+            "at least 1",
         )?;
         ConfigError::unless(
             self.max_payload_memory >= self.session.limits.buffered,
             "max_payload_memory",
             &self.max_payload_memory,
-            "at least session.limits.buffered is needed",
+            "at least session.limits.buffered",
         )
     }
 }
@@ -243,7 +238,7 @@ mod tests {
         };
         assert_eq!(
             config.validate().unwrap_err().to_string(),
-            "max_send_queue_messages is 0: at least 1 is needed"
+            "max_send_queue_messages: expected at least 1, got 0"
         );
         let zero = Some(Duration::ZERO);
         let config = ConnectionConfig {

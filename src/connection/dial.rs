@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::stop::Stop;
 use crate::deadline::deadline_after;
 use crate::session::DisconnectReason;
-use crate::sockets::{self, NotOpened};
+use crate::sockets::{self, OpenError};
 use crate::system_error::SystemError;
 
 /// Opens a TCP connection. Ends early, with the stop's reason, when `stop` is given.
@@ -51,11 +51,11 @@ fn open(
     let opened = sockets::open(from, address, deadline, |pause| stop.wait(pause));
     opened.map_err(|error| {
         NotDialled::NotConnected(match error {
-            NotOpened::NotBound(error) => return NotDialled::NotBound(error.into()),
-            NotOpened::Stopped => stop.reason().unwrap_or(DisconnectReason::Requested),
-            NotOpened::TimedOut => DisconnectReason::ConnectTimeout { after: timeout },
-            NotOpened::NotStarted(error) => not_started(&error, timeout),
-            NotOpened::Failed(error) => failed(&error, timeout),
+            OpenError::BindFailed(error) => return NotDialled::NotBound(error.into()),
+            OpenError::Cancelled => stop.reason().unwrap_or(DisconnectReason::Requested),
+            OpenError::TimedOut => DisconnectReason::ConnectTimeout { after: timeout },
+            OpenError::StartFailed(error) => not_started(&error, timeout),
+            OpenError::Failed(error) => failed(&error, timeout),
         })
     })
 }

@@ -112,7 +112,7 @@ impl Inlet {
 
     /// Counts the memory of payloads as that of `memory`.
     pub(super) fn count_memory(&mut self, mut memory: MemoryGuard) {
-        memory.cover(self.frames.held() as u64);
+        memory.reserve_exact(self.frames.held() as u64);
         self.memory = Some(memory);
     }
 
@@ -120,7 +120,7 @@ impl Inlet {
     pub(super) fn has_memory(&mut self) -> bool {
         match (&mut self.memory, self.frames.reservable()) {
             (None, _) => true,
-            (Some(memory), 0) => memory.has_room(),
+            (Some(memory), 0) => memory.has_capacity(),
             (Some(memory), more) => memory.try_resize((self.frames.kept() + more) as u64),
         }
     }
@@ -188,7 +188,7 @@ impl Inlet {
                 self.counters.add_bytes_in(len);
                 if let Some(memory) = &mut self.memory {
                     // Once for all that has come: the budgets are shared with whoever drops messages.
-                    memory.cover(self.frames.held() as u64);
+                    memory.reserve_exact(self.frames.held() as u64);
                 }
                 // A frame of some size in the middle of its way: a pong cannot overtake it.
                 let large = self
@@ -200,7 +200,7 @@ impl Inlet {
                     if large {
                         session.on_partial_frame(now);
                     }
-                    (session.limits(), session.expected())
+                    (session.limits(), session.expected_payloads())
                 });
                 self.frames.set_limits(limits);
                 // Something may have been asked for while we waited.
@@ -269,7 +269,7 @@ impl Inlet {
                 self.counters
                     .add_message_in(MessageKind::from_command(command), len);
                 self.tell(session, false, |session| {
-                    session.on_passed_over(command, len);
+                    session.on_discarded(command, len);
                 });
                 Next::Received(Received::Discarded {
                     command,
@@ -378,7 +378,7 @@ impl Inlet {
             (
                 tell(session),
                 session.limits(),
-                session.expected(),
+                session.expected_payloads(),
                 session.has_output(),
                 is_ping && session.state() == ConnectionState::Connected,
             )

@@ -31,7 +31,7 @@ mod stream;
 mod supervisor;
 mod traffic;
 
-pub(crate) use crate::random::number as random_number;
+pub(crate) use crate::random::random_u64;
 pub(crate) use actor::Origin;
 pub use actor::{
     ConnectionStatistics, PeerConnectionActor, PeerConnectionCommand, PeerConnectionHandle,

@@ -22,7 +22,7 @@ use super::stream::Stream;
 use super::traffic::TrafficCounters;
 use crate::network::Magic;
 use crate::session::DisconnectReason;
-use crate::sockets::is_cut;
+use crate::sockets::is_peer_close;
 use crate::wire::{
     BASIC_HEADER_LEN, COPY_THRESHOLD, Command, Encode, EncodedFrame, Message, encode_frame,
 };
@@ -511,7 +511,7 @@ impl Shared {
 
 /// What a failed write means: a peer that is gone looks different to the writer and to the reader.
 fn write_failure(error: &io::Error) -> DisconnectReason {
-    if is_cut(error) {
+    if is_peer_close(error) {
         DisconnectReason::ConnectionReset
     } else {
         DisconnectReason::Io(error.kind())

@@ -9,7 +9,7 @@ use super::peer_addr::{PeerAddr, Repr};
 use crate::host_name;
 use crate::session::DisconnectReason;
 use crate::system_error::SystemError;
-use crate::system_names;
+use crate::system_resolver;
 
 /// The maximum length of an interface name in a scope.
 const MAX_SCOPE: usize = 64;
@@ -61,10 +61,10 @@ fn resolve_name(
         name: name.to_owned(),
         detail,
     };
-    let answer = system_names::ask(format!("{host}:{port}"))
+    let answer = system_resolver::lookup(format!("{host}:{port}"))
         .map_err(|error| DisconnectReason::LocalFault(error.into()))?;
     match answer.recv_timeout(timeout) {
-        Ok(Ok(addresses)) if addresses.is_empty() => Err(unresolved("it has no address".into())),
+        Ok(Ok(addresses)) if addresses.is_empty() => Err(unresolved("no address found".into())),
         Ok(Ok(addresses)) => Ok(addresses),
         Ok(Err(error)) => {
             let system = SystemError::from(&error);
@@ -249,25 +249,25 @@ mod tests {
     #[test]
     fn invalid_names_are_refused_before_a_lookup() {
         for (name, expected) in [
-            ("", "a part of it is empty"),
-            (":8333", "a part of it is empty"),
-            ("a..b:8333", "a part of it is empty"),
+            ("", "empty label"),
+            (":8333", "empty label"),
+            ("a..b:8333", "empty label"),
             (
                 "127.0.0.1:18444\n",
                 r#"expected a port from 0 to 65535, got "18444\n""#,
             ),
-            ("127.0.0.1\n:18444", r"it contains '\n'"),
-            ("127.0.0.1\r\n", r"it contains '\r'"),
-            (" 127.0.0.1", "it contains ' '"),
-            ("localhost :1", "it contains ' '"),
-            ("no such host!:1", "it contains ' '"),
-            ("localhost\0", r"it contains '\0'"),
-            ("localhost\u{1b}[2J", r"it contains '\u{1b}'"),
+            ("127.0.0.1\n:18444", r"invalid character '\n'"),
+            ("127.0.0.1\r\n", r"invalid character '\r'"),
+            (" 127.0.0.1", "invalid character ' '"),
+            ("localhost :1", "invalid character ' '"),
+            ("no such host!:1", "invalid character ' '"),
+            ("localhost\0", r"invalid character '\0'"),
+            ("localhost\u{1b}[2J", r"invalid character '\u{1b}'"),
             (
                 "http://localhost",
                 r#"expected a port from 0 to 65535, got "//localhost""#,
             ),
-            ("localhost/", "it contains '/'"),
+            ("localhost/", "invalid character '/'"),
             ("localhost:", r#"expected a port from 0 to 65535, got """#),
             (
                 "localhost:99999",
@@ -294,7 +294,7 @@ mod tests {
             ("[localhost]:1", r#""localhost" is not an IPv6 address"#),
             ("fe80::1%", r#""" is not an interface"#),
             ("[fe80::1%lo\n]:1", r#""lo\n" is not an interface"#),
-            ("127.0.0.1%1", "it contains '%'"),
+            ("127.0.0.1%1", "invalid character '%'"),
         ] {
             assert_eq!(fault(name), expected, "{name:?}");
         }
@@ -306,15 +306,12 @@ mod tests {
         let parsed = |name: &str| PeerName::parse(name, 8333).map(|_| ());
         assert_eq!(parsed(&label), Ok(()));
         let long = fault(&format!("{label}a"));
-        assert_eq!(
-            long,
-            "a part of it has 64 characters, at most 63 are allowed"
-        );
+        assert_eq!(long, "expected labels of at most 63 characters, got 64");
         let longest = format!("{label}.{label}.{label}.{}", "a".repeat(61));
         assert_eq!(parsed(&longest), Ok(()));
         assert_eq!(parsed(&format!("{longest}.:8333")), Ok(()));
         let long = fault(&format!("{longest}a"));
-        assert_eq!(long, "it has 254 characters, at most 253 are allowed");
+        assert_eq!(long, "expected at most 253 characters, got 254");
     }
 
     #[test]

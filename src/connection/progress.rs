@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::deadline::later;
+use crate::deadline::saturating_add;
 
 /// So much of a payload must come in every stall timeout.
 const STEP: u64 = 64 * 1024;
@@ -16,7 +16,7 @@ const WRITE_BYTES_PER_SECOND: u64 = 256 * 1024;
 /// When a frame of `len` bytes has to be written at the latest.
 pub(super) fn write_deadline(base: Duration, len: usize, now: Instant) -> Instant {
     let more = Duration::from_secs(len as u64 / WRITE_BYTES_PER_SECOND);
-    later(now, base.saturating_add(more))
+    saturating_add(now, base.saturating_add(more))
 }
 
 /// The deadlines of the payload that is arriving.
@@ -58,7 +58,7 @@ impl ReadProgress {
             self.payload = None;
             return;
         };
-        let stall_deadline = later(now, self.stall_timeout);
+        let stall_deadline = saturating_add(now, self.stall_timeout);
         match &mut self.payload {
             Some(payload) => {
                 if payload.missing.saturating_sub(missing) >= STEP {
@@ -69,7 +69,7 @@ impl ReadProgress {
             None => {
                 let seconds = Duration::from_secs(len / WHOLE_BYTES_PER_SECOND);
                 // A length that nobody can send has a deadline that never comes.
-                let whole_deadline = later(now, WHOLE_BASE + seconds);
+                let whole_deadline = saturating_add(now, WHOLE_BASE + seconds);
                 self.payload = Some(Payload {
                     whole_deadline,
                     missing,

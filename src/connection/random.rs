@@ -2,13 +2,13 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::random::number;
+use crate::random::random_u64;
 use crate::session::NonceSource;
 
 /// Nonces for one session. They have to be different from those of other nodes, not secret.
 pub(super) fn nonces() -> NonceSource {
     // Zero would mean "no ping is open" to a node.
-    Box::new(|| number().max(1))
+    Box::new(|| random_u64().max(1))
 }
 
 /// The clock in seconds since 1970; 0 before.

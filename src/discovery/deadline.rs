@@ -11,7 +11,7 @@ use crate::deadline::deadline_after;
 ///
 /// A flag cannot wake a thread that is blocked in `recv`, so the timeout of the socket divides each
 /// wait into slices of this length.
-pub(super) const SLICE: Duration = Duration::from_millis(50);
+pub(super) const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// The deadline of a lookup, with flags that cancel it.
 ///
@@ -31,7 +31,7 @@ pub(super) const SLICE: Duration = Duration::from_millis(50);
 pub struct Deadline {
     timeout: Duration,
     deadline: Instant,
-    stops: Vec<Arc<AtomicBool>>,
+    flags: Vec<Arc<AtomicBool>>,
 }
 
 impl Deadline {
@@ -40,34 +40,34 @@ impl Deadline {
         Self {
             timeout,
             deadline: deadline_after(timeout),
-            stops: Vec::new(),
+            flags: Vec::new(),
         }
     }
 
     /// Adds a flag that cancels the lookup when it is true. With several flags, each of them
     /// cancels it.
     pub fn with_cancel_flag(mut self, stop: Arc<AtomicBool>) -> Self {
-        self.stops.push(stop);
+        self.flags.push(stop);
         self
     }
 
     /// Returns the remaining time, or `None` after the deadline or a cancellation.
     pub fn remaining(&self) -> Option<Duration> {
         let left = self.deadline.saturating_duration_since(Instant::now());
-        (!left.is_zero() && !self.is_stopped()).then_some(left)
+        (!left.is_zero() && !self.is_cancelled()).then_some(left)
     }
 
     /// Returns whether one of the flags is true. An expired deadline does not count as
     /// cancellation.
-    pub fn is_stopped(&self) -> bool {
-        self.stops.iter().any(|stop| stop.load(Acquire))
+    pub fn is_cancelled(&self) -> bool {
+        self.flags.iter().any(|stop| stop.load(Acquire))
     }
 
     /// Returns the error of a lookup that timed out or was canceled, with the failures of its
     /// servers.
-    pub(super) fn over(&self, name: &str, servers: Vec<ServerFailure>) -> ResolveError {
-        if self.is_stopped() {
-            return ResolveError::Stopped;
+    pub(super) fn expired(&self, name: &str, servers: Vec<ServerFailure>) -> ResolveError {
+        if self.is_cancelled() {
+            return ResolveError::Cancelled;
         }
         ResolveError::TimedOut {
             name: name.to_owned(),
@@ -92,16 +92,16 @@ mod tests {
         assert!(until.remaining().is_some());
         for flag in &flags {
             flag.store(true, Release);
-            assert!(until.is_stopped());
+            assert!(until.is_cancelled());
             assert_eq!(until.remaining(), None);
-            assert_eq!(until.over("seed", Vec::new()), ResolveError::Stopped);
+            assert_eq!(until.expired("seed", Vec::new()), ResolveError::Cancelled);
             flag.store(false, Release);
         }
         let until = Deadline::after(Duration::ZERO);
         assert_eq!(until.remaining(), None);
-        assert!(!until.is_stopped());
+        assert!(!until.is_cancelled());
         assert!(matches!(
-            until.over("seed", Vec::new()),
+            until.expired("seed", Vec::new()),
             ResolveError::TimedOut {
                 after: Duration::ZERO,
                 ..

@@ -5,28 +5,31 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::error::WithSources;
 use crate::host_name::InvalidName;
+use crate::system_error::SystemError;
 
 /// The error of a lookup. The message contains the seed and the failure of each name server.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ResolveError {
     /// The name is not a valid host name. No query was sent.
-    #[error("{name:?} is no name of a host: {fault}")]
+    #[error("invalid host name {name:?}")]
     InvalidName {
         /// The name.
         name: String,
         /// The violated rule.
-        fault: InvalidName,
+        #[source]
+        error: InvalidName,
     },
     /// A name server replied that the name does not exist or has no address.
-    #[error("{name} has no address")]
+    #[error("{name} not found")]
     NotFound {
         /// The seed.
         name: String,
     },
     /// The lookup timed out.
-    #[error("{name} was not resolved within {after:?}{}", Listed(servers))]
+    #[error("resolving {name} timed out after {after:?}{}", Listed(servers))]
     TimedOut {
         /// The seed.
         name: String,
@@ -36,10 +39,10 @@ pub enum ResolveError {
         servers: Vec<ServerFailure>,
     },
     /// The lookup was canceled.
-    #[error("the lookup was stopped")]
-    Stopped,
+    #[error("lookup canceled")]
+    Cancelled,
     /// No name server returned an address, or that there is none.
-    #[error("no name server has resolved {name}{}", Listed(servers))]
+    #[error("{name} not resolved by any name server{}", Listed(servers))]
     NoAnswer {
         /// The seed.
         name: String,
@@ -48,7 +51,7 @@ pub enum ResolveError {
     },
     /// The resolver of the system failed, or the name does not exist. Only the text of the system
     /// distinguishes these cases.
-    #[error("{name} was not resolved by the system: {detail}")]
+    #[error("{name} not resolved by the system: {detail}")]
     System {
         /// The seed.
         name: String,
@@ -58,7 +61,7 @@ pub enum ResolveError {
         detail: String,
     },
     /// A resolver of the application failed or panicked, or a thread could not be spawned.
-    #[error("{name} was not resolved: {detail}")]
+    #[error("{name} not resolved: {detail}")]
     Other {
         /// The seed.
         name: String,
@@ -66,9 +69,7 @@ pub enum ResolveError {
         detail: String,
     },
     /// Name servers were configured, but the feature `dns` is off.
-    #[error(
-        "name servers can be chosen only with the cargo feature `dns`, without which this program was built"
-    )]
+    #[error("name servers require the cargo feature `dns`")]
     NameServersNeedDns,
 }
 
@@ -78,12 +79,12 @@ pub struct ServerFailure {
     /// The address of the server.
     pub address: SocketAddr,
     /// The failure.
-    pub fault: ServerError,
+    pub error: ServerError,
 }
 
 impl fmt::Display for ServerFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.address, self.fault)
+        write!(f, "{}: {}", self.address, WithSources(&self.error))
     }
 }
 
@@ -92,36 +93,37 @@ impl fmt::Display for ServerFailure {
 #[non_exhaustive]
 pub enum ServerError {
     /// The server sent no valid reply in time.
-    #[error("did not answer within {after:?}, but for {ignored} packets that were no answer")]
-    Silent {
+    #[error("no reply within {after:?}, {ignored} unrelated packets received")]
+    NoReply {
         /// The time spent waiting.
         after: Duration,
         /// The number of received packets that did not match the query.
         ignored: u32,
     },
     /// The server returned an error code.
-    #[error("answered {}", code_name(*code))]
+    #[error("response code {}", code_name(*code))]
     Refused {
         /// The response code (RFC 1035, section 4.1.1): 2 is SERVFAIL, 5 is REFUSED.
         code: u16,
     },
     /// The reply cannot be decoded.
-    #[error("answered with what cannot be decoded")]
+    #[error("malformed reply")]
     Malformed,
     /// The CNAME records of the reply form a loop or a chain that is too long.
-    #[error("answered with a chain of names that does not end")]
-    EndlessChain,
+    #[error("CNAME chain is a loop or too long")]
+    CnameLoop,
     /// The server could not be reached, or it closed the connection.
-    #[error("could not be asked{}: {kind}", if *.over_tcp { " over TCP" } else { "" })]
+    #[error("query{} failed", if *.over_tcp { " over TCP" } else { "" })]
     Io {
-        /// The kind of the system's error.
-        kind: io::ErrorKind,
+        /// The error of the system.
+        #[source]
+        error: SystemError,
         /// Whether the query was sent over TCP, because the reply is long.
         over_tcp: bool,
     },
     /// The query over TCP, which a long reply needs, timed out.
-    #[error("did not send its long answer over TCP within {after:?}")]
-    TcpStalled {
+    #[error("TCP reply timed out after {after:?}")]
+    TcpTimeout {
         /// The time spent waiting.
         after: Duration,
     },
@@ -134,7 +136,7 @@ fn code_name(code: u16) -> String {
         2 => "SERVFAIL".into(),
         4 => "NOTIMP".into(),
         5 => "REFUSED".into(),
-        code => format!("with code {code}"),
+        code => code.to_string(),
     }
 }
 
@@ -155,22 +157,23 @@ impl fmt::Display for Listed<'_> {
 mod tests {
     use super::*;
 
+    #[cfg(target_os = "linux")]
     #[test]
     fn error_contains_seed_and_server_failures() {
         let after = Duration::from_secs(2);
-        let server = |port, fault| ServerFailure {
+        let server = |port, error| ServerFailure {
             address: ([127, 0, 0, 1], port).into(),
-            fault,
+            error,
         };
         let error = ResolveError::NoAnswer {
             name: "seed.test".into(),
             servers: vec![
-                server(1, ServerError::Silent { after, ignored: 3 }),
+                server(1, ServerError::NoReply { after, ignored: 3 }),
                 server(2, ServerError::Refused { code: 5 }),
                 server(
                     3,
                     ServerError::Io {
-                        kind: io::ErrorKind::ConnectionRefused,
+                        error: io::Error::from_raw_os_error(libc::ECONNREFUSED).into(),
                         over_tcp: true,
                     },
                 ),
@@ -178,16 +181,16 @@ mod tests {
         };
         assert_eq!(
             error.to_string(),
-            "no name server has resolved seed.test: \
-             127.0.0.1:1 did not answer within 2s, but for 3 packets that were no answer; \
-             127.0.0.1:2 answered REFUSED; \
-             127.0.0.1:3 could not be asked over TCP: connection refused"
+            "seed.test not resolved by any name server: \
+             127.0.0.1:1: no reply within 2s, 3 unrelated packets received; \
+             127.0.0.1:2: response code REFUSED; \
+             127.0.0.1:3: query over TCP failed: Connection refused (os error 111)"
         );
         let error = ResolveError::TimedOut {
             name: "seed.test".into(),
             after,
             servers: Vec::new(),
         };
-        assert_eq!(error.to_string(), "seed.test was not resolved within 2s");
+        assert_eq!(error.to_string(), "resolving seed.test timed out after 2s");
     }
 }

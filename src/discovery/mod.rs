@@ -11,15 +11,15 @@
 //! - [`SystemResolver`] calls the resolver of the system in a helper thread. It is used without the
 //!   feature `dns`, and on systems other than Unix, which have no `/etc/resolv.conf`.
 //!
-//! [`resolver`] returns the default one.
+//! [`default_resolver`] returns the default one.
 //!
 //! ```no_run
 //! use std::time::Duration;
 //! use bsv_p2p::Network;
-//! use bsv_p2p::discovery::{Deadline, resolver};
+//! use bsv_p2p::discovery::{Deadline, default_resolver};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let seeds = resolver(&[])?;
+//! let seeds = default_resolver(&[])?;
 //! for seed in Network::Mainnet.dns_seeds() {
 //!     match seeds.resolve(seed, &Deadline::after(Duration::from_secs(10))) {
 //!         Ok(addresses) => println!("{seed} knows {} addresses", addresses.len()),
@@ -88,7 +88,7 @@ pub trait SeedResolver: Send + Sync {
     /// - [`ResolveError::InvalidName`] if `name` is not a valid host name.
     /// - [`ResolveError::NotFound`] if the name does not exist or has no address.
     /// - [`ResolveError::TimedOut`] after the deadline.
-    /// - [`ResolveError::Stopped`] if a flag was set.
+    /// - [`ResolveError::Cancelled`] if a flag was set.
     /// - [`ResolveError::NoAnswer`], [`ResolveError::System`] or [`ResolveError::Other`] if the
     ///   resolver failed.
     fn resolve(&self, name: &str, until: &Deadline) -> Result<Vec<IpAddr>, ResolveError>;
@@ -105,7 +105,9 @@ pub trait SeedResolver: Send + Sync {
 /// # Errors
 ///
 /// [`ResolveError::NameServersNeedDns`] if the list is not empty and the feature `dns` is off.
-pub fn resolver(name_servers: &[SocketAddr]) -> Result<Arc<dyn SeedResolver>, ResolveError> {
+pub fn default_resolver(
+    name_servers: &[SocketAddr],
+) -> Result<Arc<dyn SeedResolver>, ResolveError> {
     if name_servers.is_empty() {
         #[cfg(all(feature = "dns", unix))]
         let resolver = DnsResolver::from_system();

@@ -3,13 +3,13 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::ResolveError;
-use crate::{host_name, system_names};
+use crate::{host_name, system_resolver};
 
 /// A valid name.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Asked<'a> {
+pub(super) enum ParsedName<'a> {
     /// The name needs no query.
-    Known(Vec<IpAddr>),
+    Addresses(Vec<IpAddr>),
     /// The name of a host.
     Host {
         /// The name without a dot at the end.
@@ -20,25 +20,25 @@ pub(super) enum Asked<'a> {
 }
 
 /// Validates and classifies a name before the lookup.
-pub(super) fn judge(name: &str) -> Result<Asked<'_>, ResolveError> {
-    if let Some(address) = system_names::numeric(name) {
-        return Ok(Asked::Known(vec![address.to_canonical()]));
+pub(super) fn classify_name(name: &str) -> Result<ParsedName<'_>, ResolveError> {
+    if let Some(address) = system_resolver::numeric(name) {
+        return Ok(ParsedName::Addresses(vec![address.to_canonical()]));
     }
     let (host, is_absolute) = match name.strip_suffix('.') {
         Some(host) => (host, true),
         None => (name, false),
     };
-    host_name::check(host).map_err(|fault| ResolveError::InvalidName {
+    host_name::check(host).map_err(|error| ResolveError::InvalidName {
         name: name.to_owned(),
-        fault,
+        error,
     })?;
     if is_localhost(host) {
-        return Ok(Asked::Known(vec![
+        return Ok(ParsedName::Addresses(vec![
             Ipv4Addr::LOCALHOST.into(),
             Ipv6Addr::LOCALHOST.into(),
         ]));
     }
-    Ok(Asked::Host {
+    Ok(ParsedName::Host {
         name: host,
         is_absolute,
     })
@@ -74,11 +74,11 @@ mod tests {
         texts.iter().map(|text| text.parse().unwrap()).collect()
     }
 
-    fn fault(name: &str) -> InvalidName {
-        match judge(name) {
-            Err(ResolveError::InvalidName { name: named, fault }) => {
+    fn rule_of(name: &str) -> InvalidName {
+        match classify_name(name) {
+            Err(ResolveError::InvalidName { name: named, error }) => {
                 assert_eq!(named, name);
-                fault
+                error
             }
             other => panic!("{name}: {other:?}"),
         }
@@ -96,27 +96,37 @@ mod tests {
             ("LocalHost.", both.clone()),
             ("seed.localhost", both),
         ] {
-            assert_eq!(judge(name), Ok(Asked::Known(answer)), "{name}");
+            assert_eq!(
+                classify_name(name),
+                Ok(ParsedName::Addresses(answer)),
+                "{name}"
+            );
         }
     }
 
     #[test]
     fn dot_at_the_end_makes_name_absolute() {
         for (name, is_absolute) in [("seed.test.", true), ("seed.test", false)] {
-            let host = Asked::Host {
+            let host = ParsedName::Host {
                 name: "seed.test",
                 is_absolute,
             };
-            assert_eq!(judge(name), Ok(host));
+            assert_eq!(classify_name(name), Ok(host));
         }
-        assert!(matches!(judge("localhost.test"), Ok(Asked::Host { .. })));
-        assert!(matches!(judge("_seed-1.test"), Ok(Asked::Host { .. })));
+        assert!(matches!(
+            classify_name("localhost.test"),
+            Ok(ParsedName::Host { .. })
+        ));
+        assert!(matches!(
+            classify_name("_seed-1.test"),
+            Ok(ParsedName::Host { .. })
+        ));
     }
 
     #[test]
     fn invalid_names_are_rejected_with_the_rule() {
         for name in ["", ".", "..", "seed..test", ".seed", "seed.."] {
-            assert_eq!(fault(name), InvalidName::EmptyLabel, "{name:?}");
+            assert_eq!(rule_of(name), InvalidName::EmptyLabel, "{name:?}");
         }
         for (name, character) in [
             ("seed test", ' '),
@@ -126,30 +136,30 @@ mod tests {
             ("a\\046b", '\\'),
         ] {
             assert_eq!(
-                fault(name),
+                rule_of(name),
                 InvalidName::Character { character },
                 "{name:?}"
             );
         }
         for name in ["1.2.3", "127.1", "1.2.3.4.5", "256.1.1.1", "8333"] {
-            assert_eq!(fault(name), InvalidName::Number, "{name:?}");
+            assert_eq!(rule_of(name), InvalidName::Number, "{name:?}");
         }
     }
 
     #[test]
     fn names_and_labels_have_maximum_length() {
         let label = "a".repeat(63);
-        assert!(judge(&format!("{label}.test")).is_ok());
+        assert!(classify_name(&format!("{label}.test")).is_ok());
         assert_eq!(
-            fault(&format!("{label}a.test")),
+            rule_of(&format!("{label}a.test")),
             InvalidName::LongLabel { len: 64 }
         );
         let longest = format!("{label}.{label}.{label}.{}", "a".repeat(61));
         assert_eq!(longest.len(), 253);
-        assert!(judge(&longest).is_ok());
-        assert!(judge(&format!("{longest}.")).is_ok());
+        assert!(classify_name(&longest).is_ok());
+        assert!(classify_name(&format!("{longest}.")).is_ok());
         assert_eq!(
-            fault(&format!("{longest}a")),
+            rule_of(&format!("{longest}a")),
             InvalidName::TooLong { len: 254 }
         );
     }

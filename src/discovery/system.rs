@@ -5,10 +5,10 @@ use std::net::IpAddr;
 
 use crossbeam_channel::RecvTimeoutError;
 
-use super::deadline::SLICE;
-use super::name::{Asked, distinct, judge};
+use super::deadline::POLL_INTERVAL;
+use super::name::{ParsedName, classify_name, distinct};
 use super::{Deadline, MAX_ADDRESSES, ResolveError, SeedResolver};
-use crate::system_names;
+use crate::system_resolver;
 
 /// Resolves names with the system (`getaddrinfo`), in a helper thread.
 ///
@@ -22,21 +22,21 @@ pub struct SystemResolver;
 
 impl SeedResolver for SystemResolver {
     fn resolve(&self, name: &str, until: &Deadline) -> Result<Vec<IpAddr>, ResolveError> {
-        if let Asked::Known(addresses) = judge(name)? {
+        if let ParsedName::Addresses(addresses) = classify_name(name)? {
             return Ok(addresses);
         }
         if until.remaining().is_none() {
-            return Err(until.over(name, Vec::new()));
+            return Err(until.expired(name, Vec::new()));
         }
         let failed = |kind, detail: String| ResolveError::System {
             name: name.to_owned(),
             kind,
             detail,
         };
-        let answer = system_names::ask(format!("{name}:0"))
+        let answer = system_resolver::lookup(format!("{name}:0"))
             .map_err(|error| failed(error.kind(), error.to_string()))?;
         loop {
-            let slice = until.remaining().unwrap_or_default().min(SLICE);
+            let slice = until.remaining().unwrap_or_default().min(POLL_INTERVAL);
             match answer.recv_timeout(slice) {
                 Ok(Ok(addresses)) => {
                     let addresses = addresses.iter().map(|address| address.ip());
@@ -49,11 +49,11 @@ impl SeedResolver for SystemResolver {
                 }
                 Ok(Err(error)) => return Err(failed(error.kind(), error.to_string())),
                 Err(RecvTimeoutError::Disconnected) => {
-                    return Err(failed(ErrorKind::Other, "it has failed".into()));
+                    return Err(failed(ErrorKind::Other, "resolver thread failed".into()));
                 }
                 Err(RecvTimeoutError::Timeout) => {
                     if until.remaining().is_none() {
-                        return Err(until.over(name, Vec::new()));
+                        return Err(until.expired(name, Vec::new()));
                     }
                 }
             }

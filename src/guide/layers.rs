@@ -90,10 +90,10 @@
 //! ```no_run
 //! use std::time::Duration;
 //! use bsv_p2p::Network;
-//! use bsv_p2p::discovery::{Deadline, resolver};
+//! use bsv_p2p::discovery::{Deadline, default_resolver};
 //!
 //! fn main() -> Result<(), Box<dyn std::error::Error>> {
-//!     let seeds = resolver(&[])?; // or the addresses of name servers
+//!     let seeds = default_resolver(&[])?; // or the addresses of name servers
 //!     for seed in Network::Mainnet.dns_seeds() {
 //!         match seeds.resolve(seed, &Deadline::after(Duration::from_secs(10))) {
 //!             Ok(addresses) => println!("{seed} has {} addresses", addresses.len()),

@@ -228,21 +228,14 @@
 //!
 //! ```
 //! use std::collections::HashMap;
-//! use std::net::{IpAddr, SocketAddr};
+//! use std::net::SocketAddr;
 //! use std::sync::{Arc, Mutex};
 //! use std::time::SystemTime;
-//! use bsv_p2p::peers::{Peer, PeerId, PeerStatusKind, PeerStore, StoreError};
+//! use bsv_p2p::peers::{Peer, PeerId, PeerStore, StoreError};
 //! use bsv_p2p::{Manager, ManagerConfig, Network};
 //!
 //! #[derive(Default)]
 //! struct MapStore(Mutex<HashMap<PeerId, Peer>>);
-//!
-//! impl MapStore {
-//!     fn select(&self, wanted: impl Fn(&Peer) -> bool) -> Vec<Peer> {
-//!         let peers = self.0.lock().unwrap();
-//!         peers.values().filter(|peer| wanted(peer)).cloned().collect()
-//!     }
-//! }
 //!
 //! impl PeerStore for MapStore {
 //!     fn create(&self, peer: Peer, _: SystemTime) -> Result<Option<Peer>, StoreError> {
@@ -252,9 +245,6 @@
 //!         }
 //!         self.0.lock().unwrap().insert(peer.id, peer);
 //!         Ok(None)
-//!     }
-//!     fn read(&self, id: PeerId) -> Result<Option<Peer>, StoreError> {
-//!         Ok(self.0.lock().unwrap().get(&id).cloned())
 //!     }
 //!     fn update(&self, peer: Peer) -> Result<(), StoreError> {
 //!         let mut peers = self.0.lock().unwrap();
@@ -266,17 +256,7 @@
 //!         Ok(self.0.lock().unwrap().remove(&id))
 //!     }
 //!     fn list_all(&self) -> Result<Vec<Peer>, StoreError> {
-//!         Ok(self.select(|_| true))
-//!     }
-//!     fn find_by_status(&self, status: PeerStatusKind) -> Result<Vec<Peer>, StoreError> {
-//!         Ok(self.select(|peer| peer.status.kind() == status))
-//!     }
-//!     fn find_by_ip_port(&self, ip: IpAddr, port: u16) -> Result<Option<Peer>, StoreError> {
-//!         let found = self.select(|peer| peer.ip_address == ip && peer.port == port);
-//!         Ok(found.into_iter().next())
-//!     }
-//!     fn count_by_status(&self, status: PeerStatusKind) -> Result<usize, StoreError> {
-//!         Ok(self.find_by_status(status)?.len())
+//!         Ok(self.0.lock().unwrap().values().cloned().collect())
 //!     }
 //! }
 //!
@@ -289,8 +269,9 @@
 //! }
 //! ```
 //!
-//! `read_bans`, `write_bans` and `save` have default implementations. Without the first two, bans
-//! do not survive a restart.
+//! The other methods have default implementations. A database should override `update_all`, which
+//! writes several peers, with one transaction. Without `read_bans` and `write_bans`, bans do not
+//! survive a restart.
 //!
 //! # Test your program
 //!

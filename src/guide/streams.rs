@@ -33,7 +33,8 @@
 //!
 //! # Which stream carries a message
 //!
-//! [`stream_of`](crate::session::stream_of) returns the stream of a message.
+//! [`StreamPolicy::stream_for`](crate::wire::StreamPolicy::stream_for) returns the stream of a
+//! message.
 //!
 //! | stream | messages |
 //! | --- | --- |

@@ -1,13 +1,13 @@
 //! Errors of header files.
 
 use std::fmt;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use super::DamagedTail;
 use crate::Network;
 use crate::files::{FileError, LockError};
-use crate::wire::{BlockHash, ChainRuleError, HeaderChainError, WithSources};
+use crate::system_error::SystemError;
+use crate::wire::{BlockHash, ChainRuleError, HeaderChainError};
 
 /// The reason why a header file could not be opened, read or written.
 ///
@@ -16,19 +16,24 @@ use crate::wire::{BlockHash, ChainRuleError, HeaderChainError, WithSources};
 #[non_exhaustive]
 pub enum HeaderStoreError {
     /// An operation on a file failed, for example because the disk is full.
-    #[error("{operation} {path:?}: {message}")]
+    #[error("{operation} {path:?} failed")]
     Io {
         /// The operation, such as `writing`.
         operation: &'static str,
         /// The file or folder.
         path: PathBuf,
-        /// The kind of the error.
-        kind: io::ErrorKind,
-        /// The description from the operating system.
-        message: String,
+        /// The error of the system.
+        #[source]
+        error: SystemError,
+    },
+    /// The path is that of a folder, a device or another special file.
+    #[error("{path:?} is not a regular file")]
+    NotRegularFile {
+        /// The path.
+        path: PathBuf,
     },
     /// Another store, in this process or another one, has the file open.
-    #[error("{path:?} is in use by another header store")]
+    #[error("{path:?} is already in use by another header store")]
     InUse {
         /// The file.
         path: PathBuf,
@@ -62,7 +67,7 @@ pub enum HeaderStoreError {
     /// The file starts after a checkpoint, and no later checkpoint can confirm its first headers.
     ///
     /// [`HeaderStore::open_with`](super::HeaderStore::open_with) opens such a file.
-    #[error("{path:?} starts at height {height}, and no later checkpoint confirms its headers")]
+    #[error("{path:?}: no checkpoint after height {height} confirms the headers")]
     UnconfirmedStart {
         /// The file.
         path: PathBuf,
@@ -71,26 +76,28 @@ pub enum HeaderStoreError {
     },
     /// A header that was mined violates a rule: the file is of another network or rule set.
     ///
-    /// The error contains the height.
-    #[error("{path:?}: header {hash} at {}", WithSources(&**error))]
+    /// The source contains the height.
+    #[error("{path:?}: header {hash} is invalid")]
     InvalidHeader {
         /// The file.
         path: PathBuf,
         /// The hash of the header.
         hash: BlockHash,
         /// The violated rule. Boxed to keep results small.
+        #[source]
         error: Box<ChainRuleError>,
     },
     /// The chain cannot take the headers, for example because the file has too many.
-    #[error("{path:?}: {}", WithSources(&**error))]
+    #[error("{path:?}: headers cannot be added to the chain")]
     Chain {
         /// The file.
         path: PathBuf,
         /// The reason. Boxed to keep results small.
+        #[source]
         error: Box<HeaderChainError>,
     },
     /// A chain of another network cannot be written to the file.
-    #[error("{path:?} is for headers of {expected}, got a chain of {got}")]
+    #[error("{path:?}: expected a chain of {expected}, got a chain of {got}")]
     NetworkMismatch {
         /// The file.
         path: PathBuf,
@@ -101,7 +108,7 @@ pub enum HeaderStoreError {
     },
     /// A chain that starts with another header cannot be written to the file.
     #[error(
-        "{path:?} starts with block {} at height {}, got a chain that starts with {} at height {}",
+        "{path:?}: expected a chain from block {} at height {}, got a chain from block {} at height {}",
         expected.1, expected.0, got.1, got.0
     )]
     ChainMismatch {
@@ -158,8 +165,7 @@ impl From<FileError> for HeaderStoreError {
         Self::Io {
             operation: error.operation,
             path: error.path,
-            kind: error.error.kind(),
-            message: error.error.to_string(),
+            error: error.error.into(),
         }
     }
 }

@@ -5,6 +5,7 @@ use std::fmt;
 use super::HeaderStoreError;
 use super::record_file::{RecordFile, offset_of};
 use crate::Network;
+use crate::error::WithSources;
 use crate::wire::{
     BlockHash, BlockHeader, ChainRules, CheckpointStart, HeaderBatch, HeaderChain,
     HeaderChainError, SourceId,
@@ -53,7 +54,7 @@ impl fmt::Display for DamagedTail {
 }
 
 /// The content of a header file.
-pub(super) struct Loaded {
+pub(super) struct LoadedHeaders {
     pub(super) chain: HeaderChain,
     pub(super) first_height: u32,
     /// The hash of the last valid header; zero if there is none.
@@ -62,7 +63,10 @@ pub(super) struct Loaded {
 }
 
 /// Reads a file that starts with the genesis block, or after a checkpoint.
-pub(super) fn load(file: &mut RecordFile, rules: ChainRules) -> Result<Loaded, HeaderStoreError> {
+pub(super) fn load(
+    file: &mut RecordFile,
+    rules: ChainRules,
+) -> Result<LoadedHeaders, HeaderStoreError> {
     let first = file.record(0)?;
     let checkpoint = first.and_then(|first| {
         let mut checkpoints = rules.checkpoints().iter();
@@ -78,7 +82,7 @@ pub(super) fn load(file: &mut RecordFile, rules: ChainRules) -> Result<Loaded, H
 pub(super) fn load_from(
     file: &mut RecordFile,
     start: HeaderChain,
-) -> Result<Loaded, HeaderStoreError> {
+) -> Result<LoadedHeaders, HeaderStoreError> {
     let expected = start.headers(..).next().copied();
     let expected = expected.unwrap_or_else(|| start.rules().genesis());
     let first = file.record(0)?;
@@ -170,7 +174,7 @@ fn load_after_checkpoint(
     file: &mut RecordFile,
     rules: &ChainRules,
     height: u32,
-) -> Result<Loaded, HeaderStoreError> {
+) -> Result<LoadedHeaders, HeaderStoreError> {
     let first_height = height + 1;
     let mut starts = rules
         .checkpoints()
@@ -211,9 +215,9 @@ fn load_after_checkpoint(
                 error: Box::new(error),
             });
         }
-        Err(error) => error.to_string(),
+        Err(error) => WithSources(&error).to_string(),
     };
-    Ok(Loaded {
+    Ok(LoadedHeaders {
         chain: HeaderChain::new(rules.clone()),
         first_height: 0,
         last: BlockHash::ZERO,
@@ -265,8 +269,8 @@ impl<'f> Loader<'f> {
         }
     }
 
-    fn loaded(self) -> Loaded {
-        Loaded {
+    fn loaded(self) -> LoadedHeaders {
+        LoadedHeaders {
             first_height: self.chain.first_height(),
             chain: self.chain,
             last: self.last,
@@ -277,7 +281,7 @@ impl<'f> Loader<'f> {
         }
     }
 
-    fn run(mut self) -> Result<Loaded, HeaderStoreError> {
+    fn run(mut self) -> Result<LoadedHeaders, HeaderStoreError> {
         let mut headers = Vec::with_capacity(BATCH + 1);
         let mut reason = None;
         let mut at_end = false;
@@ -336,7 +340,7 @@ impl<'f> Loader<'f> {
                 return self.locate_damage(headers, position).map(Some);
             }
             Err(HeaderChainError::ProofOfWork { position, error }) => {
-                let reason = error.to_string();
+                let reason = WithSources(&error).to_string();
                 return Ok(Some(Fault { position, reason }));
             }
             Err(error) => return Err(self.chain_error(error)),
@@ -373,7 +377,7 @@ impl<'f> Loader<'f> {
                         error: Box::new(error),
                     });
                 }
-                let reason = error.to_string();
+                let reason = WithSources(&error).to_string();
                 Ok(Some(Fault { position, reason }))
             }
             Err(error) => Err(self.chain_error(error)),

@@ -3,7 +3,6 @@
 mod error;
 mod load;
 mod record_file;
-mod update;
 
 pub use self::error::HeaderStoreError;
 pub use self::load::{DamagedTail, LoadReport};
@@ -13,7 +12,7 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use self::load::Loaded;
+use self::load::LoadedHeaders;
 use self::record_file::RecordFile;
 use crate::Network;
 use crate::files::{self, FileLock, failed};
@@ -77,6 +76,7 @@ use crate::wire::{BlockHash, ChainRules, HeaderChain};
 /// One store at a time can open a file, in all processes. The lock is on a second file with the
 /// suffix `.lock`, which remains. A symbolic link and its target share it.
 #[derive(Debug)]
+#[must_use = "dropping the store releases the lock of the file"]
 pub struct HeaderStore {
     file: RecordFile,
     network: Network,
@@ -100,8 +100,9 @@ impl HeaderStore {
     ///
     /// # Errors
     ///
-    /// - [`HeaderStoreError::Io`] if a file operation fails: the folder does not exist, the file is
-    ///   read-only, or the path is that of a folder.
+    /// - [`HeaderStoreError::Io`] if a file operation fails, for example because the folder does not
+    ///   exist or the file is read-only.
+    /// - [`HeaderStoreError::NotRegularFile`] if the path is that of a folder or a device.
     /// - [`HeaderStoreError::InUse`] if another store has the file open.
     /// - [`HeaderStoreError::StartMismatch`] or [`HeaderStoreError::NotHeaders`] if the file starts
     ///   with another block than the chains of the network.
@@ -135,7 +136,7 @@ impl HeaderStore {
 
     fn open_locked(
         path: &Path,
-        load: impl FnOnce(&mut RecordFile) -> Result<Loaded, HeaderStoreError>,
+        load: impl FnOnce(&mut RecordFile) -> Result<LoadedHeaders, HeaderStoreError>,
     ) -> Result<(Self, HeaderChain, LoadReport), HeaderStoreError> {
         // The file must exist before its canonical path, and so the name of its lock, is known.
         drop(RecordFile::open(path)?);
@@ -145,7 +146,7 @@ impl HeaderStore {
         // Opened again: an export may have replaced the file before it was locked.
         let mut file = RecordFile::open(&path)?;
         let loaded = load(&mut file)?;
-        let Loaded {
+        let LoadedHeaders {
             chain,
             first_height,
             last,
@@ -252,3 +253,7 @@ fn canonical_new_path(path: &Path) -> Result<PathBuf, HeaderStoreError> {
     canonical.extend(path.file_name());
     Ok(canonical)
 }
+
+// Declared after the first `impl HeaderStore`, so that `HeaderStore::open` comes first in the
+// documentation.
+mod update;

@@ -33,17 +33,13 @@ impl RecordFile {
     }
 
     fn open_with(path: &Path, options: &OpenOptions) -> Result<Self, HeaderStoreError> {
-        let open = || {
-            // Opening a named pipe could wait without limit, and a device has no end.
-            if fs::metadata(path).is_ok_and(|found| !found.is_file()) {
-                let message = "not a regular file";
-                return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
-            }
-            options.open(path)
-        };
+        // Opening a named pipe could wait without limit, and a device has no end.
+        if fs::metadata(path).is_ok_and(|found| !found.is_file()) {
+            return Err(HeaderStoreError::NotRegularFile { path: path.into() });
+        }
         Ok(Self {
             path: path.into(),
-            file: open().map_err(failed("opening", path))?,
+            file: options.open(path).map_err(failed("opening", path))?,
             buffer: Vec::new(),
         })
     }

@@ -49,15 +49,17 @@ impl HeaderStore {
     /// ```
     /// use std::sync::RwLock;
     ///
-    /// use bsv_p2p::HeaderStore;
     /// use bsv_p2p::wire::HeaderChain;
+    /// use bsv_p2p::{HeaderStore, HeaderStoreError};
     ///
-    /// # type Error = Box<dyn std::error::Error>;
-    /// fn save(store: &mut HeaderStore, chain: &RwLock<HeaderChain>) -> Result<(), Error> {
+    /// fn save(
+    ///     store: &mut HeaderStore,
+    ///     chain: &RwLock<HeaderChain>,
+    /// ) -> Result<(), HeaderStoreError> {
     ///     loop {
     ///         let step = store.plan(&chain.read().expect("no panic"))?;
     ///         let Some(update) = step else {
-    ///             return Ok(store.sync()?);
+    ///             return store.sync();
     ///         };
     ///         store.write(&update)?;
     ///     }

@@ -7,33 +7,34 @@ const COINBASE_SCRIPT: std::ops::RangeInclusive<usize> = 2..=100;
 
 /// The reason why [`Chain::accept`](super::Chain::accept) rejected a block.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum BlockRejectReason {
     /// The header violates a chain rule of the network.
     #[error(transparent)]
     Header(#[from] ChainRuleError),
     /// The parent is not in the chain. The block may be accepted after its parent.
-    #[error("the parent {0} is unknown")]
+    #[error("parent {0} is unknown")]
     UnknownParent(BlockHash),
     /// The chain is at its memory limit, and the side branches with less work are too small.
-    #[error("the block needs {needed} bytes, the chain has room for {left}")]
-    NoRoom {
+    #[error("block needs {needed} bytes, {available} bytes available")]
+    ChainFull {
         /// The memory that the block needs, in bytes.
         needed: u64,
         /// The free memory, without the side branches that could be evicted.
-        left: u64,
+        available: u64,
     },
     /// The transactions do not match the header.
     #[error(transparent)]
     Content(#[from] BlockError),
     /// The block has no transactions, not even a coinbase.
-    #[error("the block has no transactions, expected a coinbase")]
+    #[error("block has no transactions")]
     NoTransactions,
     /// The first transaction is not a coinbase.
-    #[error("the first transaction {0} is no coinbase")]
-    FirstIsNoCoinbase(Txid),
+    #[error("first transaction {0} is not a coinbase")]
+    MissingCoinbase(Txid),
     /// The length of the coinbase's script is invalid.
     #[error(
-        "the coinbase's script has {got} bytes, expected {} to {}",
+        "expected a coinbase script of {} to {} bytes, got {got}",
         COINBASE_SCRIPT.start(),
         COINBASE_SCRIPT.end()
     )]
@@ -42,8 +43,8 @@ pub enum BlockRejectReason {
         got: usize,
     },
     /// A transaction other than the first is a coinbase.
-    #[error("transaction {index} is a coinbase, expected only the first to be one")]
-    SecondCoinbase {
+    #[error("transaction {index} is a second coinbase")]
+    MultipleCoinbases {
         /// The index of the transaction in the block, from 0.
         index: usize,
     },
@@ -58,14 +59,14 @@ pub(super) fn check_transactions(block: &Block) -> Result<(), BlockRejectReason>
         .next()
         .ok_or(BlockRejectReason::NoTransactions)?;
     if !coinbase.is_coinbase() {
-        return Err(BlockRejectReason::FirstIsNoCoinbase(coinbase.txid()));
+        return Err(BlockRejectReason::MissingCoinbase(coinbase.txid()));
     }
     let got = coinbase.inputs().map(|input| input.script.len()).sum();
     if !COINBASE_SCRIPT.contains(&got) {
         return Err(BlockRejectReason::CoinbaseScript { got });
     }
     match transactions.position(|transaction| transaction.is_coinbase()) {
-        Some(behind) => Err(BlockRejectReason::SecondCoinbase { index: behind + 1 }),
+        Some(behind) => Err(BlockRejectReason::MultipleCoinbases { index: behind + 1 }),
         None => Ok(()),
     }
 }
@@ -122,7 +123,7 @@ mod tests {
     fn block_without_leading_coinbase_is_rejected() {
         assert_eq!(
             check_transactions(&block(&[payment(), coinbase()])),
-            Err(BlockRejectReason::FirstIsNoCoinbase(payment().txid()))
+            Err(BlockRejectReason::MissingCoinbase(payment().txid()))
         );
     }
 
@@ -132,7 +133,7 @@ mod tests {
         other.lock_time = 1;
         assert_eq!(
             check_transactions(&block(&[coinbase(), payment(), other])),
-            Err(BlockRejectReason::SecondCoinbase { index: 2 })
+            Err(BlockRejectReason::MultipleCoinbases { index: 2 })
         );
     }
 
@@ -189,7 +190,7 @@ mod tests {
     fn errors_show_expected_and_actual_values() {
         assert_eq!(
             BlockRejectReason::CoinbaseScript { got: 101 }.to_string(),
-            "the coinbase's script has 101 bytes, expected 2 to 100"
+            "expected a coinbase script of 2 to 100 bytes, got 101"
         );
         let (height, median, got) = (7, 5, 4);
         let too_old = ChainRuleError::TimeTooOld {

@@ -40,7 +40,7 @@ const BLOCK_OVERHEAD: u64 = 1024;
 #[derive(Clone)]
 pub struct Chain {
     rules: ChainRules,
-    blocks: HashMap<BlockHash, Entry>,
+    blocks: HashMap<BlockHash, ChainEntry>,
     /// The active chain by height; never empty.
     active: Vec<BlockHash>,
     /// The headers of the active chain: peers that synchronize request all of them.
@@ -52,7 +52,7 @@ pub struct Chain {
 }
 
 #[derive(Clone)]
-struct Entry {
+struct ChainEntry {
     block: Block,
     height: u32,
     children: usize,
@@ -61,7 +61,7 @@ struct Entry {
     coinbase: OnceLock<Option<Box<DatarefTx>>>,
 }
 
-impl Entry {
+impl ChainEntry {
     fn new(block: Block, height: u32) -> Self {
         Self {
             block,
@@ -117,7 +117,7 @@ impl Chain {
             is_easy && !params.retargeting,
             "network",
             &network,
-            "a network with the constant difficulty of regtest is needed",
+            "a network with the constant difficulty of regtest",
         )?;
         Ok(Self::with_genesis(network, max_bytes))
     }
@@ -127,7 +127,7 @@ impl Chain {
         let hash = genesis.hash();
         let bytes = cost(&genesis);
         let headers = vec![genesis.header()];
-        let entry = Entry::new(genesis, 0);
+        let entry = ChainEntry::new(genesis, 0);
         Self {
             rules: ChainRules::new(network),
             blocks: HashMap::from([(hash, entry)]),
@@ -167,7 +167,7 @@ impl Chain {
             self.side_tips.remove(&(parent, header.previous));
         }
         self.blocks
-            .insert(hash, Entry::new(block.to_owned_buffer(), height));
+            .insert(hash, ChainEntry::new(block.to_owned_buffer(), height));
         self.bytes += needed;
 
         if height > self.tip().0 {
@@ -380,7 +380,10 @@ impl Chain {
             return Ok(evicted);
         }
         let left = self.max_bytes.saturating_sub(self.bytes);
-        Err(BlockRejectReason::NoRoom { needed, left })
+        Err(BlockRejectReason::ChainFull {
+            needed,
+            available: left,
+        })
     }
 
     /// Removes a block of a side branch that has no children.

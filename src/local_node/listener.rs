@@ -4,7 +4,7 @@ use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-use super::shared::Shared;
+use super::shared_state::SharedState;
 use crate::connection::{AcceptFault, ListeningSocket};
 use crate::error::WithSources;
 use crate::system_error::SystemError;
@@ -15,7 +15,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 const NETWORK_PAUSE: Duration = Duration::from_millis(10);
 
 /// Accepts connections until the node is stopped, which must also end the wait of the socket.
-pub(super) fn listen(shared: &Shared, listener: &ListeningSocket) {
+pub(super) fn listen(shared: &SharedState, listener: &ListeningSocket) {
     accept_all(
         shared,
         || listener.accept(),
@@ -28,7 +28,7 @@ pub(super) fn listen(shared: &Shared, listener: &ListeningSocket) {
 }
 
 fn accept_all(
-    shared: &Shared,
+    shared: &SharedState,
     mut accept: impl FnMut() -> io::Result<(TcpStream, SocketAddr)>,
     mut take: impl FnMut(TcpStream),
 ) {
@@ -45,14 +45,14 @@ fn accept_all(
         match AcceptFault::of(&error) {
             _ if shared.is_stopped() => return,
             AcceptFault::Connection => {}
-            AcceptFault::Network => shared.rest(NETWORK_PAUSE),
+            AcceptFault::Network => shared.sleep(NETWORK_PAUSE),
             AcceptFault::Resources | AcceptFault::Socket => {
                 let error = SystemError::from(error);
                 if reported != Some(error) {
                     log::warn!("local node: accepting connections failed: {error}");
                     reported = Some(error);
                 }
-                shared.rest(ACCEPT_PAUSE);
+                shared.sleep(ACCEPT_PAUSE);
             }
         }
     }
@@ -70,7 +70,7 @@ mod tests {
         let address = ([127, 0, 0, 1], 1).into();
         let config = LocalNode::default_config().into();
         let state = NodeState::new(Chain::new(), config, address, EventBus::new());
-        let shared = Shared::new(state);
+        let shared = SharedState::new(state);
         let codes = [
             libc::ECONNABORTED,
             libc::EPROTO,

@@ -48,14 +48,14 @@ impl Chain {
     /// They start after the first block of the locator that is active, or after the genesis block
     /// if there is none.
     pub fn hashes_for_locator(&self, locator: &[BlockHash], stop: BlockHash) -> Vec<BlockHash> {
-        self.active_behind(locator)
+        self.active_after(locator)
             .take_while(|&hash| hash != stop)
             .take(MAX_BLOCK_HASHES)
             .collect()
     }
 
     /// Returns the hashes of the active chain after the fork point that a locator describes.
-    fn active_behind(&self, locator: &[BlockHash]) -> impl Iterator<Item = BlockHash> {
+    fn active_after(&self, locator: &[BlockHash]) -> impl Iterator<Item = BlockHash> {
         (self.fork_of(locator) + 1..).map_while(|height| self.hash_at(height))
     }
 

@@ -31,7 +31,7 @@ pub struct TransactionPool {
 
 struct Pooled {
     tx: Tx,
-    place: i64,
+    position: i64,
 }
 
 /// The result of inserting a valid transaction into a [`TransactionPool`].
@@ -47,31 +47,32 @@ pub enum InsertOutcome {
 
 /// The reason why a transaction is invalid outside of a block.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum InvalidTransaction {
     /// The transaction has no inputs.
-    #[error("the transaction has no inputs, expected at least one")]
+    #[error("transaction has no inputs")]
     NoInputs,
     /// The transaction has no outputs.
-    #[error("the transaction has no outputs, expected at least one")]
+    #[error("transaction has no outputs")]
     NoOutputs,
     /// The amount of an output is negative or above the maximum.
-    #[error("output {index} pays {got} satoshi, expected 0 to {MAX_MONEY}")]
-    BadValue {
+    #[error("output {index}: expected 0 to {MAX_MONEY} satoshi, got {got}")]
+    InvalidValue {
         /// The index of the output, from 0.
         index: usize,
         /// The amount of the output in satoshi.
         got: i64,
     },
     /// The total amount of the outputs is above the maximum.
-    #[error("the outputs up to output {index} pay {got} satoshi, expected at most {MAX_MONEY}")]
-    BadTotal {
+    #[error("outputs up to {index}: expected at most {MAX_MONEY} satoshi, got {got}")]
+    InvalidTotal {
         /// The index of the output that exceeds the maximum, from 0.
         index: usize,
         /// The total amount up to and including this output, in satoshi.
         got: i64,
     },
     /// The transaction is a coinbase, which is valid only in a block.
-    #[error("the transaction is a coinbase, which only a block may hold")]
+    #[error("transaction is a coinbase")]
     Coinbase,
 }
 
@@ -100,8 +101,8 @@ impl TransactionPool {
     /// [`InvalidTransaction`], the first violated rule in the node's order (Bitcoin SV node,
     /// `src/validation.cpp`, `CheckRegularTransaction`).
     pub fn insert(&mut self, tx: &Tx) -> Result<InsertOutcome, InvalidTransaction> {
-        let place = self.order.last_key_value().map_or(0, |(last, _)| last + 1);
-        self.insert_at(place, tx.view())
+        let position = self.order.last_key_value().map_or(0, |(last, _)| last + 1);
+        self.insert_at(position, tx.view())
     }
 
     /// Returns a transaction of the pool. A clone of it shares its bytes.
@@ -144,7 +145,7 @@ impl TransactionPool {
     pub fn remove_included(&mut self, block: &Block) {
         for view in block.transactions() {
             if let Some(pooled) = self.transactions.remove(&view.txid()) {
-                self.order.remove(&pooled.place);
+                self.order.remove(&pooled.position);
                 self.bytes -= pooled.tx.bytes().len() as u64;
             }
         }
@@ -157,15 +158,15 @@ impl TransactionPool {
     pub fn restore_disconnected(&mut self, block: &Block) {
         let first = self.order.first_key_value().map_or(0, |(first, _)| *first);
         let start = first - block.transaction_count() as i64;
-        for (place, view) in (start..).zip(block.transactions()).skip(1) {
+        for (position, view) in (start..).zip(block.transactions()).skip(1) {
             // Transactions that do not fit or are invalid are dropped.
-            let _ = self.insert_at(place, view);
+            let _ = self.insert_at(position, view);
         }
     }
 
     fn insert_at(
         &mut self,
-        place: i64,
+        position: i64,
         view: TransactionView<'_>,
     ) -> Result<InsertOutcome, InvalidTransaction> {
         let txid = view.txid();
@@ -178,8 +179,8 @@ impl TransactionPool {
             return Ok(InsertOutcome::Full);
         }
         let tx = Tx::from(view);
-        self.transactions.insert(txid, Pooled { tx, place });
-        self.order.insert(place, txid);
+        self.transactions.insert(txid, Pooled { tx, position });
+        self.order.insert(position, txid);
         self.bytes = bytes;
         Ok(InsertOutcome::New)
     }
@@ -214,12 +215,12 @@ pub(super) fn check_structure(transaction: TransactionView<'_>) -> Result<(), In
     for (index, output) in transaction.outputs().enumerate() {
         let got = output.value;
         if !(0..=MAX_MONEY).contains(&got) {
-            return Err(InvalidTransaction::BadValue { index, got });
+            return Err(InvalidTransaction::InvalidValue { index, got });
         }
         // Cannot overflow: both are at most `MAX_MONEY`.
         total += got;
         if total > MAX_MONEY {
-            return Err(InvalidTransaction::BadTotal { index, got: total });
+            return Err(InvalidTransaction::InvalidTotal { index, got: total });
         }
     }
     Ok(())

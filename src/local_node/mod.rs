@@ -39,7 +39,7 @@ mod mempool;
 mod mining;
 mod node;
 mod node_config;
-mod shared;
+mod shared_state;
 mod state;
 
 pub use block_rules::BlockRejectReason;

@@ -8,7 +8,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use super::listener::listen;
-use super::shared::Shared;
+use super::shared_state::SharedState;
 use super::state::NodeState;
 use super::{BlockRejectReason, Chain, InsertOutcome, InvalidTransaction, LocalNodeConfig};
 use crate::connection::{ConnectionConfig, EventBus, EventReceiver, ListeningSocket};
@@ -65,8 +65,9 @@ use crate::wire::{Block, BlockHash, Services, Transaction, Tx, Txid};
 /// # Ok(())
 /// # }
 /// ```
+#[must_use = "dropping the node stops it"]
 pub struct LocalNode {
-    shared: Arc<Shared>,
+    shared: Arc<SharedState>,
     listener: Arc<ListeningSocket>,
     threads: Vec<JoinHandle<()>>,
 }
@@ -137,7 +138,7 @@ impl LocalNode {
             config.connection.network == *chain.network(),
             "network",
             &config.connection.network,
-            "the network of the chain is needed",
+            "the network of the chain",
         )?;
         let system = |error: io::Error| Error::Io {
             operation: format!("listening on {address}"),
@@ -147,7 +148,7 @@ impl LocalNode {
         let own_address = listener.address();
         let events = EventBus::new();
         let inbox = events.subscribe();
-        let shared = Arc::new(Shared::new(NodeState::new(
+        let shared = Arc::new(SharedState::new(NodeState::new(
             chain,
             config,
             own_address,
@@ -205,7 +206,7 @@ impl LocalNode {
         // The lock is released after each block, so that peers are answered in between.
         let mined = (0..count).map(|_| self.shared.state().mine());
         let mined = mined.collect();
-        self.shared.tell_changed();
+        self.shared.notify();
         mined
     }
 
@@ -218,7 +219,7 @@ impl LocalNode {
     pub fn submit(&self, transaction: &Transaction) -> Result<InsertOutcome, InvalidTransaction> {
         let tx = Tx::from(transaction);
         let inserted = self.shared.state().submit(&tx);
-        self.shared.tell_changed();
+        self.shared.notify();
         inserted
     }
 
@@ -254,7 +255,7 @@ impl LocalNode {
 
     /// Blocks until at least `count` peers are connected, but for at most `timeout`. Returns
     /// whether they are.
-    #[must_use = "the wait may have come to its end"]
+    #[must_use = "the wait may have timed out"]
     pub fn wait_for_peers(&self, count: usize, timeout: Duration) -> bool {
         self.shared
             .wait(timeout, |state| state.ready_peers() >= count)
@@ -262,14 +263,14 @@ impl LocalNode {
 
     /// Blocks until `tip` is the active chain's last block, but for at most `timeout`. Returns
     /// whether it is.
-    #[must_use = "the wait may have come to its end"]
+    #[must_use = "the wait may have timed out"]
     pub fn wait_for_tip(&self, tip: BlockHash, timeout: Duration) -> bool {
         self.shared
             .wait(timeout, |state| state.chain.tip().1 == tip)
     }
 
     /// Blocks until a transaction is in the pool, but for at most `timeout`. Returns whether it is.
-    #[must_use = "the wait may have come to its end"]
+    #[must_use = "the wait may have timed out"]
     pub fn wait_for_transaction(&self, txid: Txid, timeout: Duration) -> bool {
         self.shared
             .wait(timeout, |state| state.pool.contains(&txid))
@@ -316,7 +317,7 @@ impl fmt::Debug for LocalNode {
 }
 
 /// Handles events until the last connection and the event bus are dropped.
-fn answer(shared: &Shared, inbox: &EventReceiver<Event>) {
+fn answer(shared: &SharedState, inbox: &EventReceiver<Event>) {
     while let Ok(first) = inbox.recv() {
         handle(shared, first);
         // While requested objects must be sent, events that arrive are handled in between.
@@ -327,16 +328,16 @@ fn answer(shared: &Shared, inbox: &EventReceiver<Event>) {
                 .take(EVENTS_PER_STEP)
                 .for_each(|event| handle(shared, event));
             shared.state().continue_requests();
-            shared.tell_changed();
+            shared.notify();
         }
     }
 }
 
-fn handle(shared: &Shared, event: Event) {
+fn handle(shared: &SharedState, event: Event) {
     let ended = shared.state().on_event(event);
     // Waits for the threads of closed connections, so the lock must be free.
     drop(ended);
-    shared.tell_changed();
+    shared.notify();
 }
 
 /// The maximum number of events that are handled before the next requested objects are sent.
@@ -354,7 +355,7 @@ mod tests {
         let node = LocalNode::start_with(chain, any_port, LocalNode::default_config()).unwrap();
         let refused = node.mine(10);
         assert!(
-            matches!(refused, Err(BlockRejectReason::NoRoom { .. })),
+            matches!(refused, Err(BlockRejectReason::ChainFull { .. })),
             "{refused:?}"
         );
         let height = node.height();

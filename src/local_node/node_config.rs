@@ -12,6 +12,10 @@ const TERANODE_USER_AGENT: &str = "/teranode-legacy-p2p:0.13.0(EB18446744073709.
 ///
 /// A [`ConnectionConfig`] converts into this type, with the defaults for everything else.
 ///
+/// Fields may be added in later versions. To stay compatible, create the configuration with
+/// [`Default`] and set the fields that differ:
+/// `LocalNodeConfig { keep_orphans: true, ..Default::default() }`.
+///
 /// ```
 /// use bsv_p2p::local_node::{LocalNode, LocalNodeConfig};
 ///

@@ -79,7 +79,7 @@ impl NodeState {
             known_addresses: BTreeSet::from([own_address]),
             requests: BlockRequests::default(),
             busy: BTreeSet::new(),
-            extra_nonce: crate::random::number(),
+            extra_nonce: crate::random::random_u64(),
         }
     }
 
@@ -122,7 +122,7 @@ impl NodeState {
             ..self.chain.template(now, self.extra_nonce)
         };
         let block = template.mine();
-        self.take_block(&block, &[])?;
+        self.accept_block(&block, &[])?;
         Ok(block.hash())
     }
 
@@ -137,7 +137,7 @@ impl NodeState {
                 ControlEvent::ConnectionLost { peer_id, .. }
                 | ControlEvent::ConnectionFailed { peer_id, .. },
             ) => return self.on_end(peer_id).into_iter().collect(),
-            Event::Control(ControlEvent::StreamOpened { .. }) => return self.take_streams(),
+            Event::Control(ControlEvent::StreamOpened { .. }) => return self.accept_streams(),
             Event::Control(_) => {}
             Event::Message(event) => self.on_message_event(event),
         }
@@ -204,7 +204,7 @@ impl NodeState {
 
     /// Removes the connections that became streams of other peers. They emit no final event. The
     /// latest one may still be ending, and is removed with the next.
-    fn take_streams(&mut self) -> Vec<PeerConnectionHandle> {
+    fn accept_streams(&mut self) -> Vec<PeerConnectionHandle> {
         let streams = self.peers.extract_if(|_, peer| peer.handle.became_stream());
         streams.map(|(_, peer)| peer.handle).collect()
     }

@@ -58,7 +58,7 @@ impl Manager {
     pub fn bans(&self) -> Vec<Ban> {
         let now = SystemTime::now();
         let mut bans = self.shared.bans.read().list();
-        bans.retain(|ban| !ban.is_over(now));
+        bans.retain(|ban| !ban.is_expired(now));
         bans
     }
 

@@ -108,7 +108,7 @@ pub struct ManagerConfig {
     ///
     /// An update also applies to inaccessible peers, but not to peers that were disconnected by
     /// `disconnect` before the update.
-    #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde_util::seconds"))]
     pub cooldown: Duration,
     /// The discovery of peers. Defaults to [`DiscoveryConfig::default`].
     pub discovery: DiscoveryConfig,
@@ -153,20 +153,20 @@ pub struct ManagerConfig {
     /// The store is also saved when bans change and during the shutdown. Ignored without a store.
     ///
     /// A shorter interval takes effect at once, a longer one after the next save.
-    #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde_util::seconds"))]
     pub save_interval: Duration,
     /// The maximum duration of [`Manager::shutdown`](super::Manager::shutdown). Defaults to 10 s.
     /// Must be above zero and at most 100 years.
     ///
     /// An update takes effect at once.
-    #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde_util::seconds"))]
     pub shutdown_timeout: Duration,
     /// The time without a new block after which
     /// [`ControlEvent::TipStale`](crate::event::ControlEvent::TipStale) is emitted. Defaults to 60
     /// minutes; zero disables the event. The maximum is 100 years.
     ///
     /// An update takes effect at once.
-    #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde_util::seconds"))]
     pub stale_tip_timeout: Duration,
     /// The maximum log level of the manager and its connections. Defaults to
     /// [`LevelFilter::Trace`].
@@ -248,7 +248,7 @@ pub struct ListenerConfig {
     /// 100 years.
     ///
     /// If an update changes it after a failure, the bind is repeated at once.
-    #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde_util::seconds"))]
     pub bind_retry: Duration,
     /// The maximum number of inbound connections in their handshake. Defaults to 64. Must be at
     /// least 1. The number of free slots is a limit as well.
@@ -273,7 +273,7 @@ pub struct ListenerConfig {
     /// The shorter of this and `connection.session.handshake_timeout` applies.
     ///
     /// An update takes effect within a second, also for handshakes in progress.
-    #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde_util::seconds"))]
     pub handshake_timeout: Duration,
     /// The maximum number of inbound connections of one address. Defaults to 8. Must be at least 1.
     ///
@@ -408,7 +408,7 @@ impl ManagerConfig {
         self.connection.validate()?;
         self.restarts.validate()?;
         self.discovery.validate()?;
-        let one = "at least 1 is needed";
+        let one = "at least 1";
         check(
             self.max_connections > 0,
             "max_connections",
@@ -425,13 +425,13 @@ impl ManagerConfig {
             (1..=InMemoryPeerStore::MAX_PEERS).contains(&self.max_known_peers),
             "max_known_peers",
             &self.max_known_peers,
-            "at least 1 and at most InMemoryPeerStore::MAX_PEERS is needed",
+            "at least 1 and at most InMemoryPeerStore::MAX_PEERS",
         )?;
         check(
             self.max_payload_memory >= self.connection.session.limits.buffered,
             "max_payload_memory",
             &self.max_payload_memory,
-            "at least connection.session.limits.buffered is needed",
+            "at least connection.session.limits.buffered",
         )?;
         check(
             self.bans.automatic_ipv6_prefix <= 128,
@@ -456,7 +456,7 @@ impl ManagerConfig {
                 !value.is_zero() && value <= LONGEST_WAIT,
                 field,
                 &value,
-                "a duration above zero and of at most 100 years is needed",
+                "a duration above zero and at most 100 years",
             )?;
         }
         check(
@@ -480,13 +480,13 @@ impl ManagerConfig {
                 address.port() != 0 && !address.ip().is_unspecified(),
                 "listener.external_address",
                 &address,
-                "an address and a port that peers can dial are needed",
+                "an address and a port that peers can dial",
             )?;
             check(
                 canonical(address).is_ok(),
                 "listener.external_address",
                 &address,
-                "an address without an IPv6 scope is needed",
+                "an address without an IPv6 scope",
             )?;
         }
         Ok(())

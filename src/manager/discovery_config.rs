@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::network::Network;
 use crate::peers::canonical;
 use crate::session::ConfigError;
-use crate::{host_name, system_names};
+use crate::{host_name, system_resolver};
 
 /// The configuration of peer discovery: DNS seeds, known addresses and `getaddr`.
 ///
@@ -66,13 +66,13 @@ pub struct DiscoveryConfig {
     /// candidate, the next lookup starts 60 s after the last one.
     ///
     /// An update applies from the next lookup.
-    #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde_util::seconds"))]
     pub interval: Duration,
     /// The maximum duration of the lookup of one seed. Defaults to 10 s. Must be above zero and at
     /// most 100 years.
     ///
     /// An update applies from the next lookup.
-    #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde_util::seconds"))]
     pub timeout: Duration,
     /// Whether to request addresses (`getaddr`) from outbound peers, once per connection. Defaults
     /// to `true`.
@@ -111,7 +111,7 @@ impl DiscoveryConfig {
                 is_seed(seed),
                 "discovery.seeds",
                 seed,
-                "an IP address or a host name of 1 to 253 letters, digits, '-', '_' and dots is needed",
+                "an IP address or a host name of 1 to 253 letters, digits, '-', '_' and dots",
             )?;
         }
         let lists = [
@@ -120,12 +120,7 @@ impl DiscoveryConfig {
         ];
         for (field, addresses) in lists {
             for address in addresses {
-                check(
-                    address.port() != 0,
-                    field,
-                    address,
-                    "a port above 0 is needed",
-                )?;
+                check(address.port() != 0, field, address, "a port above 0")?;
             }
         }
         for address in &self.addresses {
@@ -133,7 +128,7 @@ impl DiscoveryConfig {
                 canonical(*address).is_ok(),
                 "discovery.addresses",
                 address,
-                "an address without an IPv6 scope is needed",
+                "an address without an IPv6 scope",
             )?;
         }
         check(
@@ -146,7 +141,7 @@ impl DiscoveryConfig {
             self.default_port != Some(0),
             "discovery.default_port",
             &0,
-            "a port above 0 is needed",
+            "a port above 0",
         )
     }
 }
@@ -154,7 +149,7 @@ impl DiscoveryConfig {
 /// Returns whether a resolver can be asked for the seed.
 fn is_seed(seed: &str) -> bool {
     let host = seed.strip_suffix('.').unwrap_or(seed);
-    system_names::numeric(seed).is_some() || host_name::check(host).is_ok()
+    system_resolver::numeric(seed).is_some() || host_name::check(host).is_ok()
 }
 
 impl Default for DiscoveryConfig {

@@ -18,7 +18,7 @@ use super::running::Running;
 use super::shared::Shared;
 use super::store_thread::StoreThread;
 use super::supervisor::{Beginning, Supervisor};
-use crate::connection::{Announcer, random_number, resolve};
+use crate::connection::{Announcer, random_u64, resolve};
 use crate::discovery::SeedResolver;
 use crate::error::{Error, WithSources};
 use crate::event::ControlEvent;
@@ -113,7 +113,7 @@ impl Manager {
         let (network, max) = (config.network().clone(), config.max_known_peers);
         match InMemoryPeerStore::open(path.as_ref(), network, max, SystemTime::now()) {
             Ok((store, damaged)) => {
-                let troubles = damaged.map(StoreError::Damaged).into_iter().collect();
+                let troubles = damaged.map(StoreError::Corrupt).into_iter().collect();
                 Self::with(config, Some(Arc::new(store)), troubles)
             }
             Err(error) => Self::with(config, None, vec![error]),
@@ -331,7 +331,7 @@ impl Manager {
                 store_thread = Some(StoreThread::start(store.clone(), failures)?);
             }
             let bans = self.shared.bans.clone();
-            let random = Box::new(random_number);
+            let random = Box::new(random_u64);
             let mut plan = Plan::new(config.clone(), bans, known, random, now);
             if let Some(peers) = fixed {
                 let fixed = plan.fix(peers, now);

@@ -46,7 +46,7 @@ pub struct BackoffPeer {
     /// The address of the peer.
     pub address: SocketAddr,
     /// The remaining time before the peer can be dialed again.
-    #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde_util::seconds"))]
     pub next_retry: Duration,
     /// The reason for which the last connection ended or failed.
     pub reason: DisconnectReason,
@@ -63,7 +63,7 @@ impl Plans {
     pub(super) fn of(supervisor: &Supervisor) -> Self {
         let now = super::clock::Now::read();
         let plan = &supervisor.plan;
-        let known = plan.table().all();
+        let known = plan.table().iter();
         let waiting = known.filter_map(|peer| {
             let retry = plan.retry(peer.id)?;
             let next_retry = retry.at.checked_duration_since(now.instant)?;
@@ -82,7 +82,7 @@ impl Plans {
         ];
         let count = |kind| {
             let of_kind = |peer: &&Peer| peer.status.kind() == kind;
-            (kind, plan.table().all().filter(of_kind).count())
+            (kind, plan.table().iter().filter(of_kind).count())
         };
         Self {
             listening: supervisor.listening,

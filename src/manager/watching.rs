@@ -16,7 +16,7 @@ impl Manager {
     ///
     /// [`Error::NotRunning`] if the manager is not running.
     pub fn peers(&self) -> Result<Vec<Peer>, Error> {
-        self.ask(|supervisor| supervisor.plan.table().all().cloned().collect())
+        self.ask(|supervisor| supervisor.plan.table().iter().cloned().collect())
     }
 
     /// Returns the statistics of all connections, in no particular order. Does not block.

@@ -63,14 +63,14 @@ pub fn is_routable(address: IpAddr) -> bool {
 /// host.
 ///
 /// ```
-/// use bsv_p2p::peers::group;
+/// use bsv_p2p::peers::address_group;
 ///
 /// let address = |text: &str| text.parse().unwrap();
-/// assert_eq!(group(address("8.8.4.4")).to_string(), "8.8.0.0/16");
-/// assert_eq!(group(address("2002:0808:0404::1")).to_string(), "8.8.0.0/16");
-/// assert_eq!(group(address("2a00:1450::8")).to_string(), "2a00:1450::/32");
+/// assert_eq!(address_group(address("8.8.4.4")).to_string(), "8.8.0.0/16");
+/// assert_eq!(address_group(address("2002:0808:0404::1")).to_string(), "8.8.0.0/16");
+/// assert_eq!(address_group(address("2a00:1450::8")).to_string(), "2a00:1450::/32");
 /// ```
-pub fn group(address: IpAddr) -> Subnet {
+pub fn address_group(address: IpAddr) -> Subnet {
     match address.to_canonical() {
         IpAddr::V4(ip) => Subnet::containing(ip.into(), 16),
         IpAddr::V6(ip) => match embedded_v4(ip) {
@@ -249,7 +249,7 @@ mod tests {
             ("2001:471:abcd::1", "2001:471::/32"),
             ("127.0.0.1", "127.0.0.0/16"),
         ] {
-            let group = group(text.parse().unwrap());
+            let group = address_group(text.parse().unwrap());
             assert_eq!(group.to_string(), expected, "{text}");
         }
     }

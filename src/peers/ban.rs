@@ -26,7 +26,7 @@ pub struct Ban {
 
 impl Ban {
     /// Returns whether the ban has ended.
-    pub fn is_over(&self, now: SystemTime) -> bool {
+    pub fn is_expired(&self, now: SystemTime) -> bool {
         self.until.is_some_and(|until| until <= now)
     }
 
@@ -39,12 +39,11 @@ impl Ban {
 
 impl fmt::Display for Ban {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} is banned {}", self.subnet, self.by)?;
         match self.remaining(self.since) {
-            Some(duration) => write!(f, " for {} s", duration.as_secs())?,
-            None => f.write_str(" for good")?,
+            Some(duration) => write!(f, "{} banned for {} s", self.subnet, duration.as_secs())?,
+            None => write!(f, "{} banned permanently", self.subnet)?,
         }
-        write!(f, ": {}", self.reason)
+        write!(f, " ({})", self.reason)
     }
 }
 
@@ -60,27 +59,29 @@ pub enum BanOrigin {
 impl fmt::Display for BanOrigin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            BanOrigin::Manual => "by hand",
-            BanOrigin::Automatic => "automatically",
+            BanOrigin::Manual => "manual",
+            BanOrigin::Automatic => "automatic",
         })
     }
 }
 
 /// The result of adding a ban.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct BanOutcome {
     /// The ban that was added.
     pub ban: Ban,
     /// The bans that were evicted because the list was full: all that have ended, or otherwise the
     /// automatic ban that started first.
-    pub displaced: Vec<Ban>,
+    pub evicted: Vec<Ban>,
 }
 
 /// The error of a ban that cannot be added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum BanError {
     /// The address is on the whitelist.
-    #[error("{address} is never banned: {rule} is on the whitelist")]
+    #[error("{address} is on the whitelist ({rule})")]
     Whitelisted {
         /// The address.
         address: IpAddr,
@@ -88,14 +89,14 @@ pub enum BanError {
         rule: Subnet,
     },
     /// The list is full of manual bans, which are never evicted before their end.
-    #[error("there are {limit} bans by hand, which is the limit of the list")]
+    #[error("limit of {limit} manual bans reached")]
     Full {
         /// The maximum number of bans.
         limit: usize,
     },
     /// The end of the ban is not in the future.
-    #[error("a ban of {subnet} that ended {ago:?} ago was asked for: expected one that ends later")]
-    Over {
+    #[error("ban of {subnet} already ended {ago:?} ago")]
+    Expired {
         /// The addresses of the ban.
         subnet: Subnet,
         /// The time since the end of the ban.
@@ -118,21 +119,21 @@ mod tests {
             since,
             until: Some(since + day),
         };
-        assert!(!ban.is_over(since + day - nanosecond));
+        assert!(!ban.is_expired(since + day - nanosecond));
         assert_eq!(ban.remaining(since + day - nanosecond), Some(nanosecond));
-        assert!(ban.is_over(since + day));
+        assert!(ban.is_expired(since + day));
         assert_eq!(ban.remaining(since + 2 * day), Some(Duration::ZERO));
         assert_eq!(
             ban.to_string(),
-            "203.0.113.0/24 is banned automatically for 86400 s: its misbehaviour reached a score of 100"
+            "203.0.113.0/24 banned for 86400 s (misbehavior score 100)"
         );
 
         (ban.until, ban.by, ban.reason) = (None, BanOrigin::Manual, BanReason::Manual);
-        assert!(!ban.is_over(since + 10_000 * day));
+        assert!(!ban.is_expired(since + 10_000 * day));
         assert_eq!(ban.remaining(since), None);
         assert_eq!(
             ban.to_string(),
-            "203.0.113.0/24 is banned by hand for good: somebody wanted it"
+            "203.0.113.0/24 banned permanently (manual ban)"
         );
     }
 }

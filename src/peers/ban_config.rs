@@ -13,7 +13,7 @@ pub struct BanConfig {
     /// [`BanList::MAX_BANS`](super::BanList::MAX_BANS); higher values are lowered to it.
     pub max_bans: usize,
     /// The duration of automatic bans. Defaults to 24 hours, as in the node (`-bantime`).
-    #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde_util::seconds"))]
     pub automatic_duration: Duration,
     /// The prefix length of an automatic ban of an IPv6 address, in bits. Defaults to 64, the
     /// smallest network that a customer receives. Values above 128 count as 128. An automatic ban

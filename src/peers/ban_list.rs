@@ -68,7 +68,7 @@ impl BanList {
         self.manual
             .covering(address)
             .chain(self.automatic.covering(address))
-            .find(|ban| !ban.is_over(now))
+            .find(|ban| !ban.is_expired(now))
     }
 
     /// Returns the smallest subnet of the whitelist that contains an address.
@@ -93,7 +93,7 @@ impl BanList {
     ///
     /// The list is unchanged after an error.
     ///
-    /// - [`BanError::Over`] if `until` is not later than `now`.
+    /// - [`BanError::Expired`] if `until` is not later than `now`.
     /// - [`BanError::Full`] if the list is full of manual bans.
     pub fn ban(
         &mut self,
@@ -109,9 +109,9 @@ impl BanList {
             since: now,
             until,
         };
-        if ban.is_over(now) {
+        if ban.is_expired(now) {
             let ago = until.and_then(|until| now.duration_since(until).ok());
-            return Err(BanError::Over {
+            return Err(BanError::Expired {
                 subnet,
                 ago: ago.unwrap_or_default(),
             });
@@ -164,43 +164,47 @@ impl BanList {
     /// Removes the manual and the automatic ban of exactly this subnet, and returns them.
     ///
     /// Bans of larger and smaller subnets stay, so addresses may still be banned; see
-    /// [`BanList::unban_covering`].
+    /// [`BanList::unban_address`].
     pub fn unban(&mut self, subnet: &Subnet) -> Vec<Ban> {
-        let lifted = [self.manual.remove(subnet), self.automatic.remove(subnet)];
-        lifted.into_iter().flatten().collect()
+        let removed = [self.manual.remove(subnet), self.automatic.remove(subnet)];
+        removed.into_iter().flatten().collect()
     }
 
     /// Removes all bans that cover an address, and returns them.
     ///
     /// All addresses of the removed subnets are affected, not only `address`.
-    pub fn unban_covering(&mut self, address: IpAddr) -> Vec<Ban> {
+    pub fn unban_address(&mut self, address: IpAddr) -> Vec<Ban> {
         let covering = self
             .manual
             .covering(address)
             .chain(self.automatic.covering(address));
-        let lifted: Vec<Ban> = covering.copied().collect();
-        self.take_out(&lifted);
-        lifted
+        let removed: Vec<Ban> = covering.copied().collect();
+        self.remove(&removed);
+        removed
     }
 
     /// Removes the bans that have ended, and returns them. They have no effect even if they are not
     /// removed.
     pub fn expire(&mut self, now: SystemTime) -> Vec<Ban> {
-        let over: Vec<Ban> = self.all().filter(|ban| ban.is_over(now)).copied().collect();
-        self.take_out(&over);
-        over
+        let expired: Vec<Ban> = self
+            .iter()
+            .filter(|ban| ban.is_expired(now))
+            .copied()
+            .collect();
+        self.remove(&expired);
+        expired
     }
 
     /// Returns the time at which the next ban ends, if there is one.
     pub fn next_expiry(&self) -> Option<SystemTime> {
-        self.all().filter_map(|ban| ban.until).min()
+        self.iter().filter_map(|ban| ban.until).min()
     }
 
     /// Returns all bans, first manual and then automatic ones, each sorted by subnet.
     ///
     /// Includes bans that have ended until [`BanList::expire`] removes them.
     pub fn list(&self) -> Vec<Ban> {
-        let mut bans: Vec<Ban> = self.all().copied().collect();
+        let mut bans: Vec<Ban> = self.iter().copied().collect();
         bans.sort_by_key(|ban| (ban.by, ban.subnet));
         bans
     }
@@ -219,7 +223,7 @@ impl BanList {
         let longest = self.end_of_automatic(now);
         let mut bans: Vec<Ban> = bans
             .into_iter()
-            .filter(|ban| !ban.is_over(now))
+            .filter(|ban| !ban.is_expired(now))
             .map(|mut ban| {
                 ban.since = ban.since.min(now);
                 if ban.by == BanOrigin::Automatic {
@@ -235,7 +239,7 @@ impl BanList {
                 continue;
             }
             if self.len() < self.config.max_bans {
-                self.put(ban);
+                self.insert(ban);
             } else {
                 left.push(ban);
             }
@@ -245,7 +249,7 @@ impl BanList {
 
     /// Returns the number of bans that have not ended at `now`.
     pub fn active_count(&self, now: SystemTime) -> usize {
-        self.all().filter(|ban| !ban.is_over(now)).count()
+        self.iter().filter(|ban| !ban.is_expired(now)).count()
     }
 
     /// Returns the number of bans.
@@ -275,7 +279,7 @@ impl BanList {
         while self.len() > self.config.max_bans
             && let Ok(oldest) = self.oldest_automatic()
         {
-            self.take_out(&[oldest]);
+            self.remove(&[oldest]);
             gone.push(oldest);
         }
         gone
@@ -291,21 +295,21 @@ impl BanList {
         now.checked_add(self.config.automatic_duration)
     }
 
-    fn all(&self) -> impl Iterator<Item = &Ban> {
+    fn iter(&self) -> impl Iterator<Item = &Ban> {
         self.manual.values().chain(self.automatic.values())
     }
 
     fn add(&mut self, ban: Ban, now: SystemTime) -> Result<BanOutcome, BanError> {
-        let mut displaced = Vec::new();
+        let mut evicted = Vec::new();
         if !self.has(&ban) && self.len() >= self.config.max_bans {
-            displaced = self.expire(now);
-            if displaced.is_empty() {
-                displaced.push(self.oldest_automatic()?);
-                self.take_out(&displaced);
+            evicted = self.expire(now);
+            if evicted.is_empty() {
+                evicted.push(self.oldest_automatic()?);
+                self.remove(&evicted);
             }
         }
-        self.put(ban);
-        Ok(BanOutcome { ban, displaced })
+        self.insert(ban);
+        Ok(BanOutcome { ban, evicted })
     }
 
     fn oldest_automatic(&self) -> Result<Ban, BanError> {
@@ -329,11 +333,11 @@ impl BanList {
         self.map(ban.by).get(&ban.subnet).is_some()
     }
 
-    fn put(&mut self, ban: Ban) {
+    fn insert(&mut self, ban: Ban) {
         self.map(ban.by).insert(ban.subnet, ban);
     }
 
-    fn take_out(&mut self, bans: &[Ban]) {
+    fn remove(&mut self, bans: &[Ban]) {
         for ban in bans {
             self.map(ban.by).remove(&ban.subnet);
         }

@@ -2,11 +2,14 @@
 
 use std::fmt;
 
-/// The reason of a ban. The list is complete: there are no other reasons.
+use super::parse_peer_error::MISBEHAVIOR;
+
+/// The reason of a ban.
 ///
-/// All but [`BannedUserAgent`](Self::BannedUserAgent) and [`Manual`](Self::Manual) correspond to a
+/// All but [`Manual`](Self::Manual) correspond to a
 /// [`DisconnectReason`](crate::session::DisconnectReason) that leads to a ban.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum BanReason {
     /// The misbehavior score of the peer reached the threshold.
     Misbehaved {
@@ -17,8 +20,6 @@ pub enum BanReason {
     FrameTooLarge,
     /// The peer uses another protocol or another network.
     WrongMagic,
-    /// The user agent was not accepted. Stores may contain such bans, but new ones are not created.
-    BannedUserAgent,
     /// The peer follows another chain.
     WrongChain,
     /// The peer requested a stream of another peer's connection.
@@ -31,16 +32,13 @@ impl fmt::Display for BanReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             BanReason::Misbehaved { score } => {
-                return write!(f, "its misbehaviour reached a score of {score}");
+                return write!(f, "{MISBEHAVIOR}{score}");
             }
-            BanReason::FrameTooLarge => "a frame claimed more than its command may have",
-            BanReason::WrongMagic => "it speaks another protocol, or that of another network",
-            BanReason::BannedUserAgent => "its user agent is not welcome",
-            BanReason::WrongChain => "it follows another chain",
-            BanReason::StreamAddressMismatch => {
-                "it asked for a stream of somebody else's connection"
-            }
-            BanReason::Manual => "somebody wanted it",
+            BanReason::FrameTooLarge => "frame too large",
+            BanReason::WrongMagic => "magic mismatch",
+            BanReason::WrongChain => "another chain",
+            BanReason::StreamAddressMismatch => "stream address mismatch",
+            BanReason::Manual => "manual ban",
         })
     }
 }
@@ -55,13 +53,12 @@ mod tests {
             BanReason::Misbehaved { score: 120 },
             BanReason::FrameTooLarge,
             BanReason::WrongMagic,
-            BanReason::BannedUserAgent,
             BanReason::WrongChain,
             BanReason::StreamAddressMismatch,
             BanReason::Manual,
         ]
         .map(|reason| reason.to_string());
-        assert_eq!(all[0], "its misbehaviour reached a score of 120");
+        assert_eq!(all[0], "misbehavior score 120");
         let mut different = all.to_vec();
         different.sort();
         different.dedup();

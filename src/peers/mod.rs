@@ -9,7 +9,8 @@
 //!   that is replaced atomically.
 //! - [`BanList`] returns whether an address is banned, and by which rule. A rule covers a
 //!   [`Subnet`].
-//! - [`AddressKind`] and [`is_routable`] classify an address. [`group`] returns its network group.
+//! - [`AddressKind`] and [`is_routable`] classify an address. [`address_group`] returns its network
+//!   group.
 //! - [`is_service_port`] returns whether a port belongs to a service that is not a node.
 //!
 //! ```
@@ -28,7 +29,7 @@
 //! let mut bans = BanList::new(BanConfig::default());
 //! bans.load(store.read_bans()?, now);
 //!
-//! let mut peer = Peer::new("203.0.113.7:8333".parse()?, PeerSource::Program, now)?;
+//! let mut peer = Peer::new("203.0.113.7:8333".parse()?, PeerSource::Manual, now)?;
 //! store.create(peer.clone(), now)?;
 //! let ban = bans.ban_automatically(peer.ip_address, BanReason::WrongChain, now)?.ban;
 //! peer.record_ban(ban.reason, ban.until, now);
@@ -46,36 +47,38 @@ mod ban;
 mod ban_config;
 mod ban_list;
 mod ban_reason;
-mod document;
-mod file;
-mod form;
-mod in_memory;
+mod file_format;
+mod in_memory_store;
+mod json_limits;
+mod parse_peer_error;
 mod peer;
 mod peer_id;
 mod peer_ref;
-mod plain_json;
+mod peer_table;
+mod serde_repr;
 mod service_port;
 mod status;
 mod store;
+mod store_file;
 mod subnet;
 mod subnet_map;
-mod table;
 mod user_agent;
 
-pub use address::{AddressKind, group, is_routable};
+pub use address::{AddressKind, address_group, is_routable};
 pub use ban::{Ban, BanError, BanOrigin, BanOutcome};
 pub use ban_config::BanConfig;
 pub use ban_list::BanList;
 pub use ban_reason::BanReason;
-pub use file::CorruptFile;
-pub use in_memory::InMemoryPeerStore;
+pub use in_memory_store::InMemoryPeerStore;
+pub use parse_peer_error::ParsePeerError;
 pub(crate) use peer::canonical;
 pub use peer::{Peer, PeerSource, PeerVersion, ScopedAddressError};
 pub use peer_id::{ParsePeerIdError, PeerId};
 pub use peer_ref::PeerRef;
+pub(crate) use peer_table::PeerTable;
 pub use service_port::is_service_port;
 pub use status::{InvalidStatusChange, PeerStatus, PeerStatusKind};
 pub use store::{PeerStore, StoreError};
+pub use store_file::CorruptFile;
 pub use subnet::{Subnet, SubnetError};
-pub(crate) use table::Table;
 pub use user_agent::UserAgent;

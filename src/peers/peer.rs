@@ -32,7 +32,7 @@ pub struct Peer {
     pub source: PeerSource,
     /// Whether this is a manual peer: the application added it, at first or later. Manual peers are
     /// never evicted.
-    pub named: bool,
+    pub manual: bool,
     /// The service bits. Before the first handshake, these are the bits that others advertised;
     /// afterwards, those of the peer's last `version`.
     pub services: u64,
@@ -63,7 +63,7 @@ pub struct PeerVersion {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PeerSource {
     /// The application.
-    Program,
+    Manual,
     /// A DNS seed.
     Seed,
     /// An `addr` message of the peer with this address.
@@ -75,10 +75,10 @@ pub enum PeerSource {
 impl fmt::Display for PeerSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            PeerSource::Program => f.write_str("the program"),
-            PeerSource::Seed => f.write_str("a DNS seed"),
-            PeerSource::Peer(address) => write!(f, "{address}"),
-            PeerSource::Inbound => f.write_str("itself"),
+            PeerSource::Manual => f.write_str("manual"),
+            PeerSource::Seed => f.write_str("DNS seed"),
+            PeerSource::Peer(address) => write!(f, "peer {address}"),
+            PeerSource::Inbound => f.write_str("inbound"),
         }
     }
 }
@@ -89,6 +89,7 @@ impl fmt::Display for PeerSource {
 /// Stores, bans and other peers use addresses without scopes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{address}: expected an address without an IPv6 scope")]
+#[non_exhaustive]
 pub struct ScopedAddressError {
     /// The address.
     pub address: SocketAddr,
@@ -108,7 +109,7 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 impl Peer {
     /// Creates a peer with a random id and the status `Unknown`, last seen at `now`.
     ///
-    /// The peer is manual if `source` is [`PeerSource::Program`].
+    /// The peer is manual if `source` is [`PeerSource::Manual`].
     ///
     /// # Errors
     ///
@@ -127,7 +128,7 @@ impl Peer {
             status_timestamp: now,
             banned_until: None,
             source,
-            named: source == PeerSource::Program,
+            manual: source == PeerSource::Manual,
             services: 0,
             version: None,
             last_seen: now,
@@ -181,7 +182,7 @@ impl Peer {
     ///
     /// A `seen` in the future is replaced by `now`. The service bits are added to the known ones if
     /// no handshake has completed; otherwise they are ignored.
-    pub fn record_heard(&mut self, services: u64, seen: SystemTime, now: SystemTime) {
+    pub fn record_advertised(&mut self, services: u64, seen: SystemTime, now: SystemTime) {
         self.last_seen = self.last_seen.max(seen.min(now));
         if self.version.is_none() {
             self.services |= services;
@@ -189,7 +190,7 @@ impl Peer {
     }
 
     /// Records an outbound connection attempt.
-    pub fn record_tried(&mut self, now: SystemTime) {
+    pub fn record_attempt(&mut self, now: SystemTime) {
         self.last_tried = Some(now);
     }
 
@@ -232,7 +233,7 @@ impl Peer {
     /// - or 10 consecutive attempts failed and the last handshake was more than 2 days ago.
     pub fn is_terrible(&self, now: SystemTime) -> bool {
         let past = |time: SystemTime| now.duration_since(time).unwrap_or_default();
-        if self.named || self.last_tried.is_some_and(|tried| past(tried) <= MINUTE) {
+        if self.manual || self.last_tried.is_some_and(|tried| past(tried) <= MINUTE) {
             return false;
         }
         let ahead = self.last_seen.duration_since(now).unwrap_or_default();

@@ -93,7 +93,8 @@ impl fmt::Display for PeerStatusKind {
 
 /// The error of a change that the table of [`PeerStatus`] does not contain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a peer that is {from} cannot become {to}")]
+#[error("invalid status change from {from} to {to}")]
+#[non_exhaustive]
 pub struct InvalidStatusChange {
     /// The current status.
     pub from: PeerStatusKind,
@@ -126,7 +127,7 @@ mod tests {
         assert_eq!(Valid.to_string(), "valid");
         assert_eq!(
             Banned(BanReason::WrongChain).to_string(),
-            "banned: it follows another chain"
+            "banned: another chain"
         );
     }
 }

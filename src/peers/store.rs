@@ -1,12 +1,12 @@
 //! The store of peers and bans, which applications can replace.
 
-use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::SystemTime;
 
 use super::{Ban, CorruptFile, Peer, PeerId, PeerStatusKind};
 use crate::Network;
+use crate::system_error::SystemError;
 
 /// Stores peers and bans.
 ///
@@ -27,7 +27,6 @@ use crate::Network;
 ///
 /// ```
 /// use std::collections::HashMap;
-/// use std::net::IpAddr;
 /// use std::sync::Mutex;
 /// use std::time::SystemTime;
 /// use bsv_p2p::peers::{Peer, PeerId, PeerSource, PeerStatusKind, PeerStore, StoreError};
@@ -47,10 +46,6 @@ use crate::Network;
 ///         }
 ///         peers.insert(peer.id, peer);
 ///         Ok(None)
-///     }
-///
-///     fn read(&self, id: PeerId) -> Result<Option<Peer>, StoreError> {
-///         Ok(self.0.lock().unwrap().get(&id).cloned())
 ///     }
 ///
 ///     fn update(&self, peer: Peer) -> Result<(), StoreError> {
@@ -73,21 +68,6 @@ use crate::Network;
 ///     fn list_all(&self) -> Result<Vec<Peer>, StoreError> {
 ///         Ok(self.0.lock().unwrap().values().cloned().collect())
 ///     }
-///
-///     fn find_by_status(&self, status: PeerStatusKind) -> Result<Vec<Peer>, StoreError> {
-///         let mut peers = self.list_all()?;
-///         peers.retain(|peer| peer.status.kind() == status);
-///         Ok(peers)
-///     }
-///
-///     fn find_by_ip_port(&self, ip_address: IpAddr, port: u16) -> Result<Option<Peer>, StoreError> {
-///         let address = (ip_address.to_canonical(), port).into();
-///         Ok(self.list_all()?.into_iter().find(|peer| peer.socket_address() == address))
-///     }
-///
-///     fn count_by_status(&self, status: PeerStatusKind) -> Result<usize, StoreError> {
-///         Ok(self.find_by_status(status)?.len())
-///     }
 /// }
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -102,20 +82,16 @@ use crate::Network;
 /// In tests, a store can be mocked with `mockall`. Methods with a default need not be mocked:
 ///
 /// ```
-/// use std::{net::IpAddr, time::SystemTime};
+/// use std::time::SystemTime;
 /// use bsv_p2p::peers::{Peer, PeerId, PeerStatusKind, PeerStore, StoreError};
 ///
 /// mockall::mock! {
 ///     Store {}
 ///     impl PeerStore for Store {
 ///         fn create(&self, peer: Peer, now: SystemTime) -> Result<Option<Peer>, StoreError>;
-///         fn read(&self, id: PeerId) -> Result<Option<Peer>, StoreError>;
 ///         fn update(&self, peer: Peer) -> Result<(), StoreError>;
 ///         fn delete(&self, id: PeerId) -> Result<Option<Peer>, StoreError>;
 ///         fn list_all(&self) -> Result<Vec<Peer>, StoreError>;
-///         fn find_by_status(&self, status: PeerStatusKind) -> Result<Vec<Peer>, StoreError>;
-///         fn find_by_ip_port(&self, ip_address: IpAddr, port: u16) -> Result<Option<Peer>, StoreError>;
-///         fn count_by_status(&self, status: PeerStatusKind) -> Result<usize, StoreError>;
 ///     }
 /// }
 ///
@@ -126,7 +102,7 @@ use crate::Network;
 ///
 /// fn main() {
 ///     let mut store = MockStore::new();
-///     store.expect_count_by_status().times(1).returning(|_| Ok(0));
+///     store.expect_list_all().times(1).returning(|| Ok(Vec::new()));
 ///     assert_eq!(needs_seeds(&store), Ok(true));
 /// }
 /// ```
@@ -142,13 +118,6 @@ pub trait PeerStore: Send + Sync {
     /// - [`StoreError::Full`] if the store is full of peers with higher ranks.
     /// - Another error if the medium of the store failed.
     fn create(&self, peer: Peer, now: SystemTime) -> Result<Option<Peer>, StoreError>;
-
-    /// Returns the peer with this id, if it is stored.
-    ///
-    /// # Errors
-    ///
-    /// Fails only if the medium of the store failed.
-    fn read(&self, id: PeerId) -> Result<Option<Peer>, StoreError>;
 
     /// Replaces the peer with the same id, regardless of its status.
     ///
@@ -176,26 +145,65 @@ pub trait PeerStore: Send + Sync {
     /// Fails only if the medium of the store failed.
     fn list_all(&self) -> Result<Vec<Peer>, StoreError>;
 
-    /// Returns a copy of every peer with this status, in any order.
+    /// Returns the peer with this id, if it is stored.
+    ///
+    /// The default implementation searches [`list_all`](Self::list_all).
     ///
     /// # Errors
     ///
     /// Fails only if the medium of the store failed.
-    fn find_by_status(&self, status: PeerStatusKind) -> Result<Vec<Peer>, StoreError>;
+    fn read(&self, id: PeerId) -> Result<Option<Peer>, StoreError> {
+        Ok(self.list_all()?.into_iter().find(|peer| peer.id == id))
+    }
+
+    /// Updates several peers, and returns the result of [`update`](Self::update) for each of them,
+    /// in the same order.
+    ///
+    /// [`Manager`](crate::Manager) writes all pending changes with one call. The default
+    /// implementation calls [`update`](Self::update) for each peer. A database should override it
+    /// to use one transaction. If the transaction fails, its error is the result of every peer.
+    ///
+    /// A missing result counts as a failure.
+    fn update_all(&self, peers: &[Peer]) -> Vec<Result<(), StoreError>> {
+        peers.iter().map(|peer| self.update(peer.clone())).collect()
+    }
+
+    /// Returns a copy of every peer with this status, in any order.
+    ///
+    /// The default implementation searches [`list_all`](Self::list_all).
+    ///
+    /// # Errors
+    ///
+    /// Fails only if the medium of the store failed.
+    fn find_by_status(&self, status: PeerStatusKind) -> Result<Vec<Peer>, StoreError> {
+        let mut peers = self.list_all()?;
+        peers.retain(|peer| peer.status.kind() == status);
+        Ok(peers)
+    }
 
     /// Returns the peer with this address and port, if it is stored.
     ///
+    /// The default implementation searches [`list_all`](Self::list_all).
+    ///
     /// # Errors
     ///
     /// Fails only if the medium of the store failed.
-    fn find_by_ip_port(&self, ip_address: IpAddr, port: u16) -> Result<Option<Peer>, StoreError>;
+    fn find_by_ip_port(&self, ip_address: IpAddr, port: u16) -> Result<Option<Peer>, StoreError> {
+        let address = SocketAddr::new(ip_address.to_canonical(), port);
+        let mut peers = self.list_all()?.into_iter();
+        Ok(peers.find(|peer| peer.socket_address() == address))
+    }
 
     /// Returns the number of peers with this status.
     ///
+    /// The default implementation counts the peers of [`find_by_status`](Self::find_by_status).
+    ///
     /// # Errors
     ///
     /// Fails only if the medium of the store failed.
-    fn count_by_status(&self, status: PeerStatusKind) -> Result<usize, StoreError>;
+    fn count_by_status(&self, status: PeerStatusKind) -> Result<usize, StoreError> {
+        Ok(self.find_by_status(status)?.len())
+    }
 
     /// Returns the bans that were stored last, for [`BanList::load`](super::BanList::load).
     ///
@@ -240,24 +248,25 @@ pub trait PeerStore: Send + Sync {
 
 /// The error of a peer store.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum StoreError {
     /// The address and port are stored already.
-    #[error("there is a peer at {0} already")]
+    #[error("address {0} is already stored")]
     DuplicateAddress(SocketAddr),
     /// The id is stored already.
-    #[error("there is a peer with the id {0} already")]
+    #[error("peer {0} is already stored")]
     DuplicateId(PeerId),
     /// The id is not stored.
-    #[error("there is no peer with the id {0}")]
+    #[error("peer {0} not found")]
     NotFound(PeerId),
     /// The store is full of peers with higher ranks than the new one.
-    #[error("there are {limit} peers, which is the limit, and none is worth less than the new one")]
+    #[error("limit of {limit} peers reached")]
     Full {
         /// The maximum number of peers.
         limit: usize,
     },
     /// There are more bans than the store can hold.
-    #[error("{got} bans are too many: at most {limit} are kept")]
+    #[error("expected at most {limit} bans, got {got}")]
     TooManyBans {
         /// The number of bans.
         got: usize,
@@ -265,8 +274,8 @@ pub enum StoreError {
         limit: usize,
     },
     /// The file belongs to another network. It is unchanged.
-    #[error("{path:?} holds peers of {got}, {expected} is expected")]
-    WrongNetwork {
+    #[error("{path:?}: expected network {expected}, got {got}")]
+    NetworkMismatch {
         /// The file.
         path: PathBuf,
         /// The network that was requested.
@@ -276,7 +285,7 @@ pub enum StoreError {
         got: String,
     },
     /// A later version of this library wrote the file. It is unchanged.
-    #[error("{path:?} has version {got} of the format, at most {expected} is expected")]
+    #[error("{path:?}: expected format version {expected} or earlier, got {got}")]
     UnsupportedVersion {
         /// The file.
         path: PathBuf,
@@ -287,22 +296,23 @@ pub enum StoreError {
     },
     /// The file was corrupt. It was moved aside, and the store has started empty.
     #[error("{0}")]
-    Damaged(CorruptFile),
+    Corrupt(CorruptFile),
     /// Another store has the file open, in this process or in another one.
-    #[error("{path:?} is in use by another store")]
+    #[error("{path:?} is already in use by another store")]
     InUse {
         /// The file.
         path: PathBuf,
     },
     /// A system call failed.
-    #[error("{what} {path:?}: {kind}")]
+    #[error("{operation} {path:?} failed")]
     Io {
-        /// The operation.
-        what: &'static str,
+        /// The operation, such as `writing`.
+        operation: &'static str,
         /// The file or folder.
         path: PathBuf,
-        /// The kind of the system's error.
-        kind: io::ErrorKind,
+        /// The error of the system.
+        #[source]
+        error: SystemError,
     },
     /// An error of a store that the application provides.
     #[error("{0}")]
@@ -312,55 +322,120 @@ pub enum StoreError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::peers::{BanReason, InMemoryPeerStore, PeerSource};
 
     /// A store without the methods that have a default.
-    struct Forgetful;
+    struct MinimalStore(InMemoryPeerStore);
 
-    impl PeerStore for Forgetful {
-        fn create(&self, _: Peer, _: SystemTime) -> Result<Option<Peer>, StoreError> {
-            Ok(None)
-        }
-        fn read(&self, _: PeerId) -> Result<Option<Peer>, StoreError> {
-            Ok(None)
+    impl PeerStore for MinimalStore {
+        fn create(&self, peer: Peer, now: SystemTime) -> Result<Option<Peer>, StoreError> {
+            self.0.create(peer, now)
         }
         fn update(&self, peer: Peer) -> Result<(), StoreError> {
-            Err(StoreError::NotFound(peer.id))
+            self.0.update(peer)
         }
-        fn delete(&self, _: PeerId) -> Result<Option<Peer>, StoreError> {
-            Ok(None)
+        fn delete(&self, id: PeerId) -> Result<Option<Peer>, StoreError> {
+            self.0.delete(id)
         }
         fn list_all(&self) -> Result<Vec<Peer>, StoreError> {
-            Ok(Vec::new())
+            self.0.list_all()
         }
-        fn find_by_status(&self, _: PeerStatusKind) -> Result<Vec<Peer>, StoreError> {
-            Ok(Vec::new())
-        }
-        fn find_by_ip_port(&self, _: IpAddr, _: u16) -> Result<Option<Peer>, StoreError> {
-            Ok(None)
-        }
-        fn count_by_status(&self, _: PeerStatusKind) -> Result<usize, StoreError> {
-            Ok(0)
-        }
+    }
+
+    fn peer(port: u16, now: SystemTime) -> Peer {
+        Peer::new(([203, 0, 113, 7], port).into(), PeerSource::Seed, now).unwrap()
     }
 
     #[test]
     fn default_methods_keep_no_bans() {
-        let store: Box<dyn PeerStore> = Box::new(Forgetful);
+        let store: Box<dyn PeerStore> = Box::new(MinimalStore(InMemoryPeerStore::default()));
         assert_eq!(store.write_bans(Vec::new()), Ok(()));
         assert_eq!(store.read_bans(), Ok(Vec::new()));
         assert_eq!(store.save(), Ok(()));
     }
 
     #[test]
+    fn default_queries_search_all_peers() {
+        let now = SystemTime::UNIX_EPOCH;
+        let own = InMemoryPeerStore::default();
+        let minimal = MinimalStore(InMemoryPeerStore::default());
+        let mut peers = [peer(1, now), peer(2, now), peer(3, now)];
+        peers[1].record_ban(BanReason::Manual, None, now);
+        for peer in &peers {
+            own.create(peer.clone(), now).unwrap();
+            minimal.create(peer.clone(), now).unwrap();
+        }
+        let stores: [&dyn PeerStore; 2] = [&own, &minimal];
+        for store in stores {
+            assert_eq!(store.read(peers[2].id), Ok(Some(peers[2].clone())));
+            assert_eq!(store.read(PeerId::random()), Ok(None));
+            let banned = PeerStatusKind::Banned;
+            assert_eq!(store.find_by_status(banned), Ok(vec![peers[1].clone()]));
+            assert_eq!(store.count_by_status(PeerStatusKind::Unknown), Ok(2));
+            assert_eq!(store.count_by_status(PeerStatusKind::Valid), Ok(0));
+            let mapped = "::ffff:203.0.113.7".parse().unwrap();
+            assert_eq!(store.find_by_ip_port(mapped, 3), Ok(Some(peers[2].clone())));
+            assert_eq!(store.find_by_ip_port(mapped, 4), Ok(None));
+        }
+    }
+
+    #[test]
+    fn batch_update_returns_one_result_per_peer() {
+        let now = SystemTime::UNIX_EPOCH;
+        let own = InMemoryPeerStore::default();
+        let minimal = MinimalStore(InMemoryPeerStore::default());
+        let stores: [&dyn PeerStore; 2] = [&own, &minimal];
+        for store in stores {
+            let mut known = [peer(1, now), peer(2, now)];
+            for peer in &known {
+                store.create(peer.clone(), now).unwrap();
+            }
+            known.iter_mut().for_each(Peer::record_failure);
+            let mut duplicate = known[1].clone();
+            duplicate.port = 1;
+            let unknown = peer(3, now);
+            let batch = [
+                known[0].clone(),
+                unknown.clone(),
+                duplicate,
+                known[1].clone(),
+            ];
+            let expected = vec![
+                Ok(()),
+                Err(StoreError::NotFound(unknown.id)),
+                Err(StoreError::DuplicateAddress(known[0].socket_address())),
+                Ok(()),
+            ];
+            assert_eq!(store.update_all(&batch), expected);
+            assert_eq!(store.update_all(&[]), []);
+            for peer in known {
+                assert_eq!(store.read(peer.id), Ok(Some(peer)));
+            }
+        }
+    }
+
+    #[test]
+    fn io_error_has_system_error_as_source() {
+        let error = StoreError::Io {
+            operation: "writing",
+            path: "peers.json".into(),
+            error: std::io::Error::from_raw_os_error(28).into(),
+        };
+        assert_eq!(error.to_string(), r#"writing "peers.json" failed"#);
+        let source = std::error::Error::source(&error).unwrap().to_string();
+        assert!(source.ends_with("(os error 28)"), "{source}");
+    }
+
+    #[test]
     fn error_shows_the_path_in_one_line() {
-        let error = StoreError::WrongNetwork {
+        let error = StoreError::NetworkMismatch {
             path: "a\nb".into(),
             expected: Network::Mainnet,
             got: "stn".to_owned(),
         };
         assert_eq!(
             error.to_string(),
-            r#""a\nb" holds peers of stn, mainnet is expected"#
+            r#""a\nb": expected network mainnet, got stn"#
         );
     }
 }

@@ -25,7 +25,7 @@ const MAPPED_BITS: u8 = 96;
 /// assert_eq!("::ffff:10.0.0.0/104".parse(), Ok(subnet));
 /// assert_eq!(
 ///     "10.1.2.3/8".parse::<Subnet>().unwrap_err().to_string(),
-///     "10.1.2.3/8 has bits set behind its prefix: expected 10.0.0.0/8",
+///     "10.1.2.3/8 has bits set after its prefix: expected 10.0.0.0/8",
 /// );
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -203,20 +203,22 @@ fn shortened(text: &str) -> String {
 
 /// The error of an invalid subnet.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum SubnetError {
     /// The part before the prefix is not an IP address.
-    #[error("{got:?} is no address: {error}")]
+    #[error("{got:?} is not an IP address")]
     Address {
         /// The start of the text that was found.
         got: String,
         /// The error of the address parser.
+        #[source]
         error: AddrParseError,
     },
     /// The length of the prefix is not a number. Contains the start of the text.
-    #[error("{0:?} is no prefix length: expected a number of bits")]
+    #[error("expected a prefix length in bits, got {0:?}")]
     Prefix(String),
     /// The prefix is longer than the address.
-    #[error("{address} cannot have a prefix of {got} bits: at most {max} are expected")]
+    #[error("expected a prefix of at most {max} bits for {address}, got {got}")]
     PrefixTooLong {
         /// The address.
         address: IpAddr,
@@ -226,7 +228,7 @@ pub enum SubnetError {
         max: u8,
     },
     /// Bits are set after the prefix.
-    #[error("{address}/{prefix} has bits set behind its prefix: expected {expected}")]
+    #[error("{address}/{prefix} has bits set after its prefix: expected {expected}")]
     HostBits {
         /// The address.
         address: IpAddr,
@@ -237,7 +239,9 @@ pub enum SubnetError {
     },
     /// The address is an IPv4-mapped IPv6 address, and its prefix ends before the IPv4 address
     /// starts.
-    #[error("{address}/{prefix} is a mapped IPv4 address: at least 96 bits are expected")]
+    #[error(
+        "{address} is a mapped IPv4 address: expected a prefix of at least 96 bits, got {prefix}"
+    )]
     PartlyMapped {
         /// The address.
         address: IpAddr,

@@ -21,7 +21,7 @@ pub const MINIMUM_PROTOCOL_VERSION: i32 = 31800;
 pub const USER_AGENT: &str = concat!("/bsv-p2p:", env!("CARGO_PKG_VERSION"), "(Bitcoin SV)/");
 
 /// The maximum timeout. Longer ones might overflow the clock.
-const LONGEST_WAIT: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+const MAX_TIMEOUT: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
 /// The configuration of a [`Session`](super::Session): what it announces, requires and waits for.
 ///
@@ -112,25 +112,25 @@ pub struct SessionConfig {
     /// The maximum duration of the handshake, from the established TCP connection. Also the timeout
     /// of a request for a second stream. Defaults to 30 s. Must be above zero and at most 100
     /// years. An update takes effect immediately.
-    #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde_util::seconds"))]
     pub handshake_timeout: Duration,
     /// The interval between pings. Defaults to 5 minutes. Must be above zero and at most 100 years.
     ///
     /// The first ping is sent directly after the handshake. A
     /// [Teranode](super::PeerProfile::Teranode) gets a ping at least every 60 s, because it closes
     /// silent connections after 125 s. An update takes effect immediately.
-    #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde_util::seconds"))]
     pub ping_interval: Duration,
     /// The maximum time until a ping is answered. Defaults to 60 s. Must be above zero and at most
     /// 100 years.
     ///
     /// The timeout is suspended while a large frame is transferred. An update takes effect
     /// immediately.
-    #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde_util::seconds"))]
     pub ping_timeout: Duration,
     /// The maximum time without received data. Defaults to 20 minutes, as in the node. Must be
     /// above zero and at most 100 years. An update takes effect immediately.
-    #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde_util::seconds"))]
     pub idle_timeout: Duration,
     /// The misbehavior score at which the connection is closed. Defaults to 100, as in the node.
     /// Must be at least 1. An update takes effect immediately.
@@ -165,25 +165,26 @@ impl Default for SessionConfig {
 
 /// The error of an invalid configuration.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{field} is {value}: {expected}")]
+#[error("{field}: expected {expected}, got {value}")]
+#[non_exhaustive]
 pub struct ConfigError {
     /// The path of the field.
     pub field: &'static str,
     /// The value of the field.
     pub value: String,
-    /// The rule that the value violates.
+    /// A description of the valid values.
     pub expected: Cow<'static, str>,
 }
 
 impl ConfigError {
-    /// Returns an error unless `right` is `true`.
+    /// Returns an error unless `is_valid` is `true`.
     pub(crate) fn unless(
-        right: bool,
+        is_valid: bool,
         field: &'static str,
         value: &dyn std::fmt::Debug,
         expected: &'static str,
     ) -> Result<(), Self> {
-        if right {
+        if is_valid {
             Ok(())
         } else {
             Err(Self {
@@ -207,38 +208,38 @@ impl SessionConfig {
             self.protocol_version >= MINIMUM_PROTOCOL_VERSION,
             "protocol_version",
             &self.protocol_version,
-            "nodes refuse versions below 31800",
+            "at least 31800",
         )?;
         check(
             self.user_agent.len() as u64 <= MAX_USER_AGENT,
             "user_agent",
             &self.user_agent,
-            "at most 256 bytes are allowed",
+            "at most 256 bytes",
         )?;
         if !self.allow_rejected_user_agent {
             check_user_agent(&self.user_agent).map_err(|error| ConfigError {
                 field: "user_agent",
                 value: format!("{:?}", self.user_agent),
-                expected: error.to_string().into(),
+                expected: format!("a user agent that nodes accept ({error})").into(),
             })?;
         }
         check(
             self.start_height >= -1,
             "start_height",
             &self.start_height,
-            "a height is 0 or more, or -1 for none",
+            "a height of at least 0, or -1 for none",
         )?;
         check(
             self.limits.general >= LEGACY_MAX_RECEIVE_PAYLOAD,
             "limits.general",
             &self.limits.general,
-            "nodes close connections that announce less than 1048576",
+            "at least 1048576",
         )?;
         check(
             self.limits.ceiling >= u64::from(self.limits.general),
             "limits.ceiling",
             &self.limits.ceiling,
-            "at least limits.general is needed: peers send what it announces",
+            "at least limits.general",
         )?;
         for (field, value) in [
             ("handshake_timeout", self.handshake_timeout),
@@ -247,30 +248,30 @@ impl SessionConfig {
             ("idle_timeout", self.idle_timeout),
         ] {
             check(
-                !value.is_zero() && value <= LONGEST_WAIT,
+                !value.is_zero() && value <= MAX_TIMEOUT,
                 field,
                 &value,
-                "a duration above zero and of at most 100 years is needed",
+                "a duration above zero and at most 100 years",
             )?;
         }
         check(
             self.stream_policies.contains(&StreamPolicy::Default),
             "stream_policies",
             &self.stream_policies,
-            "nodes close connections that do not offer Default",
+            "a list that contains Default",
         )?;
         let twice = |at| self.stream_policies[..at].contains(&self.stream_policies[at]);
         check(
             !(0..self.stream_policies.len()).any(twice),
             "stream_policies",
             &self.stream_policies,
-            "each policy may be named once",
+            "distinct policies",
         )?;
         check(
             self.ban_threshold > 0,
             "ban_threshold",
             &self.ban_threshold,
-            "at least 1 is needed",
+            "at least 1",
         )
     }
 }
@@ -280,7 +281,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_defaults_are_valid() {
+    fn defaults_are_valid() {
         assert_eq!(SessionConfig::default().validate(), Ok(()));
         assert_eq!(USER_AGENT, "/bsv-p2p:0.1.0(Bitcoin SV)/");
     }
@@ -293,8 +294,8 @@ mod tests {
         };
         assert_eq!(
             config.validate().unwrap_err().to_string(),
-            "user_agent is \"/wallet:1/\": \
-             Teranode bans user agents that contain neither \"Bitcoin SV\" nor \"BSV\""
+            "user_agent: expected a user agent that nodes accept (Teranode bans user agents that contain \
+             neither \"Bitcoin SV\" nor \"BSV\"), got \"/wallet:1/\""
         );
         config.allow_rejected_user_agent = true;
         assert_eq!(config.validate(), Ok(()));
@@ -303,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_value_is_named_with_its_field() {
+    fn error_names_field_and_value() {
         let wrong = |change: fn(&mut SessionConfig)| {
             let mut config = SessionConfig::default();
             change(&mut config);
@@ -311,8 +312,8 @@ mod tests {
         };
         assert_eq!(
             wrong(|config| config.user_agent = "/abcd:1/".into()).to_string(),
-            "user_agent is \"/abcd:1/\": \
-             SV Node bans user agents that contain \"abc\" in any case of letters"
+            "user_agent: expected a user agent that nodes accept (SV Node bans user agents that contain \
+             \"abc\" in any case of letters), got \"/abcd:1/\""
         );
         assert_eq!(
             wrong(|config| config.user_agent = "x".repeat(257)).field,

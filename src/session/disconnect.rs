@@ -7,13 +7,14 @@ use std::time::Duration;
 use crate::system_error::SystemError;
 use crate::wire::{Command, DecodeError, FrameError, MagicMismatch, Reject, Services, WireString};
 
-/// The reason why a connection was closed or could not be opened. The list is exhaustive.
+/// The reason why a connection was closed or could not be opened.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[cfg_attr(
     feature = "serde",
     serde(tag = "reason", content = "detail", rename_all = "snake_case")
 )]
+#[non_exhaustive]
 pub enum DisconnectReason {
     /// The name of the peer is neither an address nor a host name. No lookup was made.
     #[error("invalid peer name {name:?}: {detail}")]
@@ -24,7 +25,7 @@ pub enum DisconnectReason {
         detail: String,
     },
     /// The name of the peer could not be resolved.
-    #[error("the name {name:?} could not be resolved: {detail}")]
+    #[error("name {name:?} could not be resolved: {detail}")]
     NameNotResolved {
         /// The name of the peer.
         name: String,
@@ -32,31 +33,31 @@ pub enum DisconnectReason {
         detail: String,
     },
     /// Resolving the name of the peer timed out.
-    #[error("the name {name:?} was not resolved within {after:?}")]
+    #[error("resolving name {name:?} timed out after {after:?}")]
     ResolveTimeout {
         /// The name of the peer.
         name: String,
         /// The timeout.
-        #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
+        #[cfg_attr(feature = "serde", serde(with = "crate::serde_util::seconds"))]
         after: Duration,
     },
     /// The connection was refused: no process listens at the address.
-    #[error("the connection was refused: nobody listens there")]
+    #[error("connection refused")]
     ConnectRefused,
     /// The connection attempt timed out.
-    #[error("the host did not answer within {after:?}")]
+    #[error("connection attempt timed out after {after:?}")]
     ConnectTimeout {
         /// The timeout.
-        #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
+        #[cfg_attr(feature = "serde", serde(with = "crate::serde_util::seconds"))]
         after: Duration,
     },
     /// The host is unreachable.
-    #[error("the host cannot be reached: {0}")]
-    Unreachable(SystemError),
+    #[error("host is unreachable")]
+    Unreachable(#[source] SystemError),
     /// This machine could not dial: it is out of descriptors or memory, has no route or no usable
     /// local address, or does not permit the connection. The peer is not at fault.
-    #[error("local fault while dialing: {0}")]
-    LocalFault(SystemError),
+    #[error("local fault while dialing")]
+    LocalFault(#[source] SystemError),
     /// The peer closed or reset the connection before the handshake was complete.
     ///
     /// If it sent no `version`, these are the usual causes of a node that was dialed:
@@ -64,28 +65,28 @@ pub enum DisconnectReason {
     ///   this host for 24 hours.
     /// - It has banned the address of this host.
     /// - It has no free slot.
-    #[error("the peer closed the connection before it sent a {missing}{}", missing.usual_causes())]
+    #[error("connection closed by peer before {missing} was received{}", missing.usual_causes())]
     ClosedDuringHandshake {
         /// The message that had not been received.
         missing: AwaitedMessage,
     },
     /// The connection limit of the peer is reached (`reject` with code 0x44).
-    #[error("the peer has no room: {0}")]
+    #[error("connection limit of peer reached: {0}")]
     PeerAtCapacity(Box<Reject>),
     /// The peer rejected our `version` and closed the connection.
-    #[error("the peer refused our version: {0}")]
+    #[error("version rejected by peer: {0}")]
     RejectedByPeer(Box<Reject>),
     /// The handshake timed out.
-    #[error("the handshake was not complete within {after:?}: the peer sent no {missing}")]
+    #[error("handshake timed out after {after:?}: no {missing} received")]
     HandshakeTimeout {
         /// The timeout.
-        #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
+        #[cfg_attr(feature = "serde", serde(with = "crate::serde_util::seconds"))]
         after: Duration,
         /// The message that had not been received.
         missing: AwaitedMessage,
     },
     /// The protocol version of the peer is below the minimum.
-    #[error("the peer speaks protocol version {got}, at least {minimum} is expected")]
+    #[error("expected protocol version {minimum} or later, got {got}")]
     VersionTooOld {
         /// The protocol version of the peer.
         got: i32,
@@ -93,7 +94,7 @@ pub enum DisconnectReason {
         minimum: i32,
     },
     /// The peer does not have the required services.
-    #[error("the peer serves {got}, {required} is expected")]
+    #[error("expected services {required}, got {got}")]
     ServicesMissing {
         /// The services of the peer.
         got: Services,
@@ -104,77 +105,77 @@ pub enum DisconnectReason {
     ///
     /// The received `version` carries a nonce that this process has sent: on this very connection,
     /// as an echo server returns it, or on another one.
-    #[error("the connection leads to ourselves")]
+    #[error("connection leads back to this process")]
     SelfConnection,
     /// The peer's `version` could not be decoded.
-    #[error("the peer's version is malformed: {0}")]
-    MalformedVersion(DecodeError),
+    #[error("version is malformed")]
+    MalformedVersion(#[source] DecodeError),
     /// The peer's `protoconf` could not be decoded, or announces less than 1 MiB.
-    #[error("the peer's protoconf is malformed: {0}")]
-    MalformedProtoconf(DecodeError),
+    #[error("protoconf is malformed")]
+    MalformedProtoconf(#[source] DecodeError),
     /// The peer sent a second `protoconf`.
-    #[error("the peer sent a second protoconf")]
+    #[error("protoconf was already received")]
     DuplicateProtoconf,
     /// The peer requested a stream that is not offered, or sent an invalid request.
-    #[error("the peer asked for a stream that is not offered")]
+    #[error("requested stream is not offered")]
     StreamRefused,
     /// The peer sent a `streamack` that answers no `createstrm`.
-    #[error("the peer sent a streamack out of place")]
+    #[error("unexpected streamack")]
     UnexpectedStreamAck,
     /// The peer returned another association id than ours.
-    #[error("the peer sent back another association ID than ours")]
+    #[error("association ID does not match")]
     AssociationMismatch,
     /// The peer requested a stream of an association that belongs to another address.
-    #[error("the peer asked for a stream of another address's association")]
+    #[error("requested stream belongs to another address")]
     StreamAddressMismatch,
     /// The connection was attached as a stream to a peer that is already connected. Its events are
     /// emitted under the id of that peer.
-    #[error("the connection has become a stream of a peer that is connected already")]
+    #[error("connection attached as a stream of a connected peer")]
     AttachedAsStream,
     /// The peer announced an object of a type that must not be announced, only requested.
-    #[error("the peer announced an object of type {kind}, only 1 (tx) and 2 (block) are expected")]
-    BadInventoryType {
+    #[error("expected an announcement of type 1 (tx) or 2 (block), got type {kind}")]
+    InvalidInventoryType {
         /// The number of the type.
         kind: u32,
     },
     /// The peer sent a Bloom filter, but this side does not offer that service. The peer's protocol
     /// version predates the rule, so it is not banned.
-    #[error("the peer sent {command}, and bloom filters are not served")]
+    #[error("{command} received, bloom filters are not supported")]
     BloomFilterNotSupported {
         /// The command of the message.
         command: Command,
     },
     /// The peer reset the connection.
-    #[error("the peer reset the connection")]
+    #[error("connection reset by peer")]
     ConnectionReset,
     /// The peer closed the connection.
-    #[error("the peer closed the connection")]
+    #[error("connection closed by peer")]
     ConnectionClosed,
     /// An operation on the socket failed.
-    #[error("the socket failed: {0}")]
+    #[error("socket failed: {0}")]
     Io(
         #[cfg_attr(
             feature = "serde",
-            serde(serialize_with = "crate::serde_with::io_kind")
+            serde(serialize_with = "crate::serde_util::io_kind")
         )]
         io::ErrorKind,
     ),
     /// A ping was not answered within the timeout.
-    #[error("a ping was not answered within {after:?}")]
+    #[error("ping timed out after {after:?}")]
     PingTimeout {
         /// The timeout.
-        #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
+        #[cfg_attr(feature = "serde", serde(with = "crate::serde_util::seconds"))]
         after: Duration,
     },
     /// No data was received within the idle timeout.
-    #[error("nothing came for {after:?}")]
+    #[error("connection idle for {after:?}")]
     IdleTimeout {
         /// The timeout.
-        #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
+        #[cfg_attr(feature = "serde", serde(with = "crate::serde_util::seconds"))]
         after: Duration,
     },
     /// The transfer of a received message stalled.
-    #[error("a message of {len} bytes stalled with {missing} bytes missing")]
+    #[error("message of {len} bytes stalled with {missing} bytes missing")]
     ReadStall {
         /// The length of the payload in bytes.
         len: u64,
@@ -182,33 +183,33 @@ pub enum DisconnectReason {
         missing: u64,
     },
     /// The peer did not respond to a request on which the synchronization of the chain depends.
-    #[error("a request was not answered within {after:?}")]
+    #[error("response timed out after {after:?}")]
     ResponseTimeout {
         /// The timeout.
-        #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
+        #[cfg_attr(feature = "serde", serde(with = "crate::serde_util::seconds"))]
         after: Duration,
     },
     /// The peer reads more slowly than the send queue and its timeout allow.
-    #[error("the peer does not read what we send: {waiting} bytes are waiting")]
+    #[error("peer reads too slowly: {waiting} bytes queued")]
     SlowReader {
         /// The number of unsent bytes.
         waiting: u64,
     },
     /// The payload memory budget had no capacity for the peer within the timeout.
-    #[error("the budget for payloads had no room")]
+    #[error("payload memory exhausted")]
     PayloadMemoryExhausted,
     /// The application dropped the reader of a block before its end. The protocol cannot cancel a
     /// transfer.
-    #[error("the program gave up a block that it was reading")]
+    #[error("block reader was dropped before the end of the block")]
     BlockReaderAbandoned,
     /// The misbehavior score of the peer reached the threshold.
-    #[error("the peer's misbehaviour reached a score of {score}")]
+    #[error("misbehavior score {score} reached the ban threshold")]
     Misbehaved {
         /// The score of the peer.
         score: u32,
     },
     /// The header of a frame claims a longer payload than its command allows.
-    #[error("{command}: the header claims {len} bytes, at most {limit} are allowed")]
+    #[error("{command}: expected a payload of at most {limit} bytes, got {len}")]
     FrameTooLarge {
         /// The command, as received.
         command: WireString,
@@ -221,33 +222,33 @@ pub enum DisconnectReason {
     #[error("{0}")]
     WrongMagic(MagicMismatch),
     /// The [policy for user agents](super::UserAgentPolicy) does not accept the peer's user agent.
-    #[error("user agent {user_agent:?} not accepted: {why}")]
+    #[error("user agent {user_agent:?} not accepted: {rule}")]
     UserAgentRejected {
         /// The user agent of the peer.
         user_agent: WireString,
         /// The violated rule, as text.
-        why: String,
+        rule: String,
     },
     /// The peer follows another chain.
-    #[error("the peer follows another chain")]
+    #[error("peer follows another chain")]
     WrongChain,
     /// Another connection to this peer exists.
-    #[error("there is a connection to this peer already")]
+    #[error("already connected to this peer")]
     Duplicate,
     /// The address of the peer was banned for a reason other than the events of this connection.
-    #[error("the peer's address was banned")]
+    #[error("address is banned")]
     AddressBanned,
     /// The connection limit of this side is reached.
-    #[error("we have no room for the peer")]
+    #[error("connection limit reached")]
     AtCapacity,
     /// The owner of the connection shuts down.
-    #[error("the program shuts down")]
+    #[error("shutting down")]
     Shutdown,
     /// The application closed the connection.
-    #[error("the program ended the connection")]
+    #[error("closed by the application")]
     Requested,
     /// A bug in this library, such as a panic in the thread of the peer.
-    #[error("a mistake of this library ended the connection")]
+    #[error("internal error")]
     InternalError,
 }
 
@@ -255,6 +256,7 @@ pub enum DisconnectReason {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+#[non_exhaustive]
 pub enum AwaitedMessage {
     /// The peer's `version`.
     Version,
@@ -267,7 +269,7 @@ impl AwaitedMessage {
     const fn usual_causes(self) -> &'static str {
         match self {
             AwaitedMessage::Version => {
-                "; a dialed node may belong to another network, have banned this host, or be full"
+                "; the node may belong to another network, have banned this host, or be at capacity"
             }
             AwaitedMessage::Verack => "",
         }
@@ -286,7 +288,7 @@ impl fmt::Display for AwaitedMessage {
 impl DisconnectReason {
     /// Returns whether the peer or the network closed the connection. Data received before can
     /// still be read.
-    pub(crate) const fn is_cut(&self) -> bool {
+    pub(crate) const fn is_peer_close(&self) -> bool {
         matches!(
             self,
             DisconnectReason::ConnectionReset | DisconnectReason::ConnectionClosed
@@ -308,5 +310,66 @@ impl From<FrameError> for DisconnectReason {
                 limit,
             },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error;
+
+    use super::*;
+    use crate::session::{Misbehavior, SendError, StreamSetupError};
+
+    #[test]
+    fn cause_is_the_source_and_not_repeated() {
+        let decode = DecodeError::SizeTooLarge {
+            field: "user agent",
+            value: 5_000_000_000,
+        };
+        let system = SystemError::from(io::Error::from_raw_os_error(113));
+        let command = Command::new("version");
+        let refused = DisconnectReason::ConnectRefused;
+        let errors: [(&dyn Error, &str); 7] = [
+            (
+                &DisconnectReason::Unreachable(system),
+                "host is unreachable",
+            ),
+            (
+                &DisconnectReason::LocalFault(system),
+                "local fault while dialing",
+            ),
+            (
+                &DisconnectReason::MalformedVersion(decode.clone()),
+                "version is malformed",
+            ),
+            (
+                &Misbehavior::Malformed {
+                    command,
+                    error: decode.clone(),
+                },
+                "version is malformed",
+            ),
+            (
+                &SendError::Malformed {
+                    command,
+                    error: decode,
+                },
+                "version cannot be decoded by a receiver",
+            ),
+            (
+                &StreamSetupError::BindFailed(system),
+                "binding to the local address of the first connection failed",
+            ),
+            (
+                &StreamSetupError::ConnectFailed(Box::new(refused)),
+                "second connection could not be opened",
+            ),
+        ];
+        for (error, text) in errors {
+            assert_eq!(error.to_string(), text);
+            let source = error.source().unwrap().to_string();
+            assert!(!text.contains(&source), "{text}: {source}");
+        }
+        assert!(DisconnectReason::ConnectionClosed.source().is_none());
     }
 }

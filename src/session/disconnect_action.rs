@@ -6,6 +6,7 @@ use super::DisconnectReason;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+#[non_exhaustive]
 pub enum DisconnectAction {
     /// Reconnect with exponential backoff.
     Backoff,
@@ -49,7 +50,7 @@ impl DisconnectReason {
             | StreamRefused
             | UnexpectedStreamAck
             | AssociationMismatch
-            | BadInventoryType { .. }
+            | InvalidInventoryType { .. }
             | BloomFilterNotSupported { .. } => DisconnectAction::Cooldown,
             ConnectionReset | ConnectionClosed | Io(_) => DisconnectAction::Reconnect,
             PingTimeout { .. }

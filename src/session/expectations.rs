@@ -17,7 +17,7 @@ pub(super) struct Expectations {
 
 impl Expectations {
     /// Returns whether an outgoing message changes the counts.
-    pub(super) fn concern(message: &Message) -> bool {
+    pub(super) fn affects(message: &Message) -> bool {
         matches!(
             message,
             Message::GetData(_)
@@ -31,8 +31,8 @@ impl Expectations {
     /// Records an outgoing message. Must be called before it is sent.
     pub(super) fn on_sent(&mut self, message: &Message) {
         match message {
-            Message::GetData(question) => {
-                for entry in &question.inventory {
+            Message::GetData(request) => {
+                for entry in &request.inventory {
                     let count = self.count_of(entry);
                     *count = count.saturating_add(1);
                 }
@@ -40,7 +40,7 @@ impl Expectations {
             Message::GetBlockTxn(_) | Message::GetHdrsEn(_) => {
                 self.blocks = self.blocks.saturating_add(1);
             }
-            Message::SendCmpct(wish) => self.announced_blocks |= wish.announce,
+            Message::SendCmpct(request) => self.announced_blocks |= request.announce,
             Message::SendHdrsEn => self.announced_blocks = true,
             _ => {}
         }
@@ -73,15 +73,15 @@ impl Expectations {
     }
 
     /// Handles a payload that was discarded while it arrived.
-    pub(super) fn on_passed_over(&mut self, command: Command, len: u64) {
+    pub(super) fn on_discarded(&mut self, command: Command, len: u64) {
         match command.name() {
             "block" | "cmpctblock" | "blocktxn" | "hdrsen" | "merkleblock" => self.on_block(),
             "tx" => self.transactions = self.transactions.saturating_sub(1),
             "notfound" => {
                 // The content is unknown. Most requests for many objects are for transactions.
-                let named = len / Inventory::LEN as u64;
-                let blocks = named.saturating_sub(self.transactions);
-                self.transactions = self.transactions.saturating_sub(named);
+                let count = len / Inventory::LEN as u64;
+                let blocks = count.saturating_sub(self.transactions);
+                self.transactions = self.transactions.saturating_sub(count);
                 self.blocks = self.blocks.saturating_sub(blocks);
             }
             _ => {}
@@ -140,15 +140,15 @@ mod tests {
     #[test]
     fn announced_compact_blocks_are_expected() {
         let mut expectations = Expectations::default();
-        let wish = |announce| {
+        let request = |announce| {
             Message::from(SendCmpct {
                 announce,
                 version: 1,
             })
         };
-        expectations.on_sent(&wish(false));
+        expectations.on_sent(&request(false));
         assert_eq!(after(&expectations), (false, false));
-        expectations.on_sent(&wish(true));
+        expectations.on_sent(&request(true));
         assert_eq!(after(&expectations), (true, false));
     }
 }

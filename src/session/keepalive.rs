@@ -13,15 +13,16 @@ const MAX_OPEN: usize = 2048;
 /// The round-trip time of a peer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub struct RoundTrip {
     /// The latest value.
-    #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::optional_seconds"))]
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde_util::optional_seconds"))]
     pub last: Option<Duration>,
     /// The minimum.
-    #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::optional_seconds"))]
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde_util::optional_seconds"))]
     pub min: Option<Duration>,
     /// The smoothed value: each new value has a weight of one eighth.
-    #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::optional_seconds"))]
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde_util::optional_seconds"))]
     pub smoothed: Option<Duration>,
 }
 
@@ -55,8 +56,8 @@ pub(super) struct Keepalive {
 
 /// The action that is due.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Due {
-    Nothing,
+pub(super) enum KeepaliveAction {
+    None,
     Ping,
     TimedOut,
 }
@@ -114,13 +115,13 @@ impl Keepalive {
         Some(sent.max(self.last_transfer) + self.timeout)
     }
 
-    pub(super) fn due(&self, now: Instant) -> Due {
+    pub(super) fn next_action(&self, now: Instant) -> KeepaliveAction {
         if now < self.deadline() {
-            Due::Nothing
+            KeepaliveAction::None
         } else if self.timeout_at().is_some_and(|timeout| now >= timeout) {
-            Due::TimedOut
+            KeepaliveAction::TimedOut
         } else {
-            Due::Ping
+            KeepaliveAction::Ping
         }
     }
 
@@ -154,7 +155,7 @@ impl Keepalive {
     }
 
     /// Handles a pong without a usable nonce, which completes the pending ping, as in the node.
-    pub(super) fn on_blank_pong(&mut self) {
+    pub(super) fn on_pong_without_nonce(&mut self) {
         self.open = None;
     }
 
@@ -171,15 +172,15 @@ impl Keepalive {
         if !self.repeats {
             self.next_ping += until.saturating_duration_since(from);
         }
-        self.last_transfer += share(self.last_transfer, from, until);
+        self.last_transfer += overlap(self.last_transfer, from, until);
         let open = self.open.iter_mut().chain(&mut self.requested);
-        open.for_each(|(_, sent)| *sent += share(*sent, from, until));
+        open.for_each(|(_, sent)| *sent += overlap(*sent, from, until));
     }
 }
 
-/// Returns the part of a pause after `begin`.
-pub(super) fn share(begin: Instant, from: Instant, until: Instant) -> Duration {
-    until.saturating_duration_since(begin.max(from))
+/// Returns the part of a pause after `start`.
+pub(super) fn overlap(start: Instant, from: Instant, until: Instant) -> Duration {
+    until.saturating_duration_since(start.max(from))
 }
 
 #[cfg(test)]
@@ -196,11 +197,17 @@ mod tests {
     #[test]
     fn first_ping_is_immediate_next_after_interval() {
         let (mut keepalive, now) = keepalive();
-        assert_eq!(keepalive.due(now), Due::Ping);
+        assert_eq!(keepalive.next_action(now), KeepaliveAction::Ping);
         keepalive.on_ping(Some(1), now);
         assert_eq!(keepalive.on_pong(1, now + SECOND), Some(SECOND));
-        assert_eq!(keepalive.due(now + 299 * SECOND), Due::Nothing);
-        assert_eq!(keepalive.due(now + 300 * SECOND), Due::Ping);
+        assert_eq!(
+            keepalive.next_action(now + 299 * SECOND),
+            KeepaliveAction::None
+        );
+        assert_eq!(
+            keepalive.next_action(now + 300 * SECOND),
+            KeepaliveAction::Ping
+        );
     }
 
     #[test]
@@ -213,10 +220,13 @@ mod tests {
             "another nonce answers nothing"
         );
         assert_eq!(
-            keepalive.due(now + 60 * SECOND - Duration::from_nanos(1)),
-            Due::Nothing
+            keepalive.next_action(now + 60 * SECOND - Duration::from_nanos(1)),
+            KeepaliveAction::None
         );
-        assert_eq!(keepalive.due(now + 60 * SECOND), Due::TimedOut);
+        assert_eq!(
+            keepalive.next_action(now + 60 * SECOND),
+            KeepaliveAction::TimedOut
+        );
     }
 
     #[test]
@@ -224,8 +234,14 @@ mod tests {
         let (mut keepalive, now) = keepalive();
         keepalive.on_ping(Some(1), now);
         keepalive.on_partial_frame(now + 59 * SECOND);
-        assert_eq!(keepalive.due(now + 118 * SECOND), Due::Nothing);
-        assert_eq!(keepalive.due(now + 119 * SECOND), Due::TimedOut);
+        assert_eq!(
+            keepalive.next_action(now + 118 * SECOND),
+            KeepaliveAction::None
+        );
+        assert_eq!(
+            keepalive.next_action(now + 119 * SECOND),
+            KeepaliveAction::TimedOut
+        );
     }
 
     #[test]
@@ -234,9 +250,15 @@ mod tests {
         keepalive.on_ping(Some(1), now);
         keepalive.on_requested_ping(2, now);
         keepalive.on_reads_paused(now, now + 10 * SECOND);
-        assert_eq!(keepalive.due(now + 69 * SECOND), Due::Nothing);
+        assert_eq!(
+            keepalive.next_action(now + 69 * SECOND),
+            KeepaliveAction::None
+        );
         assert_eq!(keepalive.on_pong(2, now + 11 * SECOND), Some(SECOND));
-        assert_eq!(keepalive.due(now + 70 * SECOND), Due::TimedOut);
+        assert_eq!(
+            keepalive.next_action(now + 70 * SECOND),
+            KeepaliveAction::TimedOut
+        );
     }
 
     #[test]

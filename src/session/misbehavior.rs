@@ -2,7 +2,7 @@
 
 use crate::wire::{
     BlockError, Command, CompactBlockError, DecodeError, DsDetectedError, FrameDropReason,
-    HeaderChainError, IndexOutOfRange, Reject, WithSources,
+    HeaderChainError, IndexOutOfRange, Reject,
 };
 
 /// A violation of the protocol that does not by itself close the connection.
@@ -10,60 +10,63 @@ use crate::wire::{
 /// The scores are those of the node (Bitcoin SV node 1.2.2, `src/net/net_processing.cpp`). Most are
 /// 0, because violations that the node ignores are tolerated here as well.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum Misbehavior {
     /// A message arrived before the peer's `version`. It was dropped.
-    #[error("{command} came before the peer's version")]
+    #[error("{command} received before version")]
     BeforeVersion {
         /// The command of the message.
         command: Command,
     },
     /// A message arrived before the peer's `verack`. It was dropped.
-    #[error("{command} came before the peer's verack")]
+    #[error("{command} received before verack")]
     BeforeVerack {
         /// The command of the message.
         command: Command,
     },
     /// The peer sent a second `version`. It was dropped.
-    #[error("a second version came")]
+    #[error("version was already received")]
     DuplicateVersion,
     /// The peer sent `sendheaders` or `sendhdrsen` a second time.
-    #[error("{command} came again")]
+    #[error("{command} was already received")]
     DuplicateMessage {
         /// The command of the message.
         command: Command,
     },
     /// The peer sent `filterload` or `filteradd`, although this side does not offer the service of
     /// Bloom filters. It was dropped.
-    #[error("{command} came, and bloom filters are not served")]
+    #[error("{command} received, bloom filters are not supported")]
     BloomFilterNotSupported {
         /// The command of the message.
         command: Command,
     },
     /// A message could not be decoded. It was dropped.
-    #[error("{command} is malformed: {error}")]
+    #[error("{command} is malformed")]
     Malformed {
         /// The command of the message.
         command: Command,
         /// The error of the decoder.
+        #[source]
         error: DecodeError,
     },
     /// A Bloom filter, or an element for one, exceeds the maximum size. It was dropped.
-    #[error("{command} is too large: {error}")]
+    #[error("{command} is too large")]
     OversizedFilter {
         /// The command of the message.
         command: Command,
         /// The actual and the maximum size.
+        #[source]
         error: DecodeError,
     },
     /// A `cmpctblock` cannot be a block. It was dropped.
-    #[error("a compact block came that can be no block: {0}")]
-    InvalidCompactBlock(CompactBlockError),
+    #[error("compact block is invalid")]
+    InvalidCompactBlock(#[source] CompactBlockError),
     /// A `dsdetected` is inconsistent. It was dropped.
-    #[error("a dsdetected came that does not hold: {0}")]
-    InvalidDsDetected(DsDetectedError),
+    #[error("dsdetected is invalid")]
+    InvalidDsDetected(#[source] DsDetectedError),
     /// The peer sent headers that violate the rules of the chain; they were dropped.
-    #[error("invalid headers: {}", WithSources(.0))]
-    InvalidHeaders(HeaderChainError),
+    #[error("headers are invalid")]
+    InvalidHeaders(#[source] HeaderChainError),
     /// The peer sent headers that do not connect to the chain; they were dropped.
     #[error("{headers} headers with an unknown parent")]
     UnconnectedHeaders {
@@ -73,14 +76,14 @@ pub enum Misbehavior {
     /// The peer repeatedly sent short lists of headers that do not connect to the chain.
     ///
     /// A node treats such a list as the announcement of a block, and scores every tenth in a row.
-    #[error("{lists} lists of headers with an unknown parent in a row")]
+    #[error("{lists} consecutive lists of headers with an unknown parent")]
     RepeatedUnconnectedHeaders {
         /// The number of lists in a row.
         lists: u32,
     },
     /// The transactions of a block do not match the Merkle root of its header. It was dropped.
-    #[error("a block came with wrong content: {0}")]
-    InvalidBlock(BlockError),
+    #[error("block is invalid")]
+    InvalidBlock(#[source] BlockError),
     /// A transaction or a block violates a rule. It was dropped.
     #[error("{reject}")]
     RejectedObject {
@@ -90,15 +93,15 @@ pub enum Misbehavior {
         score: u32,
     },
     /// A `getblocktxn` requested a transaction beyond the end of the block. It was dropped.
-    #[error("getblocktxn: {0}")]
-    RequestBeyondBlock(IndexOutOfRange),
+    #[error("getblocktxn is invalid")]
+    RequestBeyondBlock(#[source] IndexOutOfRange),
     /// A frame was dropped because it is invalid.
-    #[error("a frame was dropped: {0}")]
-    InvalidFrame(FrameDropReason),
+    #[error("frame dropped")]
+    InvalidFrame(#[source] FrameDropReason),
     /// A frame with an invalid checksum was dropped, after more than 100 others in quick
     /// succession.
-    #[error("a frame was dropped, one of many in a short time: {0}")]
-    ChecksumBurst(FrameDropReason),
+    #[error("frame dropped in a burst of invalid checksums")]
+    ChecksumBurst(#[source] FrameDropReason),
 }
 
 impl Misbehavior {

@@ -65,7 +65,7 @@
 //!         }
 //!     }
 //!     frames.set_limits(session.limits());
-//!     frames.set_expected(session.expected());
+//!     frames.set_expected(session.expected_payloads());
 //!     let now = Instant::now();
 //!     match frames.next_frame() {
 //!         Ok(Some(Incoming::Frame(frame))) => {
@@ -82,7 +82,7 @@
 //!         }
 //!         Ok(Some(Incoming::Dropped(cause))) => session.on_dropped(cause, now),
 //!         Ok(Some(Incoming::Discarded { command, len, .. })) => {
-//!             session.on_passed_over(command, len);
+//!             session.on_discarded(command, len);
 //!         }
 //!         // Parts of a block are returned only after a call of `stream_blocks`.
 //!         Ok(Some(_)) => {}
@@ -125,9 +125,9 @@ mod keepalive;
 mod machine;
 mod misbehavior;
 mod nonce;
-mod outgoing;
 mod output;
 mod peer_profile;
+mod send_rules;
 mod state;
 mod streams;
 mod teranode_rules;
@@ -142,12 +142,12 @@ pub use keepalive::RoundTrip;
 pub use machine::Session;
 pub use misbehavior::Misbehavior;
 pub use nonce::{NonceGuard, NonceRegistry, NonceSource};
-pub(crate) use outgoing::Receiver;
-pub use outgoing::SendError;
 pub use output::{Disposition, Output, PeerInfo, SessionEvent, TransportClose};
 pub use peer_profile::PeerProfile;
 pub(crate) use peer_profile::PeerRequest;
+pub(crate) use send_rules::PeerCapabilities;
+pub use send_rules::SendError;
 pub use state::{ConnectionState, Direction, InvalidTransition};
-pub(crate) use streams::StreamFault;
-pub use streams::{StreamSetupError, stream_of};
+pub(crate) use streams::StreamError;
+pub use streams::StreamSetupError;
 pub use user_agent::{UserAgentError, UserAgentPolicy, check_user_agent};

@@ -56,7 +56,17 @@ impl NonceRegistry {
 }
 
 /// A registered nonce of a [`NonceRegistry`]. Dropping it removes the nonce.
+///
+/// A guard that is dropped at once has no effect, so the compiler warns of it:
+///
+/// ```compile_fail
+/// #![deny(unused_must_use)]
+///
+/// let registry = bsv_p2p::session::NonceRegistry::default();
+/// registry.register(7);
+/// ```
 #[derive(Debug)]
+#[must_use = "dropping the guard removes the nonce"]
 pub struct NonceGuard {
     registry: NonceRegistry,
     nonce: u64,

@@ -92,7 +92,8 @@ impl fmt::Display for ConnectionState {
 
 /// An invalid state transition, caused by misuse of the API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a connection that is {from} cannot become {to}")]
+#[error("invalid transition from {from} to {to}")]
+#[non_exhaustive]
 pub struct InvalidTransition {
     /// The current state.
     pub from: ConnectionState,

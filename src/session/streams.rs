@@ -1,114 +1,101 @@
 //! The streams of a peer: assignment of messages, and reasons of missing streams.
 
-use std::fmt;
 use std::time::Duration;
 
 use super::DisconnectReason;
 use crate::system_error::SystemError;
 use crate::wire::{Inventory, Message, Reject, RejectCode, StreamPolicy, StreamType};
 
-/// Returns the stream that carries `message` under `policy`, if all streams of the policy are open.
-/// If one is missing, [`StreamType::General`] carries all messages (Bitcoin SV node 1.2.2,
-/// `src/net/stream_policy.cpp`).
-///
-/// An `inv` or `getdata` is assigned to the stream of blocks if one of its entries is a block. No
-/// policy assigns messages to [`StreamType::Data2`], [`StreamType::Data3`] or
-/// [`StreamType::Data4`]. The request of a peer for one of them is refused.
-pub fn stream_of(policy: StreamPolicy, message: &Message) -> StreamType {
-    let of_blocks = match message {
-        Message::Ping(_)
-        | Message::Pong(_)
-        | Message::Block(_)
-        | Message::CompactBlock(_)
-        | Message::BlockTransactions(_)
-        | Message::GetBlockTxn(_)
-        | Message::Headers(_)
-        | Message::GetHeaders(_)
-        | Message::HdrsEn(_)
-        | Message::GetHdrsEn(_) => true,
-        Message::Inv(list) => concerns_blocks(&list.inventory),
-        Message::GetData(list) => concerns_blocks(&list.inventory),
-        _ => false,
-    };
-    match policy {
-        StreamPolicy::BlockPriority if of_blocks => StreamType::Data1,
-        StreamPolicy::BlockPriority | StreamPolicy::Default => StreamType::General,
+impl StreamPolicy {
+    /// Returns the stream that carries `message` under this policy, if all streams of the policy
+    /// are open.
+    ///
+    /// If one is missing, [`StreamType::General`] carries all messages (Bitcoin SV node 1.2.2,
+    /// `src/net/stream_policy.cpp`).
+    ///
+    /// An `inv` or `getdata` is assigned to the stream of blocks if one of its entries is a block.
+    /// No policy assigns messages to [`StreamType::Data2`], [`StreamType::Data3`] or
+    /// [`StreamType::Data4`]. The request of a peer for one of them is rejected.
+    pub fn stream_for(self, message: &Message) -> StreamType {
+        let is_block_message = match message {
+            Message::Ping(_)
+            | Message::Pong(_)
+            | Message::Block(_)
+            | Message::CompactBlock(_)
+            | Message::BlockTransactions(_)
+            | Message::GetBlockTxn(_)
+            | Message::Headers(_)
+            | Message::GetHeaders(_)
+            | Message::HdrsEn(_)
+            | Message::GetHdrsEn(_) => true,
+            Message::Inv(list) => contains_block(&list.inventory),
+            Message::GetData(list) => contains_block(&list.inventory),
+            _ => false,
+        };
+        match self {
+            StreamPolicy::BlockPriority if is_block_message => StreamType::Data1,
+            StreamPolicy::BlockPriority | StreamPolicy::Default => StreamType::General,
+        }
     }
 }
 
-fn concerns_blocks(inventory: &[Inventory]) -> bool {
-    let is_of_block = |entry: &Inventory| {
+fn contains_block(inventory: &[Inventory]) -> bool {
+    inventory.iter().any(|entry| {
         matches!(
             entry,
             Inventory::Block(_) | Inventory::FilteredBlock(_) | Inventory::CompactBlock(_)
         )
-    };
-    inventory.iter().any(is_of_block)
+    })
 }
 
 /// The reason why a peer has one stream although two were requested. It continues with that one.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[cfg_attr(
     feature = "serde",
-    serde(tag = "refusal", content = "detail", rename_all = "snake_case")
+    serde(tag = "error", content = "detail", rename_all = "snake_case")
 )]
 #[non_exhaustive]
 pub enum StreamSetupError {
     /// The peer did not return our association id: it does not support further streams.
+    #[error("association ID not echoed by peer")]
     AssociationNotEchoed,
     /// The peer supports none of the offered policies.
+    #[error("no common stream policy")]
     NoCommonPolicy,
     /// The second connection could not be bound to the local address of the first one, from which
     /// the node requires it to be opened.
-    BindFailed(SystemError),
+    #[error("binding to the local address of the first connection failed")]
+    BindFailed(#[source] SystemError),
     /// The second connection could not be opened.
-    ConnectFailed(Box<DisconnectReason>),
+    #[error("second connection could not be opened")]
+    ConnectFailed(#[source] Box<DisconnectReason>),
     /// The peer rejected the stream.
+    #[error("stream rejected by peer: {0}")]
     Rejected(Box<Reject>),
     /// The peer closed the second connection without an answer.
+    #[error("connection closed by peer before streamack was received")]
     Closed,
     /// The peer did not answer within the timeout.
+    #[error("streamack timed out after {after:?}")]
     TimedOut {
         /// The timeout.
-        #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
+        #[cfg_attr(feature = "serde", serde(with = "crate::serde_util::seconds"))]
         after: Duration,
     },
     /// The peer sent another message than the requested `streamack`, a `verack` or a `protoconf`,
     /// or more than 8 of the latter two.
+    #[error("expected streamack, got another message")]
     UnexpectedReply,
     /// A thread could not be spawned for the stream.
+    #[error("spawning a thread failed")]
     ThreadSpawnFailed,
-}
-
-impl fmt::Display for StreamSetupError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            StreamSetupError::AssociationNotEchoed => {
-                f.write_str("the peer has no further streams")
-            }
-            StreamSetupError::NoCommonPolicy => f.write_str("the peer knows no policy of ours"),
-            StreamSetupError::BindFailed(error) => {
-                write!(f, "the first connection's address cannot be used: {error}")
-            }
-            StreamSetupError::ConnectFailed(reason) => write!(f, "{reason}"),
-            StreamSetupError::Rejected(reject) => write!(f, "the peer refused it: {reject}"),
-            StreamSetupError::Closed => f.write_str("the peer closed it without an answer"),
-            StreamSetupError::TimedOut { after } => {
-                write!(f, "the peer did not answer within {after:?}")
-            }
-            StreamSetupError::UnexpectedReply => {
-                f.write_str("what the peer answered is no answer to what it was asked")
-            }
-            StreamSetupError::ThreadSpawnFailed => f.write_str("there is no thread for it"),
-        }
-    }
 }
 
 /// The error of an invalid `createstrm` (Bitcoin SV node 1.2.2, `src/net/net_processing.cpp`,
 /// `ProcessCreateStreamMessage`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum StreamFault {
+pub(crate) enum StreamError {
     /// It cannot be decoded.
     Malformed,
     /// The stream does not exist, or no policy uses it.
@@ -118,36 +105,36 @@ pub(crate) enum StreamFault {
     /// No peer has the association id.
     UnknownAssociation,
     /// The peer with the association id has another address.
-    ForeignAssociation,
+    AddressMismatch,
     /// The peer with the association id already has a stream of this type.
-    Overwrite,
+    AlreadyOpen,
     /// The policy does not exist.
     UnknownPolicy,
     /// A `version` was already exchanged on the connection, so it cannot become a stream.
     NotFirst,
 }
 
-impl StreamFault {
+impl StreamError {
     /// Returns the `reject` that is sent to the peer.
     pub(super) fn reject(self) -> Reject {
         let (code, text) = match self {
-            StreamFault::Malformed => (RejectCode::STREAM_SETUP, "Badly formatted message"),
-            StreamFault::TypeOutOfRange => (RejectCode::STREAM_SETUP, "StreamType out of range"),
-            StreamFault::NullAssociation => (RejectCode::STREAM_SETUP, "NULL association ID"),
-            StreamFault::UnknownAssociation => (
+            StreamError::Malformed => (RejectCode::STREAM_SETUP, "Badly formatted message"),
+            StreamError::TypeOutOfRange => (RejectCode::STREAM_SETUP, "StreamType out of range"),
+            StreamError::NullAssociation => (RejectCode::STREAM_SETUP, "NULL association ID"),
+            StreamError::UnknownAssociation => (
                 RejectCode::STREAM_SETUP,
                 "No node found with association ID",
             ),
-            StreamFault::ForeignAssociation => (
+            StreamError::AddressMismatch => (
                 RejectCode::STREAM_SETUP,
                 "Attempt to move stream between peers with different IPs",
             ),
-            StreamFault::Overwrite => (
+            StreamError::AlreadyOpen => (
                 RejectCode::STREAM_SETUP,
                 "Attempt to overwrite existing stream in move",
             ),
-            StreamFault::UnknownPolicy => (RejectCode::STREAM_SETUP, "Unknown stream policy name"),
-            StreamFault::NotFirst => (RejectCode::NONSTANDARD, "Invalid createstream scenario"),
+            StreamError::UnknownPolicy => (RejectCode::STREAM_SETUP, "Unknown stream policy name"),
+            StreamError::NotFirst => (RejectCode::NONSTANDARD, "Invalid createstream scenario"),
         };
         Reject::new("createstrm", code, text)
     }
@@ -155,7 +142,7 @@ impl StreamFault {
     /// Returns the reason for which the connection is closed.
     pub(super) fn reason(self) -> DisconnectReason {
         match self {
-            StreamFault::ForeignAssociation => DisconnectReason::StreamAddressMismatch,
+            StreamError::AddressMismatch => DisconnectReason::StreamAddressMismatch,
             _ => DisconnectReason::StreamRefused,
         }
     }
@@ -186,7 +173,7 @@ mod tests {
         ];
         for (messages, stream) in [(&data1, StreamType::Data1), (&general, StreamType::General)] {
             for message in messages {
-                let under = |policy| stream_of(policy, message);
+                let under = |policy: StreamPolicy| policy.stream_for(message);
                 assert_eq!(under(StreamPolicy::BlockPriority), stream, "{message:?}");
                 assert_eq!(under(StreamPolicy::Default), StreamType::General);
             }

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::outgoing::{Receiver, SendError};
+use super::send_rules::{PeerCapabilities, SendError};
 use crate::wire::{Authch, Command, FeeFilter, Inventory, Message, Ping, Pong};
 
 /// The maximum interval of our pings.
@@ -79,7 +79,7 @@ pub(super) fn check_command(command: Command) -> Result<(), SendError> {
         }),
         _ => Err(SendError::Punished {
             command,
-            rule: "a Teranode closes the connection for commands that it does not know",
+            rule: "a Teranode closes the connection for unknown commands",
         }),
     }
 }
@@ -89,7 +89,10 @@ pub(super) fn check_command(command: Command) -> Result<(), SendError> {
 /// # Errors
 ///
 /// [`SendError`], with the reaction of the node.
-pub(super) fn check_content(message: &Message, receiver: Receiver) -> Result<(), SendError> {
+pub(super) fn check_content(
+    message: &Message,
+    receiver: PeerCapabilities,
+) -> Result<(), SendError> {
     let command = message.command();
     let punished = |rule| Err(SendError::Punished { command, rule });
     let ignored = |rule| Err(SendError::Ignored { command, rule });
@@ -121,16 +124,16 @@ pub(super) fn check_content(message: &Message, receiver: Receiver) -> Result<(),
             punished("a Teranode closes the connection for an invalid fee rate")
         }
         Message::Headers(_) if !receiver.awaits_headers => punished(
-            "a Teranode closes the connection for headers that it did not request: announce blocks by inv",
+            "a Teranode closes the connection for unrequested headers: announce blocks by inv",
         ),
         Message::Block(_) if !receiver.awaits_block => {
-            punished("a Teranode closes the connection for a block that it did not request")
+            punished("a Teranode closes the connection for an unrequested block")
         }
         Message::Authch(challenge) if challenge.version != Authch::VERSION => {
-            punished("a Teranode refuses challenges of other versions than 1")
+            punished("a Teranode rejects challenges of versions other than 1")
         }
         Message::Ping(Ping { nonce: None }) | Message::Pong(Pong { nonce: None })
-            if receiver.exchanges_nonces() =>
+            if receiver.supports_ping_nonce() =>
         {
             punished("a Teranode closes the connection for a ping or pong without a nonce")
         }
@@ -171,7 +174,7 @@ impl PeerRequests {
 
     /// Returns whether a message to the peer is a response, so that [`PeerRequests::on_sent`] must
     /// be called.
-    pub(super) fn concern(message: &Message) -> bool {
+    pub(super) fn affects(message: &Message) -> bool {
         const HEADERS: Command = Command::new("headers");
         const BLOCK: Command = Command::new("block");
         let command = message.command();

@@ -80,18 +80,18 @@ impl UserAgentPolicy {
     /// Returns the reason why an agent is refused: the pattern that it matches, or that it matches
     /// none of the required ones. Returns `None` if the agent is accepted.
     pub fn rejection_reason(&self, user_agent: &WireString) -> Option<String> {
-        let agent = usual_characters(user_agent.as_bytes());
+        let agent = sanitize(user_agent.as_bytes());
         let matches = |pattern: &&String| WildMatch::new_case_insensitive(pattern).matches(&agent);
         match self {
             UserAgentPolicy::Refuse(patterns) => patterns
                 .iter()
                 .find(matches)
-                .map(|pattern| format!("it matches {pattern:?}")),
+                .map(|pattern| format!("matches {pattern:?}")),
             UserAgentPolicy::Require(patterns) => patterns
                 .iter()
                 .find(matches)
                 .is_none()
-                .then(|| format!("it matches none of {patterns:?}")),
+                .then(|| format!("matches none of {patterns:?}")),
             UserAgentPolicy::Any => None,
         }
     }
@@ -155,7 +155,7 @@ impl UserAgentError {
 ///
 /// [`UserAgentError`], the first rule that the agent violates, in the order above.
 pub fn check_user_agent(user_agent: &str) -> Result<(), UserAgentError> {
-    let sanitized = usual_characters(user_agent.as_bytes()).to_ascii_lowercase();
+    let sanitized = sanitize(user_agent.as_bytes()).to_ascii_lowercase();
     let contains = |text: &str, patterns: [&'static str; 3]| {
         patterns.into_iter().find(|pattern| text.contains(pattern))
     };
@@ -176,7 +176,7 @@ pub fn check_user_agent(user_agent: &str) -> Result<(), UserAgentError> {
 
 /// Removes the characters that the node removes before it checks an agent
 /// (`src/utilstrencodings.cpp`, `SanitizeString`).
-fn usual_characters(agent: &[u8]) -> String {
+fn sanitize(agent: &[u8]) -> String {
     let usual = |byte: &u8| byte.is_ascii_alphanumeric() || b" .,;-_/:?@()".contains(byte);
     agent
         .iter()
@@ -262,7 +262,7 @@ mod tests {
                 policy
                     .rejection_reason(&agent.into())
                     .unwrap()
-                    .starts_with("it matches \"*"),
+                    .starts_with("matches \"*"),
                 "{agent}"
             );
         }

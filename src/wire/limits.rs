@@ -50,7 +50,7 @@ pub struct PayloadLimits {
     pub unrequested: u64,
     /// The maximum of all other limits except that of `protoconf`, in bytes. Defaults to
     /// `u64::MAX`, which means none.
-    #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::unless_max"))]
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde_util::unless_max"))]
     pub ceiling: u64,
 }
 

@@ -28,7 +28,7 @@ fn every_connection_ends(
     reason: &DisconnectReason,
     text: &str,
 ) {
-    assert_eq!(reason.to_string(), text);
+    assert_eq!(with_sources(reason), text);
     every_dialled_connection_ends(config, &script, reason, text);
     let check = |way: &str, ended: Ended| ended.check(way, reason, text);
     let (theirs, ours) = socket_pair();
@@ -218,9 +218,9 @@ fn user_agent_of_other_chain_is_rejected() {
         },
         &DisconnectReason::UserAgentRejected {
             user_agent: "/Satoshi:27.0.0/".into(),
-            why: "it matches \"*satoshi:*\"".into(),
+            rule: "matches \"*satoshi:*\"".into(),
         },
-        "user agent \"/Satoshi:27.0.0/\" not accepted: it matches \"*satoshi:*\"",
+        "user agent \"/Satoshi:27.0.0/\" not accepted: matches \"*satoshi:*\"",
     );
 }
 
@@ -248,7 +248,7 @@ fn truncated_version_is_rejected_as_malformed() {
             needed: 2,
             left: 1,
         }),
-        "the peer's version is malformed: address port: needs 2 bytes, 1 are left",
+        "version is malformed: address port: expected 2 bytes, got 1",
     );
 }
 
@@ -273,7 +273,7 @@ fn obsolete_protocol_version_is_rejected() {
             got: 31_799,
             minimum: 31_800,
         },
-        "the peer speaks protocol version 31799, at least 31800 is expected",
+        "expected protocol version 31800 or later, got 31799",
     );
 }
 
@@ -287,7 +287,7 @@ fn frame_above_limit_closes_at_its_header() {
             len: 65_537,
             limit: 65_536,
         },
-        "addr: the header claims 65537 bytes, at most 65536 are allowed",
+        "addr: expected a payload of at most 65536 bytes, got 65537",
     );
     every_connection_ends(
         &config(),
@@ -300,7 +300,7 @@ fn frame_above_limit_closes_at_its_header() {
             len: 2_097_153,
             limit: 2_097_152,
         },
-        "addr: the header claims 2097153 bytes, at most 2097152 are allowed",
+        "addr: expected a payload of at most 2097152 bytes, got 2097153",
     );
 }
 
@@ -331,7 +331,7 @@ fn handshake_timeout_names_missing_message() {
             after,
             missing: AwaitedMessage::Version,
         },
-        "the handshake was not complete within 200ms: the peer sent no version",
+        "handshake timed out after 200ms: no version received",
     );
     every_connection_ends(
         &with_session(|session| session.handshake_timeout = after),
@@ -340,7 +340,7 @@ fn handshake_timeout_names_missing_message() {
             after,
             missing: AwaitedMessage::Verack,
         },
-        "the handshake was not complete within 200ms: the peer sent no verack",
+        "handshake timed out after 200ms: no verack received",
     );
 }
 
@@ -352,8 +352,8 @@ fn close_in_handshake_names_missing_message() {
         &DisconnectReason::ClosedDuringHandshake {
             missing: AwaitedMessage::Version,
         },
-        "the peer closed the connection before it sent a version; \
-         a dialed node may belong to another network, have banned this host, or be full",
+        "connection closed by peer before version was received; \
+         the node may belong to another network, have banned this host, or be at capacity",
     );
     every_dialled_connection_ends(
         &config(),
@@ -361,8 +361,8 @@ fn close_in_handshake_names_missing_message() {
         &DisconnectReason::ClosedDuringHandshake {
             missing: AwaitedMessage::Version,
         },
-        "the peer closed the connection before it sent a version; \
-         a dialed node may belong to another network, have banned this host, or be full",
+        "connection closed by peer before version was received; \
+         the node may belong to another network, have banned this host, or be at capacity",
     );
     every_connection_ends(
         &config(),
@@ -375,7 +375,7 @@ fn close_in_handshake_names_missing_message() {
         &DisconnectReason::ClosedDuringHandshake {
             missing: AwaitedMessage::Verack,
         },
-        "the peer closed the connection before it sent a verack",
+        "connection closed by peer before verack was received",
     );
 }
 
@@ -390,7 +390,7 @@ fn reset_within_frame_is_connection_reset() {
             peer.reset();
         },
         &DisconnectReason::ConnectionReset,
-        "the peer reset the connection",
+        "connection reset by peer",
     );
 }
 
@@ -403,7 +403,7 @@ fn close_after_handshake_is_end_of_stream() {
             peer.close();
         },
         &DisconnectReason::ConnectionClosed,
-        "the peer closed the connection",
+        "connection closed by peer",
     );
 }
 
@@ -414,7 +414,7 @@ fn full_peer_is_reported_as_full() {
         &config(),
         |peer| peer.send(reject.clone()),
         &DisconnectReason::PeerAtCapacity(Box::new(reject.clone())),
-        "the peer has no room: version rejected (0x44 too busy): no room",
+        "connection limit of peer reached: version rejected (0x44 too busy): no room",
     );
 }
 
@@ -431,7 +431,7 @@ fn messages_before_reset_are_read_despite_failed_writes() {
                 peer.reset();
             },
             &DisconnectReason::PeerAtCapacity(Box::new(reject.clone())),
-            "the peer has no room: version rejected (0x44 too busy): no room",
+            "connection limit of peer reached: version rejected (0x44 too busy): no room",
         );
     }
 }
@@ -446,7 +446,7 @@ fn rejected_version_reports_text_of_peer() {
             peer.close();
         },
         &DisconnectReason::RejectedByPeer(Box::new(reject.clone())),
-        "the peer refused our version: version rejected (0x11 obsolete): go away",
+        "version rejected by peer: version rejected (0x11 obsolete): go away",
     );
 }
 
@@ -454,7 +454,7 @@ fn rejected_version_reports_text_of_peer() {
 fn closed_port_refuses_connection() {
     let port = ClosedPort::new();
     let address = port.address();
-    let text = "the connection was refused: nobody listens there";
+    let text = "connection refused";
 
     let error = Connection::connect(address.to_string(), &config()).unwrap_err();
     let expected = format!("{address}: not connected: {text}");
@@ -480,7 +480,7 @@ fn silent_host_fails_after_connect_timeout() {
         ..config()
     };
     let timed_out = DisconnectReason::ConnectTimeout { after };
-    let text = "the host did not answer within 300ms";
+    let text = "connection attempt timed out after 300ms";
     let in_time = |began: Instant| {
         let took = began.elapsed();
         assert!(took >= after && took < after + PROMPT, "took {took:?}");
@@ -508,7 +508,7 @@ fn unresolvable_name_is_reported_in_error() {
     let name = "no-such-host.invalid";
     let error = Connection::connect(name, &config()).unwrap_err();
     let text = with_sources(&error);
-    let expected = format!("{name}: not connected: the name \"{name}\" could not be resolved: ");
+    let expected = format!("{name}: not connected: name \"{name}\" could not be resolved: ");
     assert!(text.starts_with(&expected), "{text}");
     assert!(matches!(
         reason_of::<()>(Err(error)),
@@ -534,7 +534,7 @@ fn invalid_configuration_is_rejected_before_dialing() {
         connect_timeout: Duration::ZERO,
         ..config()
     };
-    let text = "invalid configuration: connect_timeout is 0ns: a duration above zero is needed";
+    let text = "invalid configuration: connect_timeout: expected a duration above zero, got 0ns";
     let listener = RawListener::new();
     let error = Connection::connect(listener.address().to_string(), &wrong).unwrap_err();
     assert_eq!(with_sources(&error), text);

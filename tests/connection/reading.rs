@@ -117,7 +117,7 @@ fn stalled_payload_closes_with_missing_bytes() {
             missing: (len - sent) as u64,
         };
         let missing = len - sent;
-        let text = format!("a message of {len} bytes stalled with {missing} bytes missing");
+        let text = format!("message of {len} bytes stalled with {missing} bytes missing");
         assert_eq!(stalled.to_string(), text);
         let bytes = frame(&message(vec![7; len]));
         let in_time = |began: Instant| {

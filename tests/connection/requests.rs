@@ -331,7 +331,7 @@ fn invalid_request_is_rejected_before_sending() {
     assert_text(
         &connection,
         &error,
-        "message not sent: verack belongs to the session",
+        "message not sent: verack is sent by the session only",
     );
     // More than the 2 MiB that the peer announced.
     let locator = vec![BlockHash([1; 32]); 80_000];

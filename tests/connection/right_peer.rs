@@ -13,7 +13,7 @@ use test_support::with_sources::with_sources;
 
 #[test]
 fn self_connection_is_detected_on_both_sides() {
-    let text = "the connection leads to ourselves";
+    let text = "connection leads back to this process";
     let nonces = NonceRegistry::default();
     let listener = RawListener::new();
     let address = listener.address();

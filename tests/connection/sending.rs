@@ -36,8 +36,7 @@ fn nothing_is_sent_before_the_handshake() {
     };
     let error = handle.send(&ping, DEADLINE).unwrap_err();
     let address = handle.peer_addr();
-    let text =
-        format!("{address}: message not sent: ping cannot be sent: the handshake is not complete");
+    let text = format!("{address}: message not sent: ping: handshake is not complete");
     assert_eq!(with_sources(&error), text);
     assert_eq!(refusal(handle.try_send(&ping)), incomplete);
     assert_eq!(refusal(handle.send_unchecked(&ping, DEADLINE)), incomplete);

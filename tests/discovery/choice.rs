@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use bsv_p2p::discovery::{Deadline, ResolveError, SeedResolver, resolver};
+use bsv_p2p::discovery::{Deadline, ResolveError, SeedResolver, default_resolver};
 
 const ENOUGH: Duration = Duration::from_secs(30);
 
@@ -29,7 +29,7 @@ fn application_can_provide_its_own_resolver() {
 
 #[test]
 fn system_resolver_is_used_without_name_servers() {
-    let seeds = resolver(&[]).unwrap();
+    let seeds = default_resolver(&[]).unwrap();
     let both: [IpAddr; 2] = [[127, 0, 0, 1].into(), [0, 0, 0, 0, 0, 0, 0, 1].into()];
     let found = seeds.resolve("localhost", &Deadline::after(ENOUGH));
     assert_eq!(found, Ok(both.to_vec()));
@@ -41,7 +41,7 @@ fn configured_name_servers_are_queried() {
     use crate::name_server::NameServer;
 
     let server = NameServer::good(&[[192, 0, 2, 1].into()]);
-    let seeds = resolver(&[server.address]).unwrap();
+    let seeds = default_resolver(&[server.address]).unwrap();
     let found = seeds.resolve("seed.test", &Deadline::after(ENOUGH));
     assert_eq!(found, Ok(vec![[192, 0, 2, 1].into()]));
     assert_eq!(server.next_question().name, "seed.test");
@@ -51,6 +51,6 @@ fn configured_name_servers_are_queried() {
 #[test]
 fn name_servers_cannot_be_given_without_the_feature() {
     let server: std::net::SocketAddr = ([127, 0, 0, 1], 53).into();
-    let error = resolver(&[server]).err();
+    let error = default_resolver(&[server]).err();
     assert_eq!(error, Some(ResolveError::NameServersNeedDns));
 }

@@ -33,15 +33,15 @@ fn stopped_after(server: &NameServer, questions: usize) -> Result<Vec<IpAddr>, R
 #[test]
 fn stop_flag_ends_wait_for_silent_server() {
     let server = NameServer::silent();
-    assert_eq!(stopped_after(&server, 2), Err(ResolveError::Stopped));
+    assert_eq!(stopped_after(&server, 2), Err(ResolveError::Cancelled));
 }
 
 #[test]
 fn stop_flag_ends_wait_for_tcp_answer() {
     let server = NameServer::tcp(|_, client| client.wait_for_its_end());
-    assert_eq!(stopped_after(&server, 3), Err(ResolveError::Stopped));
+    assert_eq!(stopped_after(&server, 3), Err(ResolveError::Cancelled));
     let trickling = NameServer::tcp(|_, client| client.trickle(0xff));
-    assert_eq!(stopped_after(&trickling, 3), Err(ResolveError::Stopped));
+    assert_eq!(stopped_after(&trickling, 3), Err(ResolveError::Cancelled));
 }
 
 #[test]
@@ -49,6 +49,6 @@ fn stop_flag_set_before_prevents_queries() {
     let server = NameServer::silent();
     let until = Deadline::after(ENOUGH).with_cancel_flag(Arc::new(AtomicBool::new(true)));
     let found = DnsResolver::new(vec![server.address]).resolve(SEED, &until);
-    assert_eq!(found, Err(ResolveError::Stopped));
+    assert_eq!(found, Err(ResolveError::Cancelled));
     assert_eq!(server.questions(), 0);
 }

@@ -56,5 +56,5 @@ fn expired_or_stopped_lookup_queries_nobody() {
     );
     let until = Deadline::after(ENOUGH).with_cancel_flag(Arc::new(AtomicBool::new(true)));
     let found = SystemResolver.resolve("seed.invalid", &until);
-    assert_eq!(found, Err(ResolveError::Stopped));
+    assert_eq!(found, Err(ResolveError::Cancelled));
 }

@@ -103,7 +103,7 @@ fn listen_text_reports_address_and_peers() {
     assert!(shaken.contains("/visitor:1(BSV)/"), "{shaken}");
     assert!(shaken.ends_with("height 42"), "{shaken}");
     drop(peer);
-    listen.line_with("connection lost: the peer closed the connection");
+    listen.line_with("connection lost: connection closed by peer");
     listen.interrupt();
     listen.finish().assert_success();
 }

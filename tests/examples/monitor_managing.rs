@@ -117,7 +117,7 @@ fn monitor_rejects_peer_for_capacity() {
     let config = ConnectionConfig::new(Network::Regtest);
     let refused = Connection::connect(&address, &config).and_then(|mut peer| peer.receive());
     let refused = with_sources(&refused.unwrap_err());
-    assert!(refused.contains("no room"), "{refused}");
+    assert!(refused.contains("connection limit"), "{refused}");
     event(&monitor, "ConnectionRejectedCapacity");
     drop(first);
     event(&monitor, "ConnectionLost");
@@ -200,14 +200,14 @@ fn monitor_moves_corrupt_store_aside() {
     let ended = run("monitor", &arguments);
     ended.assert_status(0);
     assert!(ended.errors.starts_with("warning: "), "{ended:#?}");
-    assert!(ended.errors.contains("is damaged"), "{ended:#?}");
+    assert!(ended.errors.contains("is corrupt"), "{ended:#?}");
     assert_eq!(ended.errors.lines().count(), 1, "{ended:#?}");
     assert!(Path::new(&format!("{file}.damaged")).is_file());
     assert!(ended.lines[0].starts_with("listening on "), "{ended:#?}");
     run("monitor", &arguments).assert_success();
     let written = std::fs::read(&file).unwrap();
     let ended = run("monitor", &[&arguments[..], &["--network", "stn"]].concat());
-    ended.assert_failure(1, "holds peers of mainnet, stn is expected");
+    ended.assert_failure(1, "expected network stn, got mainnet");
     assert_eq!(std::fs::read(&file).unwrap(), written);
     let nowhere = format!("{file}/nowhere");
     run("monitor", &["--store", &nowhere]).assert_failure(1, "nowhere");

@@ -116,7 +116,7 @@ fn monitor_watches_private_network() {
     monitor.finish().assert_success();
     // The file belongs to this network.
     let ended = run("monitor", &["--store", &store, "--network", "regtest"]);
-    ended.assert_failure(1, "holds peers of lab 6c616201");
+    ended.assert_failure(1, "got lab 6c616201");
 }
 
 #[test]

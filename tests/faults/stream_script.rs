@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use bsv_p2p::connection::PeerConnectionHandle;
-use bsv_p2p::session::stream_of;
 use bsv_p2p::wire::{
     Addr, Block, BlockHash, BlockHeader, Command, GetData, GetHeaders, Headers, Inv, Inventory,
     Message, NetworkAddress, NotFound, Services, StreamPolicy, StreamType, TimestampedAddress,
@@ -141,7 +140,7 @@ pub(crate) fn last_word_of(message: &Message) -> Option<StreamType> {
 
 /// Returns the stream of a message once there are two.
 pub(crate) fn stream(message: &Message) -> StreamType {
-    stream_of(StreamPolicy::BlockPriority, message)
+    StreamPolicy::BlockPriority.stream_for(message)
 }
 
 /// Answers a block request like a node: the block, if it exists, and a `notfound` of missing

@@ -135,7 +135,7 @@ fn garbage_after_headers_is_removed() {
         assert_eq!(chain.tip().0, 1_999);
         assert_same(&folder, &store, &chain);
         drop(store);
-        folder.open_intact();
+        drop(folder.open_intact());
     }
 }
 

@@ -54,14 +54,14 @@ fn fill(path: &Path) {
         let HeaderStoreError::Io {
             operation,
             path: named,
-            message,
+            error: system,
             ..
         } = &error
         else {
             panic!("{error}");
         };
         assert_eq!((*operation, named.as_path()), ("writing", store.path()));
-        assert!(message.contains("os error"), "{error}");
+        assert!(system.to_string().contains("os error"), "{system}");
         assert_eq!(store.tip(), Some((89, headers[89].hash())));
         assert!(fs::read(path).unwrap() == bytes_of(&headers[..90]));
     }

@@ -1,5 +1,6 @@
 //! Files of other networks and rules are refused and unchanged.
 
+use std::error::Error;
 use std::fs;
 
 use bsv_p2p::wire::{BlockHeader, ChainRuleError, ChainRules, HeaderChain};
@@ -198,7 +199,7 @@ fn each_violated_rule_is_refused() {
     let checkpoint = (700, good[701].hash());
     let rules = rules.with_checkpoints([checkpoint]).unwrap();
     let error = Folder::with_file(&bytes_of(&good)).open_error(rules);
-    let text = error.to_string();
+    let text = error.source().unwrap().to_string();
     assert!(
         text.contains("height 700") && text.contains("checkpoint"),
         "{text}"

@@ -105,7 +105,7 @@ fn address_is_free_after_shutdown() {
     assert!(node.wait_for_peers(1, DEADLINE));
     node.shutdown();
     drop(peer);
-    LocalNode::start_at(address, LocalNode::default_config()).unwrap();
+    drop(LocalNode::start_at(address, LocalNode::default_config()).unwrap());
 }
 
 #[test]

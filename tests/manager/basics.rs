@@ -103,7 +103,7 @@ fn peers_above_maximum_are_rejected_for_capacity() {
     manager.wait_for_peers(2, LIMIT).unwrap();
     let refused = Connection::connect(&address, &config).and_then(|mut peer| peer.receive());
     let refused = with_sources(&refused.unwrap_err());
-    assert!(refused.contains("no room"), "{refused}");
+    assert!(refused.contains("connection limit"), "{refused}");
     wait_for(&events, |event| match event {
         ControlEvent::ConnectionRejectedCapacity { .. } => Some(()),
         _ => None,

@@ -131,7 +131,7 @@ fn changed_maximum_applies_to_new_connections_only() {
         let told = Connection::connect(&name, &regtest).and_then(|mut peer| peer.receive());
         with_sources(&told.unwrap_err())
     };
-    assert!(turned_away().contains("no room"));
+    assert!(turned_away().contains("connection limit"));
     config.max_connections = 2;
     manager.update_config(config.clone()).unwrap();
     let mut second = RawPeer::dial(address);
@@ -139,14 +139,14 @@ fn changed_maximum_applies_to_new_connections_only() {
     manager.wait_for_peers(2, LIMIT).unwrap();
     config.max_connections = 1;
     manager.update_config(config).unwrap();
-    assert!(turned_away().contains("no room"));
+    assert!(turned_away().contains("connection limit"));
     for peer in [&mut first, &mut second] {
         peer.ping(9);
     }
     assert_eq!(manager.connected_count(), 2);
     drop(second);
     until("one has gone", || manager.connected_count() == 1);
-    assert!(turned_away().contains("no room"));
+    assert!(turned_away().contains("connection limit"));
 }
 
 #[test]

@@ -133,8 +133,8 @@ impl SeedResolver for Slow {
             if self.answer.recv_timeout(Duration::from_millis(10)).is_ok() {
                 return Ok(vec![loopback()]);
             }
-            if self.heeds && until.is_stopped() {
-                return Err(ResolveError::Stopped);
+            if self.heeds && until.is_cancelled() {
+                return Err(ResolveError::Cancelled);
             }
         }
     }

@@ -49,7 +49,7 @@ fn shutdown_is_prompt_during_pending_restart() {
     });
     assert_prompt(|| manager.shutdown());
     let last = events.iter().map(Result::unwrap).last().expect("an event");
-    assert!(last.to_string().contains("shuts down"), "{last}");
+    assert!(last.to_string().contains("shutting down"), "{last}");
 }
 
 #[test]
@@ -99,7 +99,7 @@ fn receivers_report_shutdown_as_reason() {
         let control = manager.subscribe_control();
         let both = manager.subscribe();
         let tips = manager.subscribe_blocks().unwrap();
-        manager.start_fixed(&[node.address()]).unwrap();
+        manager.start_fixed([node.address()]).unwrap();
         manager.wait_for_peers(1, LIMIT).unwrap();
         node.mine(1).unwrap();
         until("each receiver has an event", || {

@@ -47,7 +47,7 @@ fn peers_and_bans_survive_a_restart() {
     manager.wait_for_peers(1, LIMIT).unwrap();
     assert_eq!(manager.connections()[0].peer_id, peer_id);
     let peers = manager.peers().unwrap();
-    assert!(peers[0].named && peers[0].version.is_some());
+    assert!(peers[0].manual && peers[0].version.is_some());
 }
 
 #[test]
@@ -89,10 +89,10 @@ fn corrupt_file_is_moved_aside_and_reported() {
     let path = folder.path().join("peers.json");
     let damaged = "{ \"version\": 1, \"network\": \"regt";
     fs::write(&path, damaged).unwrap();
-    let StoreError::Damaged(file) = told_of(&path) else {
+    let StoreError::Corrupt(file) = told_of(&path) else {
         panic!("it is not damaged");
     };
-    assert_eq!(fs::read_to_string(file.set_aside).unwrap(), damaged);
+    assert_eq!(fs::read_to_string(file.moved_to).unwrap(), damaged);
     let bans = open(&path).read_bans().unwrap();
     assert_eq!(bans.len(), 1, "the new file is in use");
 }
@@ -102,7 +102,7 @@ fn empty_file_counts_as_corrupt() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("peers.json");
     fs::write(&path, "").unwrap();
-    assert!(matches!(told_of(&path), StoreError::Damaged(_)));
+    assert!(matches!(told_of(&path), StoreError::Corrupt(_)));
 }
 
 /// The file belongs to another network, is in use, is a directory, or is in a missing directory.
@@ -116,7 +116,7 @@ fn unusable_file_is_reported_and_left_unchanged() {
     assert!(matches!(told_of(&path), StoreError::InUse { .. }));
     drop(foreign);
     let before = fs::read(&path).unwrap();
-    assert!(matches!(told_of(&path), StoreError::WrongNetwork { .. }));
+    assert!(matches!(told_of(&path), StoreError::NetworkMismatch { .. }));
     assert_eq!(fs::read(&path).unwrap(), before);
 
     let unreadable = folder.path().join("folder");

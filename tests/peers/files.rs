@@ -144,7 +144,7 @@ fn file_of_other_network_is_rejected_unchanged() {
     for network in [Network::Mainnet, Network::Testnet, Network::Stn] {
         let error =
             InMemoryPeerStore::open(&folder.file(""), network.clone(), 10, now()).unwrap_err();
-        let expected = StoreError::WrongNetwork {
+        let expected = StoreError::NetworkMismatch {
             path: folder.file(""),
             expected: network,
             got: "regtest".to_owned(),
@@ -153,7 +153,7 @@ fn file_of_other_network_is_rejected_unchanged() {
     }
     assert_eq!(fs::read(folder.file("")).unwrap(), before);
     assert_eq!(folder.names(), ["", ".lock"]);
-    folder.open();
+    drop(folder.open());
 }
 
 #[test]
@@ -172,7 +172,7 @@ fn file_of_custom_network_is_distinguished() {
     // The second has the same name, but another genesis block.
     for other in [network("lab2", 1), network("lab", 2), Network::Regtest] {
         let genesis = own.genesis_header().hash();
-        let expected = StoreError::WrongNetwork {
+        let expected = StoreError::NetworkMismatch {
             path: path.clone(),
             expected: other.clone(),
             got: format!("lab 6c616201 {genesis}"),
@@ -207,7 +207,7 @@ fn file_can_be_opened_by_one_store() {
     let path = folder.file("");
     assert_eq!(folder.try_open().unwrap_err(), StoreError::InUse { path });
     drop(store);
-    folder.open();
+    drop(folder.open());
 }
 
 #[test]
@@ -270,10 +270,10 @@ fn best_peers_are_kept_above_maximum() {
     let (store, damaged) = open(2);
     assert_eq!(damaged, None);
     let mut kept: Vec<Peer> = contents(&store);
-    kept.sort_by_key(|peer| peer.named);
+    kept.sort_by_key(|peer| peer.manual);
     let kinds: Vec<_> = kept
         .iter()
-        .map(|peer| (peer.status.kind(), peer.named))
+        .map(|peer| (peer.status.kind(), peer.manual))
         .collect();
     assert_eq!(
         kinds,

@@ -30,14 +30,14 @@ pub(crate) fn peers() -> Vec<Peer> {
         user_agent: UserAgent::new(b"/node:1/\n\xff\0\""),
         start_height: 800_000,
     };
-    connected.record_tried(now());
+    connected.record_attempt(now());
     connected.record_connected(0x25, version, now()).unwrap();
     let mut banned = peer(2);
     let reason = BanReason::Misbehaved { score: 120 };
     banned.record_ban(reason, Some(now() + Duration::from_secs(86_400)), now());
     let named = Peer::new(
         "[2001:db8::1]:18333".parse().unwrap(),
-        PeerSource::Program,
+        PeerSource::Manual,
         now(),
     )
     .unwrap();

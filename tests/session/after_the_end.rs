@@ -95,7 +95,7 @@ fn closed_session_emits_no_output() {
             assert_eq!(side.take(), []);
             assert_eq!(side.take_delivered(), []);
             assert_eq!(side.session.state(), state);
-            assert_eq!(side.session.end(), Some(&reason));
+            assert_eq!(side.session.close_reason(), Some(&reason));
             assert_eq!(side.session.next_deadline(), None);
             let getaddr = side.session.check_outgoing(&Message::GetAddr);
             assert!(matches!(

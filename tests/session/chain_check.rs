@@ -211,7 +211,7 @@ fn end_marker_after_answer_is_consumed() {
         for _ in 0..2 {
             assert_eq!(side.receive(not_found(&[marker])), Fate::Consumed);
         }
-        assert!(!side.session.expected().transactions);
+        assert!(!side.session.expected_payloads().transactions);
     }
 }
 

@@ -36,7 +36,7 @@ fn inv_of_unexpected_type_closes_without_ban() {
             let welcome = Inventory::Tx(Txid(HASH));
             let inv = Inv::from(vec![welcome, of_type(kind)]);
             assert_eq!(side.receive(inv), Fate::Consumed);
-            let reason = DisconnectReason::BadInventoryType { kind };
+            let reason = DisconnectReason::InvalidInventoryType { kind };
             assert_eq!(side.take(), [Output::Close(reason.clone())]);
             assert_eq!(reason.action(), DisconnectAction::Cooldown);
             assert!(!reason.is_ban());

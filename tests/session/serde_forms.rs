@@ -59,11 +59,9 @@ fn peer_types_survive_serde_round_trip() {
         "bytes_sent": u64::MAX,
     });
     assert_form(&traffic, json);
-    let round_trip = RoundTrip {
-        last: Some(Duration::from_micros(1_250)),
-        min: Some(Duration::from_secs(1)),
-        smoothed: None,
-    };
+    let mut round_trip = RoundTrip::default();
+    round_trip.last = Some(Duration::from_micros(1_250));
+    round_trip.min = Some(Duration::from_secs(1));
     let json = json!({ "last": 0.00125, "min": 1, "smoothed": null });
     assert_form(&round_trip, json);
     assert_form(&UserAgentPolicy::Any, json!("any"));

@@ -187,7 +187,7 @@ impl Side {
             }
             self.outputs.push(output);
         }
-        assert_eq!(self.session.end(), self.closed.as_ref());
+        assert_eq!(self.session.close_reason(), self.closed.as_ref());
     }
 
     /// Returns the outputs since the last call.

@@ -422,17 +422,14 @@ fn invalid_stream_policies_are_rejected() {
         assert_eq!(validate(fine), Ok(()));
     }
     let wrong = |policies: &[StreamPolicy], value: &str, expected: &'static str| {
-        let error = ConfigError {
-            field: "stream_policies",
-            value: value.to_owned(),
-            expected: expected.into(),
-        };
-        assert_eq!(validate(policies), Err(error));
+        let error: ConfigError = validate(policies).unwrap_err();
+        assert_eq!(error.field, "stream_policies");
+        assert_eq!((error.value.as_str(), &*error.expected), (value, expected));
     };
-    let without = "nodes close connections that do not offer Default";
+    let without = "a list that contains Default";
     wrong(&[], "[]", without);
     wrong(&[BlockPriority], "[BlockPriority]", without);
-    let twice = "each policy may be named once";
+    let twice = "distinct policies";
     wrong(&[Default, Default], "[Default, Default]", twice);
     wrong(
         &[BlockPriority, Default, BlockPriority],

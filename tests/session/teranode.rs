@@ -186,7 +186,7 @@ fn commands_that_teranode_does_not_know_are_refused() {
     let refused = side.session.check_outgoing(&unknown("foobar", b""));
     assert_eq!(
         refused.unwrap_err().to_string(),
-        "foobar is not sent: a Teranode closes the connection for commands that it does not know"
+        "foobar: a Teranode closes the connection for unknown commands"
     );
 }
 
@@ -322,7 +322,7 @@ fn headers_and_blocks_are_sent_once_per_request() {
     let refused = side.session.check_outgoing(&headers()).unwrap_err();
     assert_eq!(
         refused.to_string(),
-        "headers is not sent: a Teranode closes the connection for headers that it did not request: announce blocks by inv"
+        "headers: a Teranode closes the connection for unrequested headers: announce blocks by inv"
     );
 
     side.receive(getheaders(1));

@@ -127,13 +127,13 @@ fn agent_of_another_chain_cools_down_silently() {
                 ..peer_version()
             };
             let outputs = answer_to(&mut side, version);
-            let [Output::Close(DisconnectReason::UserAgentRejected { user_agent, why })] =
+            let [Output::Close(DisconnectReason::UserAgentRejected { user_agent, rule })] =
                 &outputs[..]
             else {
                 panic!("{agent}: {outputs:?}");
             };
             assert_eq!(user_agent, &WireString::from(agent));
-            assert!(why.starts_with("it matches \"*"), "{why}");
+            assert!(rule.starts_with("matches \"*"), "{rule}");
             assert_ended(&side, DisconnectAction::Cooldown, ConnectionState::Failed);
         }
     }

@@ -73,7 +73,7 @@ fn fault_on_either_stream_closes_both_once() {
         }),
         (
             frame(&Inv::from(vec![Inventory::FilteredBlock(BlockHash([1; 32]))]).into()),
-            |reason| matches!(reason, DisconnectReason::BadInventoryType { .. }),
+            |reason| matches!(reason, DisconnectReason::InvalidInventoryType { .. }),
         ),
     ];
     for (bytes, expected) in faults {

@@ -10,7 +10,7 @@ use super::second_life::{self, Beginning};
 use super::shared::Shared;
 use crate::connection::inlet::Inlet;
 use crate::connection::outbox::Outbox;
-use crate::session::{DisconnectReason, StreamFault};
+use crate::session::{DisconnectReason, StreamError};
 use crate::wire::{AssociationId, CreateStrm, StreamAck, StreamPolicy, StreamType};
 
 /// How long the peer's own connection may take to be ready for a second one: its last messages may be on their way on that one.
@@ -21,7 +21,7 @@ const LOOK: Duration = Duration::from_millis(5);
 /// Why a connection becomes no stream.
 pub(super) enum NotBecome {
     /// The peer is told.
-    Fault(StreamFault),
+    Fault(StreamError),
     /// The connection has ended meanwhile, or there is no thread.
     Ended(DisconnectReason),
 }
@@ -31,7 +31,7 @@ fn await_readiness(newcomer: &Shared, peer: &Shared) -> Result<(), NotBecome> {
     let deadline = Instant::now() + READY;
     while peer.second.is_announced() {
         if Instant::now() >= deadline {
-            return Err(NotBecome::Fault(StreamFault::UnknownAssociation));
+            return Err(NotBecome::Fault(StreamError::UnknownAssociation));
         }
         if newcomer.stop.wait(LOOK) {
             let reason = newcomer.stop.reason();
@@ -53,29 +53,29 @@ pub(super) fn hand_over(
 ) -> Result<(), NotBecome> {
     let fault = |fault| Err(NotBecome::Fault(fault));
     let AssociationId::Uuid(id) = request.association_id else {
-        return fault(StreamFault::NullAssociation);
+        return fault(StreamError::NullAssociation);
     };
     let Some(peer) = newcomer.associations.find(id) else {
-        return fault(StreamFault::UnknownAssociation);
+        return fault(StreamError::UnknownAssociation);
     };
     let ip = |shared: &Shared| shared.address.ip().to_canonical();
     if ip(&peer) != ip(newcomer) {
-        return fault(StreamFault::ForeignAssociation);
+        return fault(StreamError::AddressMismatch);
     }
     let policy = match request.stream_policy.as_bytes() {
         // As it was: nobody has chosen another one.
         [] => StreamPolicy::Default,
         name => match StreamPolicy::from_name(name) {
             Some(policy) => policy,
-            None => return fault(StreamFault::UnknownPolicy),
+            None => return fault(StreamError::UnknownPolicy),
         },
     };
     match request.stream_type {
         StreamType::Data1 => {}
-        StreamType::General => return fault(StreamFault::Overwrite),
+        StreamType::General => return fault(StreamError::AlreadyOpen),
         // A node acknowledges DATA2 to DATA4. No policy routes messages to them and no node opens
         // them, so that they would only cost a socket and a thread each.
-        _ => return fault(StreamFault::TypeOutOfRange),
+        _ => return fault(StreamError::TypeOutOfRange),
     }
     await_readiness(newcomer, &peer)?;
     let mut ended = None;
@@ -111,8 +111,8 @@ pub(super) fn hand_over(
     });
     match begun {
         Ok(()) => Ok(()),
-        Err(NotBegun::Closed | NotBegun::NotReady) => fault(StreamFault::UnknownAssociation),
-        Err(NotBegun::Taken) => fault(StreamFault::Overwrite),
+        Err(NotBegun::Closed | NotBegun::NotReady) => fault(StreamError::UnknownAssociation),
+        Err(NotBegun::Taken) => fault(StreamError::AlreadyOpen),
         Err(NotBegun::Failed) => {
             peer.requests.on_no_second_stream();
             Err(NotBecome::Ended(

@@ -14,8 +14,8 @@ use crate::connection::{ConnectionConfig, EncodedMessage, TrafficStats};
 use crate::error::{Error, Timeout};
 use crate::peers::{PeerId, PeerRef};
 use crate::session::{
-    ConfigError, ConnectionState, Direction, DisconnectReason, Misbehavior, PeerInfo, PeerRequest,
-    Receiver, RoundTrip, SendError, Session,
+    ConfigError, ConnectionState, Direction, DisconnectReason, Misbehavior, PeerCapabilities,
+    PeerInfo, PeerRequest, RoundTrip, SendError, Session,
 };
 use crate::wire::Message;
 
@@ -98,12 +98,12 @@ impl PeerConnectionHandle {
 
     /// Whether it has ended, for good or until it is opened again. Subscribers hear of that after it is so.
     pub(crate) fn has_ended(&self) -> bool {
-        self.shared.session.lock().end().is_some()
+        self.shared.session.lock().close_reason().is_some()
     }
 
     /// Whether it has turned out to be a further stream of another peer: no event tells of it then.
     pub(crate) fn became_stream(&self) -> bool {
-        self.shared.session.lock().end() == Some(&DisconnectReason::AttachedAsStream)
+        self.shared.session.lock().close_reason() == Some(&DisconnectReason::AttachedAsStream)
     }
 
     /// Returns what the peer announced about itself, or `None` before its `version` has been
@@ -233,7 +233,11 @@ impl PeerConnectionHandle {
     /// - [`Error::Timeout`] if the queue is full for the whole time.
     /// - [`Error::Disconnected`] if the connection is closed.
     pub fn send(&self, message: impl Into<Message>, timeout: Duration) -> Result<(), Error> {
-        self.send_checked(&message.into(), Patience::new(timeout), Receiver::check)
+        self.send_checked(
+            &message.into(),
+            Patience::new(timeout),
+            PeerCapabilities::check,
+        )
     }
 
     /// Like [`send`](Self::send), but does not block while the queue is full.
@@ -262,7 +266,11 @@ impl PeerConnectionHandle {
         timeout: Duration,
     ) -> Result<(), Error> {
         let message = message.into();
-        self.send_checked(&message, Patience::new(timeout), Receiver::check_unchecked)
+        self.send_checked(
+            &message,
+            Patience::new(timeout),
+            PeerCapabilities::check_lenient,
+        )
     }
 
     /// Like [`send`](Self::send), but sends a message that was encoded once for several peers.
@@ -276,9 +284,12 @@ impl PeerConnectionHandle {
         let right = prepared.magic() == self.shared.config().magic();
         let expected = "the magic of the connection";
         ConfigError::unless(right, "magic", &prepared.magic(), expected)?;
-        self.send_by(prepared.message(), patience, Receiver::check, |outbox| {
-            outbox.send_frame(prepared.frame(), patience.deadline)
-        })
+        self.send_by(
+            prepared.message(),
+            patience,
+            PeerCapabilities::check,
+            |outbox| outbox.send_frame(prepared.frame(), patience.deadline),
+        )
     }
 
     /// Waits until all queued messages have been handed to the operating system.
@@ -297,7 +308,7 @@ impl PeerConnectionHandle {
                 let flushed = link.outbox.flush(patience.deadline);
                 flushed.map_err(|error| self.not_taken(error, patience))
             }),
-            None => match self.shared.session.lock().end() {
+            None => match self.shared.session.lock().close_reason() {
                 Some(reason) => Err(self.disconnected(reason.clone())),
                 None => Ok(()),
             },
@@ -342,11 +353,11 @@ impl PeerConnectionHandle {
     pub(crate) fn misbehaved(&self, misbehavior: Misbehavior) {
         let end = {
             let mut session = self.shared.session.lock();
-            if session.end().is_some() {
+            if session.close_reason().is_some() {
                 return;
             }
             session.misbehaved(misbehavior);
-            session.end().cloned()
+            session.close_reason().cloned()
         };
         if let Some(reason) = end {
             self.stop(reason);
@@ -379,7 +390,7 @@ impl PeerConnectionHandle {
         &self,
         message: &Message,
         patience: Patience,
-        check: fn(Receiver, &Message) -> Result<(), SendError>,
+        check: fn(PeerCapabilities, &Message) -> Result<(), SendError>,
     ) -> Result<(), Error> {
         self.send_by(message, patience, check, |outbox| {
             outbox.send(message, patience.deadline)
@@ -391,15 +402,15 @@ impl PeerConnectionHandle {
         &self,
         message: &Message,
         patience: Patience,
-        check: fn(Receiver, &Message) -> Result<(), SendError>,
+        check: fn(PeerCapabilities, &Message) -> Result<(), SendError>,
         send: impl FnOnce(&Outbox) -> Result<(), NotTaken>,
     ) -> Result<(), Error> {
         let receiver = {
             let session = self.shared.session.lock();
-            if let Some(reason) = session.end() {
+            if let Some(reason) = session.close_reason() {
                 return Err(self.disconnected(reason.clone()));
             }
-            session.receiver()
+            session.peer_capabilities()
         };
         check(receiver, message).map_err(|refused| Error::Send {
             peer: self.name(),
@@ -435,10 +446,10 @@ impl PeerConnectionHandle {
         };
         {
             let mut session = self.shared.session.lock();
-            if let Some(reason) = session.end() {
+            if let Some(reason) = session.close_reason() {
                 return Err(self.disconnected(reason.clone()));
             }
-            let receiver = session.receiver();
+            let receiver = session.peer_capabilities();
             let refused = messages.iter().find_map(|one| receiver.check(one).err());
             if let Some(refused) = refused {
                 return Err(Error::Send {
@@ -475,7 +486,7 @@ impl PeerConnectionHandle {
 
     /// Returns the error of a call that found the connection without a stream.
     fn ended(&self) -> Error {
-        let end = self.shared.session.lock().end().cloned();
+        let end = self.shared.session.lock().close_reason().cloned();
         self.disconnected(end.unwrap_or(DisconnectReason::Requested))
     }
 
@@ -484,7 +495,7 @@ impl PeerConnectionHandle {
             NotTaken::Full => self.timed_out(Timeout::Send, patience),
             // The session's reason is the one that the event of the end gives.
             NotTaken::Closed(reason) => {
-                let end = self.shared.session.lock().end().cloned();
+                let end = self.shared.session.lock().close_reason().cloned();
                 self.disconnected(end.unwrap_or_else(|| self.shared.agree_on(reason)))
             }
         }

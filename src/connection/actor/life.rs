@@ -49,7 +49,7 @@ pub(super) fn run(shared: &Arc<Shared>, accepted: Option<Accepted>, slot: Option
         let mut session = shared.session.lock();
         session.close(reason.clone());
         // The first reason counts, for events and senders alike.
-        session.end().cloned().unwrap_or(reason)
+        session.close_reason().cloned().unwrap_or(reason)
     };
     shared.notify_progress();
     // The second stream ends with the first, before anything is told of the end.
@@ -123,7 +123,7 @@ fn live(
             Ok(()) => return DisconnectReason::AttachedAsStream,
             Err(NotBecome::Ended(reason)) => return shared.stop.reason().unwrap_or(reason),
             // It ends as soon as the peer has been told.
-            Err(NotBecome::Fault(fault)) => shared.session.lock().refuse_stream(fault),
+            Err(NotBecome::Fault(fault)) => shared.session.lock().reject_stream(fault),
         }
     }
 }

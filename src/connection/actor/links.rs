@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use crate::connection::outbox::Outbox;
 use crate::connection::stream::Stream;
-use crate::session::{DisconnectReason, stream_of};
+use crate::session::DisconnectReason;
 use crate::wire::{Message, StreamPolicy, StreamType};
 
 /// One of a peer's TCP connections.
@@ -83,7 +83,7 @@ impl Links {
 
     fn is_for_second(&self, message: &Message) -> bool {
         let second = self.second.as_ref();
-        second.is_some_and(|(link, policy)| stream_of(*policy, message) == link.kind)
+        second.is_some_and(|(link, policy)| policy.stream_for(message) == link.kind)
     }
 
     /// When bytes of a large frame were last written to either.

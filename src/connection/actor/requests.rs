@@ -8,7 +8,7 @@ use super::patience::Patience;
 use crate::connection::block_reader::BlockReader;
 use crate::connection::requests::{Asked, NotAsked, Requests, check_block};
 use crate::error::{Error, Timeout};
-use crate::session::{PeerRequest, Receiver};
+use crate::session::{PeerCapabilities, PeerRequest};
 use crate::wire::{Block, BlockHash, GetData, Message, Ping, TimestampedAddress, Tx, Txid};
 
 /// Requests.
@@ -221,8 +221,9 @@ impl PeerConnectionHandle {
         patience: Patience,
     ) -> Result<(), Error> {
         let mut questions = questions.into_iter();
-        let sent = questions
-            .try_for_each(|question| self.send_checked(&question, patience, Receiver::check));
+        let sent = questions.try_for_each(|question| {
+            self.send_checked(&question, patience, PeerCapabilities::check)
+        });
         if sent.is_err() {
             self.shared.requests.with(|table| table.withdraw(asked.id));
         }

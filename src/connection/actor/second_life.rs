@@ -109,7 +109,7 @@ fn live(
     let config = shared.config();
     let (limits, expected) = {
         let session = shared.session.lock();
-        (session.limits(), session.expected())
+        (session.limits(), session.expected_payloads())
     };
     let mut inlet = Inlet::resume(
         frames,

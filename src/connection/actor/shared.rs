@@ -156,7 +156,7 @@ impl Shared {
             if session.state() == ConnectionState::Connected {
                 return Some(Ok(()));
             }
-            if let Some(reason) = session.end()
+            if let Some(reason) = session.close_reason()
                 && (self.keeper.is_none() || self.stages.is_over())
             {
                 return Some(Err(reason.clone()));
@@ -251,7 +251,7 @@ impl Shared {
 
     /// A stream has come to this end: what the end of the peer will be called, for senders and events alike. Of several cuts the first counts.
     pub(super) fn agree_on(&self, reason: DisconnectReason) -> DisconnectReason {
-        if !reason.is_cut() {
+        if !reason.is_peer_close() {
             return reason;
         }
         self.cut.lock().get_or_insert(reason).clone()
@@ -272,7 +272,7 @@ impl Shared {
     pub(super) fn end_second(&self, reason: &DisconnectReason) {
         let first = self.links().first().cloned();
         if let Some(first) = &first
-            && reason.is_cut()
+            && reason.is_peer_close()
         {
             // What the peer said before it cut both connections is still read on the first one, whose end is the peer's.
             first.outbox.close(reason.clone());

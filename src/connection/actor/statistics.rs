@@ -31,7 +31,7 @@ pub struct ConnectionStatistics {
     /// The time at which the handshake completed, or `None` if the connection is not established.
     pub connected_since: Option<SystemTime>,
     /// The time since the handshake completed, or `None` if the connection is not established.
-    #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::optional_seconds"))]
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde_util::optional_seconds"))]
     pub connected_for: Option<Duration>,
     /// The round-trip times of the pings on the current connection.
     pub round_trip: RoundTrip,

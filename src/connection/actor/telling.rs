@@ -61,8 +61,9 @@ impl Events<'_> {
                 }
             }
             SessionEvent::StreamSetupFailed(refusal) => {
-                let text = format_args!("second stream unavailable: {refusal}");
-                records::write(shared, Level::Info, Some(&refusal), text);
+                let error = WithSources(&refusal);
+                let text = format_args!("second stream unavailable: {error}");
+                records::write(shared, Level::Info, Some(&error), text);
                 ControlEvent::StreamRefused {
                     peer_id,
                     address,

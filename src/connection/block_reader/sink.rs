@@ -7,7 +7,7 @@ use crossbeam_channel::{Receiver, Sender, TrySendError, select};
 
 use super::transfer::{Transfer, TransferEnd};
 use crate::connection::stop::Stop;
-use crate::deadline::later;
+use crate::deadline::saturating_add;
 use crate::session::DisconnectReason;
 use crate::wire::FrameDropReason;
 
@@ -67,7 +67,7 @@ impl BlockSink {
             Err(TrySendError::Full(chunk)) => chunk,
         };
         let from = Instant::now();
-        let (mut reads, mut taken_by) = (self.transfer.reads(), later(from, timeout));
+        let (mut reads, mut taken_by) = (self.transfer.reads(), saturating_add(from, timeout));
         loop {
             let left = taken_by.saturating_duration_since(Instant::now());
             select! {
@@ -85,7 +85,7 @@ impl BlockSink {
             // A program that reads little at a time takes no piece for long, and is not stuck.
             let reads_now = self.transfer.reads();
             if reads_now != reads {
-                (reads, taken_by) = (reads_now, later(now, timeout));
+                (reads, taken_by) = (reads_now, saturating_add(now, timeout));
             } else if now >= taken_by {
                 return Err(DisconnectReason::BlockReaderAbandoned);
             }

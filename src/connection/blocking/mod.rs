@@ -344,7 +344,7 @@ impl Connection {
     }
 
     fn ended(&self) -> Result<(), DisconnectReason> {
-        match self.session.end() {
+        match self.session.close_reason() {
             Some(reason) => Err(reason.clone()),
             None => Ok(()),
         }

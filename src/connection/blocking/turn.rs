@@ -10,7 +10,7 @@ use crate::connection::progress::write_deadline;
 use crate::connection::stream::Stream;
 use crate::error::WithSources;
 use crate::session::{DisconnectReason, Output, Session, SessionEvent, TransportClose};
-use crate::sockets::is_cut;
+use crate::sockets::is_peer_close;
 use crate::wire::{EncodedFrame, Message, StreamType};
 
 impl Connection {
@@ -141,7 +141,7 @@ impl Connection {
         let written = match self.write(write) {
             Ok(written) => written,
             Err(error) => {
-                if is_cut(&error) {
+                if is_peer_close(&error) {
                     self.read_what_is_left()?;
                 }
                 let failed = TransportClose::Failed(error.kind());

@@ -11,7 +11,7 @@ use super::backlog::{Line, TooSlow};
 use super::delivery::Delivery;
 use super::subscription::{Queue, Subscription};
 use crate::connection::stop::Stop;
-use crate::deadline::later;
+use crate::deadline::saturating_add;
 use crate::event::{BitcoinMessageEvent, ControlEvent, Event, SubscriptionEndReason};
 
 /// How long a wait lasts at most before everything is looked at again.
@@ -119,7 +119,7 @@ impl Delivery {
     /// Hands out what waits, without reading: until nothing waits any more, the connection is stopped, or the time for it is over.
     pub(in crate::connection) fn settle(&mut self, within: Duration, signals: &Signals<'_>) {
         let began = Instant::now();
-        let deadline = later(began, within);
+        let deadline = saturating_add(began, within);
         self.backlog.begin_wait(began);
         loop {
             self.flush();

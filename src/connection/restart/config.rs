@@ -29,14 +29,14 @@ pub struct RestartConfig {
     /// immediately. Further restarts in the window follow after a pause.
     pub max_immediate_restarts: u32,
     /// The length of the window of `max_immediate_restarts`. Defaults to 1 hour, above zero.
-    #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde_util::seconds"))]
     pub restart_window: Duration,
     /// The pause after the first failure. It doubles with each further failure in a row. Defaults
     /// to 5 s, above zero.
-    #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde_util::seconds"))]
     pub backoff: Duration,
     /// The maximum pause. Defaults to 10 minutes, at least `backoff` and at most 365 days.
-    #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::seconds"))]
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde_util::seconds"))]
     pub max_backoff: Duration,
     /// The maximum number of restarts in a row that follow a pause. Defaults to 10.
     ///
@@ -57,19 +57,19 @@ impl RestartConfig {
             !self.restart_window.is_zero(),
             "restart_window",
             &self.restart_window,
-            "a duration above zero is needed",
+            "a duration above zero",
         )?;
         ConfigError::unless(
             !self.backoff.is_zero(),
             "backoff",
             &self.backoff,
-            "a duration above zero is needed",
+            "a duration above zero",
         )?;
         ConfigError::unless(
             self.max_backoff >= self.backoff && self.max_backoff <= Self::LONGEST,
             "max_backoff",
             &self.max_backoff,
-            "at least backoff and at most a year is needed",
+            "at least backoff and at most a year",
         )
     }
 
@@ -103,15 +103,15 @@ mod tests {
         };
         assert_eq!(
             wrong(|config| config.restart_window = Duration::ZERO),
-            "restart_window is 0ns: a duration above zero is needed"
+            "restart_window: expected a duration above zero, got 0ns"
         );
         assert_eq!(
             wrong(|config| config.backoff = Duration::ZERO),
-            "backoff is 0ns: a duration above zero is needed"
+            "backoff: expected a duration above zero, got 0ns"
         );
         assert_eq!(
             wrong(|config| config.max_backoff = Duration::from_secs(4)),
-            "max_backoff is 4s: at least backoff and at most a year is needed"
+            "max_backoff: expected at least backoff and at most a year, got 4s"
         );
         assert!(wrong(|config| config.max_backoff = Duration::MAX).starts_with("max_backoff"));
     }

@@ -32,7 +32,7 @@ impl Keeper for PlanKeeper {
         reason: &DisconnectReason,
         connected_at: Option<Instant>,
     ) -> Option<Duration> {
-        let (now, random) = (Instant::now(), random::number());
+        let (now, random) = (Instant::now(), random::random_u64());
         let verdict = self.plan.lock().on_end(reason, connected_at, now, random);
         verdict.pause()
     }

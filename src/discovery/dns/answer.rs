@@ -17,9 +17,9 @@ const MAX_CHAIN: usize = 16;
 
 /// The relation of a packet to a query.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Packet {
+pub(super) enum DnsPacket {
     /// The packet does not match the query. It must be ignored.
-    Foreign,
+    Unrelated,
     /// The reply is longer than a packet. Its truncated content must be ignored (RFC 2181, section
     /// 9).
     Truncated,
@@ -27,12 +27,12 @@ pub(super) enum Packet {
     /// it.
     NeedsPlainQuestion,
     /// The reply, or its failure.
-    Answer(Result<Answer, ServerError>),
+    Answer(Result<DnsAnswer, ServerError>),
 }
 
 /// The reply to a query.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Answer {
+pub(super) enum DnsAnswer {
     /// At least one address of the queried family.
     Addresses(Vec<IpAddr>),
     /// The name has no address of this family (RFC 2308, section 2.2).
@@ -43,40 +43,40 @@ pub(super) enum Answer {
 
 /// Classifies a packet. The rest is used only if id, kind and question match (RFC 5452, section
 /// 9.1).
-pub(super) fn judge(packet: &[u8], question: &Question) -> Packet {
+pub(super) fn classify_packet(packet: &[u8], question: &Question) -> DnsPacket {
     let mut decoder = BinDecoder::new(packet);
     let Ok(header) = Header::read(&mut decoder) else {
-        return Packet::Foreign;
+        return DnsPacket::Unrelated;
     };
     if header.id != question.id
         || header.message_type != MessageType::Response
         || header.op_code != OpCode::Query
     {
-        return Packet::Foreign;
+        return DnsPacket::Unrelated;
     }
     let code = header.response_code;
     let does_not_know_edns = matches!(code, ResponseCode::FormErr | ResponseCode::NotImp);
     match header.counts.queries {
         1 => match Query::read(&mut decoder) {
             Ok(query) if question.is_repeated_by(&query) => {}
-            _ => return Packet::Foreign,
+            _ => return DnsPacket::Unrelated,
         },
         // A server that cannot decode a question does not repeat it. A forged packet of this kind
         // only has the effect that the next server is queried.
         0 if is_failure(code) => {}
-        _ => return Packet::Foreign,
+        _ => return DnsPacket::Unrelated,
     }
     if does_not_know_edns && question.with_edns {
-        return Packet::NeedsPlainQuestion;
+        return DnsPacket::NeedsPlainQuestion;
     }
     if header.truncation {
-        return Packet::Truncated;
+        return DnsPacket::Truncated;
     }
-    Packet::Answer(match code {
+    DnsPacket::Answer(match code {
         ResponseCode::NoError => records(&mut decoder, header.counts.answers)
             .map_err(|_| ServerError::Malformed)
             .and_then(|records| addresses(&records, question)),
-        ResponseCode::NXDomain => Ok(Answer::NoName),
+        ResponseCode::NXDomain => Ok(DnsAnswer::NoName),
         code => Err(ServerError::Refused { code: code.into() }),
     })
 }
@@ -99,8 +99,8 @@ fn records(decoder: &mut BinDecoder<'_>, count: u16) -> Result<Vec<Record>, Deco
 
 /// Returns the addresses of the queried name, or of the end of its CNAME chain (RFC 1034, section
 /// 3.6.2). Records of other names are ignored.
-fn addresses(records: &[Record], question: &Question) -> Result<Answer, ServerError> {
-    let end = end_of_chain(records, question.query.name()).ok_or(ServerError::EndlessChain)?;
+fn addresses(records: &[Record], question: &Question) -> Result<DnsAnswer, ServerError> {
+    let end = end_of_chain(records, question.query.name()).ok_or(ServerError::CnameLoop)?;
     let family = question.query.query_type();
     let found = records
         .iter()
@@ -113,9 +113,9 @@ fn addresses(records: &[Record], question: &Question) -> Result<Answer, ServerEr
         });
     let found = distinct(found, MAX_OF_ONE_FAMILY);
     Ok(if found.is_empty() {
-        Answer::NoAddress
+        DnsAnswer::NoAddress
     } else {
-        Answer::Addresses(found)
+        DnsAnswer::Addresses(found)
     })
 }
 

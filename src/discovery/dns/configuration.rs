@@ -15,7 +15,7 @@ pub(super) struct Configuration {
 
 impl Configuration {
     /// Creates a configuration without a search list.
-    pub(super) fn of_servers(servers: Vec<SocketAddr>) -> Self {
+    pub(super) fn from_servers(servers: Vec<SocketAddr>) -> Self {
         Self {
             servers,
             search: Vec::new(),
@@ -25,9 +25,9 @@ impl Configuration {
 
     /// Returns the absolute names to look up for `host`, in this order.
     pub(super) fn candidates(&self, host: &str, is_absolute: bool) -> Vec<String> {
-        let as_it_stands = format!("{host}.");
+        let absolute = format!("{host}.");
         if is_absolute {
-            return vec![as_it_stands];
+            return vec![absolute];
         }
         let domains = self.search.iter().map(|domain| domain.trim_matches('.'));
         let mut candidates: Vec<String> = domains
@@ -40,7 +40,7 @@ impl Configuration {
         } else {
             candidates.len()
         };
-        candidates.insert(place, as_it_stands);
+        candidates.insert(place, absolute);
         candidates
     }
 }
@@ -117,7 +117,7 @@ mod tests {
         Configuration {
             search: search.iter().map(ToString::to_string).collect(),
             ndots,
-            ..Configuration::of_servers(Vec::new())
+            ..Configuration::from_servers(Vec::new())
         }
     }
 

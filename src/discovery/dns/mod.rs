@@ -4,8 +4,8 @@ mod answer;
 mod configuration;
 #[cfg(unix)]
 mod hosts;
-mod limit;
 mod lookup;
+mod query_limit;
 mod question;
 mod server;
 mod tcp;
@@ -16,7 +16,7 @@ use std::path::PathBuf;
 
 use configuration::Configuration;
 
-use super::name::{Asked, judge};
+use super::name::{ParsedName, classify_name};
 use super::{Deadline, ResolveError, SeedResolver};
 
 /// Queries name servers on the caller's thread, over UDP, and over TCP if the reply is long.
@@ -36,13 +36,13 @@ use super::{Deadline, ResolveError, SeedResolver};
 /// packets can forge them. The addresses of a seed are only candidates for peers.
 #[derive(Clone, Debug)]
 pub struct DnsResolver {
-    servers: Servers,
+    servers: ServerSource,
     #[cfg(unix)]
     hosts: PathBuf,
 }
 
 #[derive(Clone, Debug)]
-enum Servers {
+enum ServerSource {
     Given(Configuration),
     /// Read for each lookup, because it changes when the machine moves to another network.
     #[cfg(unix)]
@@ -56,7 +56,7 @@ impl DnsResolver {
     /// empty, only names that need no query can be resolved.
     pub fn new(servers: Vec<SocketAddr>) -> Self {
         Self {
-            servers: Servers::Given(Configuration::of_servers(servers)),
+            servers: ServerSource::Given(Configuration::from_servers(servers)),
             #[cfg(unix)]
             hosts: "/etc/hosts".into(),
         }
@@ -70,7 +70,7 @@ impl DnsResolver {
     #[cfg(unix)]
     pub fn from_system() -> Self {
         Self {
-            servers: Servers::File("/etc/resolv.conf".into()),
+            servers: ServerSource::File("/etc/resolv.conf".into()),
             hosts: "/etc/hosts".into(),
         }
     }
@@ -78,9 +78,9 @@ impl DnsResolver {
 
 impl SeedResolver for DnsResolver {
     fn resolve(&self, name: &str, until: &Deadline) -> Result<Vec<IpAddr>, ResolveError> {
-        let (host, is_absolute) = match judge(name)? {
-            Asked::Known(addresses) => return Ok(addresses),
-            Asked::Host { name, is_absolute } => (name, is_absolute),
+        let (host, is_absolute) = match classify_name(name)? {
+            ParsedName::Addresses(addresses) => return Ok(addresses),
+            ParsedName::Host { name, is_absolute } => (name, is_absolute),
         };
         #[cfg(unix)]
         {
@@ -90,9 +90,9 @@ impl SeedResolver for DnsResolver {
             }
         }
         match &self.servers {
-            Servers::Given(servers) => lookup::look_up(servers, host, is_absolute, until),
+            ServerSource::Given(servers) => lookup::look_up(servers, host, is_absolute, until),
             #[cfg(unix)]
-            Servers::File(file) => {
+            ServerSource::File(file) => {
                 lookup::look_up(&Configuration::read(file), host, is_absolute, until)
             }
         }
@@ -110,7 +110,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let [hosts, conf] = ["hosts", "resolv.conf"].map(|name| folder.path().join(name));
         let resolver = DnsResolver {
-            servers: Servers::File(conf.clone()),
+            servers: ServerSource::File(conf.clone()),
             hosts: hosts.clone(),
         };
         // There is no interface with this number.

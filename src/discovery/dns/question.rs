@@ -26,7 +26,7 @@ pub(super) struct Question {
 impl Question {
     pub(super) fn new(name: Name, family: RecordType) -> Self {
         Self {
-            id: random::number() as u16,
+            id: random::random_u64() as u16,
             query: Query::query(name, family),
             with_edns: true,
         }

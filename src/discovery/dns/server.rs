@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use hickory_proto::rr::{Name, RecordType};
 
-use super::answer::{Answer, Packet, judge};
-use super::limit::Limit;
+use super::answer::{DnsAnswer, DnsPacket, classify_packet};
+use super::query_limit::QueryLimit;
 use super::question::Question;
 use super::tcp;
 use crate::discovery::name::distinct;
@@ -15,60 +15,60 @@ use crate::discovery::{MAX_ADDRESSES, ServerError};
 use crate::sockets::is_timeout;
 
 /// The interval after which a query without a reply is sent again, because packets can be lost.
-const AGAIN: Duration = Duration::from_millis(500);
+const RETRANSMIT: Duration = Duration::from_millis(500);
 /// The time to wait for the reply for the other family after the first reply has decided the
 /// lookup. Some servers never reply for one family (RFC 4074, section 4.1). It allows for one lost
 /// packet.
-const GRACE: Duration = Duration::from_millis(1000);
+const FAMILY_GRACE: Duration = Duration::from_millis(1000);
 /// The size of the receive buffer. A longer packet exceeds the announced maximum and fails to
 /// decode.
-const LONGEST: usize = 4096;
+const MAX_PACKET: usize = 4096;
 
 /// A query and its result.
-struct Asking {
+struct PendingQuery {
     question: Question,
-    outcome: Option<Result<Answer, ServerError>>,
+    outcome: Option<Result<DnsAnswer, ServerError>>,
 }
 
 /// Queries a server for both families.
 ///
 /// Returns an empty list if the server replied that the name does not exist or has no address.
-pub(super) fn ask(
+pub(super) fn query(
     server: SocketAddr,
     name: &Name,
-    limit: &mut Limit<'_>,
+    limit: &mut QueryLimit<'_>,
 ) -> Result<Vec<IpAddr>, ServerError> {
-    let mut asking = [RecordType::A, RecordType::AAAA].map(|family| Asking {
+    let mut queries = [RecordType::A, RecordType::AAAA].map(|family| PendingQuery {
         question: Question::new(name.clone(), family),
         outcome: None,
     });
-    let ignored = exchange(server, &mut asking, limit).map_err(|error| ServerError::Io {
-        kind: error.kind(),
+    let ignored = exchange(server, &mut queries, limit).map_err(|error| ServerError::Io {
+        error: error.into(),
         over_tcp: false,
     })?;
-    let silent = ServerError::Silent {
-        after: limit.lasted(),
+    let no_reply = ServerError::NoReply {
+        after: limit.elapsed(),
         ignored,
     };
-    conclude(asking.map(|asking| asking.outcome.unwrap_or_else(|| Err(silent.clone()))))
+    merge_answers(queries.map(|query| query.outcome.unwrap_or_else(|| Err(no_reply.clone()))))
 }
 
 /// Merges the replies to both queries.
-fn conclude(answers: [Result<Answer, ServerError>; 2]) -> Result<Vec<IpAddr>, ServerError> {
+fn merge_answers(answers: [Result<DnsAnswer, ServerError>; 2]) -> Result<Vec<IpAddr>, ServerError> {
     let mut found = Vec::new();
-    let (mut fault, mut is_absent) = (None, false);
+    let (mut error, mut is_absent) = (None, false);
     for answer in answers {
         match answer {
-            Ok(Answer::Addresses(addresses)) => found.extend(addresses),
-            Ok(Answer::NoName) => is_absent = true,
-            Ok(Answer::NoAddress) => {}
-            Err(other) => fault = fault.or(Some(other)),
+            Ok(DnsAnswer::Addresses(addresses)) => found.extend(addresses),
+            Ok(DnsAnswer::NoName) => is_absent = true,
+            Ok(DnsAnswer::NoAddress) => {}
+            Err(other) => error = error.or(Some(other)),
         }
     }
     // Some servers return NXDOMAIN if only the other family exists (RFC 4074, section 4.2), so
     // addresses take precedence.
-    match fault {
-        Some(fault) if found.is_empty() && !is_absent => Err(fault),
+    match error {
+        Some(error) if found.is_empty() && !is_absent => Err(error),
         // Both families may contain one address, as IPv4 and as IPv4-mapped.
         _ => Ok(distinct(found, MAX_ADDRESSES)),
     }
@@ -78,48 +78,55 @@ fn conclude(answers: [Result<Answer, ServerError>; 2]) -> Result<Vec<IpAddr>, Se
 /// packets that matched neither.
 fn exchange(
     server: SocketAddr,
-    asking: &mut [Asking; 2],
-    limit: &mut Limit<'_>,
+    queries: &mut [PendingQuery; 2],
+    limit: &mut QueryLimit<'_>,
 ) -> io::Result<u32> {
     let socket = open(server)?;
-    let mut packet = [0; LONGEST];
+    let mut packet = [0; MAX_PACKET];
     let mut ignored = 0;
-    let mut next_sending = Instant::now();
-    while asking.iter().any(|one| one.outcome.is_none()) {
-        let Some(slice) = limit.slice() else { break };
+    let mut next_send = Instant::now();
+    while queries.iter().any(|one| one.outcome.is_none()) {
+        let Some(timeout) = limit.poll_timeout() else {
+            break;
+        };
         let now = Instant::now();
-        if next_sending <= now {
-            for one in asking.iter().filter(|one| one.outcome.is_none()) {
+        if next_send <= now {
+            for one in queries.iter().filter(|one| one.outcome.is_none()) {
                 send(&socket, &one.question)?;
             }
-            next_sending = now + AGAIN;
+            next_send = now + RETRANSMIT;
         }
-        socket.set_read_timeout(Some(slice.min(next_sending - now)))?;
+        socket.set_read_timeout(Some(timeout.min(next_send - now)))?;
         let received = match socket.recv(&mut packet) {
             Ok(length) => &packet[..length],
             Err(error) if is_timeout(&error) || error.kind() == ErrorKind::Interrupted => continue,
-            Err(error) if asking.iter().all(|one| one.outcome.is_none()) => return Err(error),
+            Err(error) if queries.iter().all(|one| one.outcome.is_none()) => return Err(error),
             // Replies that were received before the error are still used.
             Err(_) => break,
         };
-        let mut is_foreign = true;
-        for one in asking.iter_mut().filter(|one| one.outcome.is_none()) {
-            match judge(received, &one.question) {
-                Packet::Foreign => continue,
-                Packet::NeedsPlainQuestion => {
+        let mut is_unrelated = true;
+        for one in queries.iter_mut().filter(|one| one.outcome.is_none()) {
+            match classify_packet(received, &one.question) {
+                DnsPacket::Unrelated => continue,
+                DnsPacket::NeedsPlainQuestion => {
                     one.question.with_edns = false;
                     send(&socket, &one.question)?;
                 }
-                Packet::Truncated => one.outcome = Some(tcp::ask(server, &one.question, limit)),
-                Packet::Answer(answer) => one.outcome = Some(answer),
+                DnsPacket::Truncated => {
+                    one.outcome = Some(tcp::query(server, &one.question, limit))
+                }
+                DnsPacket::Answer(answer) => one.outcome = Some(answer),
             }
-            is_foreign = false;
-            if matches!(one.outcome, Some(Ok(Answer::Addresses(_) | Answer::NoName))) {
-                limit.shorten(GRACE);
+            is_unrelated = false;
+            if matches!(
+                one.outcome,
+                Some(Ok(DnsAnswer::Addresses(_) | DnsAnswer::NoName))
+            ) {
+                limit.shorten(FAMILY_GRACE);
             }
             break;
         }
-        ignored += u32::from(is_foreign);
+        ignored += u32::from(is_unrelated);
     }
     Ok(ignored)
 }

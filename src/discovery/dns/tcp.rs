@@ -1,14 +1,14 @@
 //! Queries over TCP, for long replies.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::thread;
 
-use super::answer::{Answer, Packet, judge};
-use super::limit::Limit;
+use super::answer::{DnsAnswer, DnsPacket, classify_packet};
+use super::query_limit::QueryLimit;
 use super::question::Question;
 use crate::discovery::ServerError;
-use crate::sockets::{self, NotOpened, is_timeout};
+use crate::sockets::{self, OpenError, is_timeout};
 
 /// The number of bytes of one read. The buffer grows with the received bytes, regardless of the
 /// length that the server announced.
@@ -18,11 +18,11 @@ const CHUNK: usize = 4096;
 ///
 /// A packet is preceded by its length in two bytes (RFC 1035, section 4.2.2), so it has at most
 /// 65,535 bytes.
-pub(super) fn ask(
+pub(super) fn query(
     server: SocketAddr,
     question: &Question,
-    limit: &Limit<'_>,
-) -> Result<Answer, ServerError> {
+    limit: &QueryLimit<'_>,
+) -> Result<DnsAnswer, ServerError> {
     let packet = question.packet().map_err(|_| ServerError::Malformed)?;
     let length = u16::try_from(packet.len()).map_err(|_| ServerError::Malformed)?;
     let mut framed = length.to_be_bytes().to_vec();
@@ -31,49 +31,50 @@ pub(super) fn ask(
     let mut stream = open(server, limit)?;
     send(&mut stream, &framed, limit)?;
     let answer = receive(&mut stream, limit)?;
-    match judge(&answer, question) {
-        Packet::Answer(answer) => answer,
-        Packet::Foreign | Packet::Truncated | Packet::NeedsPlainQuestion => {
+    match classify_packet(&answer, question) {
+        DnsPacket::Answer(answer) => answer,
+        DnsPacket::Unrelated | DnsPacket::Truncated | DnsPacket::NeedsPlainQuestion => {
             Err(ServerError::Malformed)
         }
     }
 }
 
-fn open(server: SocketAddr, limit: &Limit<'_>) -> Result<TcpStream, ServerError> {
+fn open(server: SocketAddr, limit: &QueryLimit<'_>) -> Result<TcpStream, ServerError> {
     let pause = |pause| {
         thread::sleep(pause);
-        limit.left().is_none()
+        limit.remaining().is_none()
     };
-    let stream =
-        sockets::open(None, server, limit.end(), pause).map_err(|not_opened| match not_opened {
-            NotOpened::Stopped | NotOpened::TimedOut => stalled(limit),
-            NotOpened::NotBound(error)
-            | NotOpened::NotStarted(error)
-            | NotOpened::Failed(error) => failed(error.kind()),
-        })?;
-    stream
-        .set_nonblocking(false)
-        .map_err(|error| failed(error.kind()))?;
+    let stream = sockets::open(None, server, limit.end(), pause).map_err(|error| match error {
+        OpenError::Cancelled | OpenError::TimedOut => timed_out(limit),
+        OpenError::BindFailed(error) | OpenError::StartFailed(error) | OpenError::Failed(error) => {
+            failed(error)
+        }
+    })?;
+    stream.set_nonblocking(false).map_err(failed)?;
     Ok(stream)
 }
 
-fn send(stream: &mut TcpStream, mut rest: &[u8], limit: &Limit<'_>) -> Result<(), ServerError> {
+fn send(
+    stream: &mut TcpStream,
+    mut rest: &[u8],
+    limit: &QueryLimit<'_>,
+) -> Result<(), ServerError> {
     while !rest.is_empty() {
-        let slice = limit.slice().ok_or_else(|| stalled(limit))?;
+        let timeout = limit.poll_timeout().ok_or_else(|| timed_out(limit))?;
         let written = stream
-            .set_write_timeout(Some(slice))
+            .set_write_timeout(Some(timeout))
             .and_then(|()| stream.write(rest));
         match written {
-            Ok(0) => return Err(failed(ErrorKind::WriteZero)),
+            Ok(0) => return Err(failed(ErrorKind::WriteZero.into())),
             Ok(written) => rest = &rest[written..],
             Err(error) if is_timeout(&error) || error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(failed(error.kind())),
+            Err(error) => return Err(failed(error)),
         }
     }
     Ok(())
 }
 
-fn receive(stream: &mut TcpStream, limit: &Limit<'_>) -> Result<Vec<u8>, ServerError> {
+fn receive(stream: &mut TcpStream, limit: &QueryLimit<'_>) -> Result<Vec<u8>, ServerError> {
     let mut received = Vec::new();
     let mut chunk = [0; CHUNK];
     loop {
@@ -83,28 +84,28 @@ fn receive(stream: &mut TcpStream, limit: &Limit<'_>) -> Result<Vec<u8>, ServerE
                 return Ok(packet.to_vec());
             }
         }
-        let slice = limit.slice().ok_or_else(|| stalled(limit))?;
+        let timeout = limit.poll_timeout().ok_or_else(|| timed_out(limit))?;
         let read = stream
-            .set_read_timeout(Some(slice))
+            .set_read_timeout(Some(timeout))
             .and_then(|()| stream.read(&mut chunk));
         match read {
-            Ok(0) => return Err(failed(ErrorKind::UnexpectedEof)),
+            Ok(0) => return Err(failed(ErrorKind::UnexpectedEof.into())),
             Ok(read) => received.extend_from_slice(&chunk[..read]),
             Err(error) if is_timeout(&error) || error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(failed(error.kind())),
+            Err(error) => return Err(failed(error)),
         }
     }
 }
 
-fn stalled(limit: &Limit<'_>) -> ServerError {
-    ServerError::TcpStalled {
-        after: limit.lasted(),
+fn timed_out(limit: &QueryLimit<'_>) -> ServerError {
+    ServerError::TcpTimeout {
+        after: limit.elapsed(),
     }
 }
 
-fn failed(kind: ErrorKind) -> ServerError {
+fn failed(error: io::Error) -> ServerError {
     ServerError::Io {
-        kind,
+        error: error.into(),
         over_tcp: true,
     }
 }

@@ -328,7 +328,7 @@ impl FullChain {
         let before = (self.chain.side_tips.clone(), self.chain.bytes);
         let refused = self.chain.accept(block, NOW);
         assert!(
-            matches!(refused, Err(BlockRejectReason::NoRoom { .. })),
+            matches!(refused, Err(BlockRejectReason::ChainFull { .. })),
             "{refused:?}"
         );
         assert_eq!((self.chain.side_tips.clone(), self.chain.bytes), before);
@@ -377,7 +377,7 @@ fn full_chain_evicts_side_blocks_with_least_work() {
     let next = full.chain.template(NOW, 0).mine();
     let refused = full.chain.accept(&next, NOW);
     assert!(
-        matches!(refused, Err(BlockRejectReason::NoRoom { .. })),
+        matches!(refused, Err(BlockRejectReason::ChainFull { .. })),
         "{refused:?}"
     );
     assert_eq!(full.chain.tip(), (12, tip));
@@ -460,7 +460,7 @@ fn tables_stay_consistent_in_random_growth() {
         let block = chain.template_on(&parent, NOW, extra_nonce).unwrap().mine();
         match chain.accept(&block, NOW) {
             Ok(AcceptOutcome::NewTip { .. }) => highest += 1,
-            Ok(_) | Err(BlockRejectReason::NoRoom { .. }) => {}
+            Ok(_) | Err(BlockRejectReason::ChainFull { .. }) => {}
             Err(error) => panic!("{error}"),
         }
         assert_eq!(chain.tip().0, highest);
@@ -501,7 +501,10 @@ fn full_chain_reports_missing_memory() {
     let left = 3_000 - chain.bytes;
     assert_eq!(
         chain.accept(&block, NOW),
-        Err(BlockRejectReason::NoRoom { needed, left })
+        Err(BlockRejectReason::ChainFull {
+            needed,
+            available: left
+        })
     );
 }
 

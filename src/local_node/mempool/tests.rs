@@ -141,11 +141,11 @@ fn malformed_transactions_are_rejected() {
     );
     assert_eq!(
         refusal(|t| t.outputs[0].value = -1),
-        InvalidTransaction::BadValue { index: 0, got: -1 }
+        InvalidTransaction::InvalidValue { index: 0, got: -1 }
     );
     assert_eq!(
         refusal(|t| t.outputs[0].value = MAX_MONEY + 1),
-        InvalidTransaction::BadValue {
+        InvalidTransaction::InvalidValue {
             index: 0,
             got: MAX_MONEY + 1
         }
@@ -158,7 +158,7 @@ fn malformed_transactions_are_rejected() {
                 script: Vec::new(),
             });
         }),
-        InvalidTransaction::BadTotal {
+        InvalidTransaction::InvalidTotal {
             index: 1,
             got: MAX_MONEY + 1
         }

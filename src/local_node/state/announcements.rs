@@ -24,7 +24,7 @@ impl NodeState {
         }
         let recent = &connected[connected.len().saturating_sub(MAX_ANNOUNCED)..];
         let height = i64::from(self.chain.tip().0);
-        let nonce = crate::random::number();
+        let nonce = crate::random::random_u64();
         for peer in self.peers.values_mut() {
             let info = peer.info.as_ref();
             if info.is_some_and(|info| height > i64::from(info.start_height) - MAX_HEIGHT_BEHIND) {

@@ -95,7 +95,7 @@ impl NodeState {
                 matching.for_each(|(tx, _)| peer.send(&Tx::from(*tx).into()));
             }
             Inventory::CompactBlock(_) if is_recent => {
-                let nonce = crate::random::number();
+                let nonce = crate::random::random_u64();
                 peer.send(&CompactBlock::new(block, nonce).into());
             }
             _ => peer.send(&block.clone().into()),

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::block_requests::HeaderBranch;
-use super::rejects::Rejection;
+use super::rejects::ObjectRejection;
 use super::{NodeState, unix_time};
 use crate::local_node::{AcceptOutcome, BlockRejectReason};
 use crate::peers::PeerId;
@@ -181,14 +181,14 @@ impl NodeState {
         let hash = block.hash();
         let mut holders = self.requests.remove(&hash);
         holders.push(from);
-        match self.take_block(block, &holders) {
+        match self.accept_block(block, &holders) {
             Ok(()) => {
                 if self.requests.take_incomplete() {
                     self.send(from, &self.chain_request());
                 }
             }
             Err(BlockRejectReason::UnknownParent(_)) => self.send(from, &self.chain_request()),
-            Err(refused) => match Rejection::of_block(&refused) {
+            Err(refused) => match ObjectRejection::of_block(&refused) {
                 Some(rejection) => self.reject(from, "block", hash.0, &rejection),
                 // The block may be accepted later.
                 None => log::warn!("local node: block {hash} skipped: {refused}"),
@@ -198,7 +198,7 @@ impl NodeState {
 
     /// Adds a block to the chain and announces a new tip to all peers but `holders`, which have the
     /// block.
-    pub(super) fn take_block(
+    pub(super) fn accept_block(
         &mut self,
         block: &Block,
         holders: &[PeerId],

@@ -7,10 +7,10 @@ use crate::wire::{Block, BlockHash, BlockHeader, Tx, Txid, compact_size_len};
 
 /// Where the transactions of the active chain are.
 #[derive(Default)]
-pub(super) struct MinedTransactions(HashMap<Txid, Place>);
+pub(super) struct MinedTransactions(HashMap<Txid, MinedPosition>);
 
 /// The bytes of a transaction in its block.
-struct Place {
+struct MinedPosition {
     block: BlockHash,
     start: usize,
     len: usize,
@@ -34,12 +34,12 @@ impl MinedTransactions {
         let mut added = Vec::with_capacity(block.transaction_count());
         for transaction in block.transactions() {
             let (txid, len) = (transaction.txid(), transaction.bytes().len());
-            let place = Place {
+            let position = MinedPosition {
                 block: hash,
                 start,
                 len,
             };
-            self.0.insert(txid, place);
+            self.0.insert(txid, position);
             added.push(txid);
             start += len;
         }
@@ -59,9 +59,9 @@ impl MinedTransactions {
 
     /// Returns a transaction. It shares the bytes of its block.
     pub(super) fn get(&self, chain: &Chain, txid: &Txid) -> Option<Tx> {
-        let place = self.0.get(txid)?;
-        let block = chain.block(&place.block)?.bytes();
-        Tx::from_payload(block.slice(place.start..place.start + place.len)).ok()
+        let position = self.0.get(txid)?;
+        let block = chain.block(&position.block)?.bytes();
+        Tx::from_payload(block.slice(position.start..position.start + position.len)).ok()
     }
 }
 

@@ -38,7 +38,7 @@ pub(super) struct NodePeer {
     /// The requested objects that are missing and have not been reported.
     pub(super) missing: Vec<Inventory>,
     /// Messages that arrived while requested objects had to be sent.
-    pub(super) waiting: VecDeque<BitcoinMessageEvent>,
+    pub(super) pending: VecDeque<BitcoinMessageEvent>,
     /// The number of short lists of headers in a row that did not connect.
     pub(super) unconnected_lists: u32,
     /// Whether the one `getaddr` of the peer has been answered.
@@ -64,7 +64,7 @@ impl NodePeer {
             continue_after: None,
             requested: VecDeque::new(),
             missing: Vec::new(),
-            waiting: VecDeque::new(),
+            pending: VecDeque::new(),
             unconnected_lists: 0,
             got_addresses: false,
             is_closing: false,
@@ -87,7 +87,7 @@ impl NodePeer {
         self.info.as_ref().map(|info| info.profile())
     }
 
-    /// Sends a message without waiting.
+    /// Sends a message without pending.
     ///
     /// A message that the connection refuses is logged. A peer whose queue is full, because it does
     /// not read, is disconnected.
@@ -125,9 +125,9 @@ impl NodePeer {
             .for_each(|notfound| self.send(&notfound.into()));
     }
 
-    /// Returns whether objects or waiting messages of the peer must be handled.
+    /// Returns whether objects or pending messages of the peer must be handled.
     pub(super) fn is_busy(&self) -> bool {
-        let is_done = self.requested.is_empty() && self.waiting.is_empty();
+        let is_done = self.requested.is_empty() && self.pending.is_empty();
         !self.is_closing && !is_done
     }
 
@@ -145,7 +145,11 @@ impl NodePeer {
             _ => log::Level::Warn,
         };
         let address = self.handle.peer_addr();
-        log::log!(level, "local node: {address}: {misbehavior}");
+        log::log!(
+            level,
+            "local node: {address}: {}",
+            WithSources(&misbehavior)
+        );
         self.handle.misbehaved(misbehavior);
         self.is_closing |= self.handle.has_ended();
     }

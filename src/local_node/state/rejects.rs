@@ -12,29 +12,31 @@ use crate::wire::{BlockError, ChainRuleError, Hash256, Reject, RejectCode};
 
 /// How an invalid object is rejected.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Rejection {
+pub(super) struct ObjectRejection {
     code: RejectCode,
     reason: Cow<'static, str>,
     score: u32,
 }
 
-impl Rejection {
+impl ObjectRejection {
     /// Returns the rejection of a block. `None` if the block may be accepted later.
     pub(super) fn of_block(refused: &BlockRejectReason) -> Option<Self> {
         Some(match refused {
             BlockRejectReason::Header(rule) => return Self::of_header(rule),
-            BlockRejectReason::UnknownParent(_) | BlockRejectReason::NoRoom { .. } => return None,
+            BlockRejectReason::UnknownParent(_) | BlockRejectReason::ChainFull { .. } => {
+                return None;
+            }
             BlockRejectReason::Content(BlockError::MerkleRootMismatch { .. }) => {
                 Self::invalid("bad-txnmrklroot", 100)
             }
             BlockRejectReason::Content(BlockError::DuplicatedTransactions(_)) => {
                 Self::invalid("bad-txns-duplicate", 100)
             }
-            BlockRejectReason::NoTransactions | BlockRejectReason::FirstIsNoCoinbase(_) => {
+            BlockRejectReason::NoTransactions | BlockRejectReason::MissingCoinbase(_) => {
                 Self::invalid("bad-cb-missing", 100)
             }
             BlockRejectReason::CoinbaseScript { .. } => Self::invalid("bad-cb-length", 100),
-            BlockRejectReason::SecondCoinbase { .. } => Self::invalid("bad-tx-coinbase", 100),
+            BlockRejectReason::MultipleCoinbases { .. } => Self::invalid("bad-tx-coinbase", 100),
         })
     }
 
@@ -70,11 +72,11 @@ impl Rejection {
         match invalid {
             InvalidTransaction::NoInputs => Self::invalid("bad-txns-vin-empty", 10),
             InvalidTransaction::NoOutputs => Self::invalid("bad-txns-vout-empty", 10),
-            InvalidTransaction::BadValue { got, .. } if *got < 0 => {
+            InvalidTransaction::InvalidValue { got, .. } if *got < 0 => {
                 Self::invalid("bad-txns-vout-negative", 100)
             }
-            InvalidTransaction::BadValue { .. } => Self::invalid("bad-txns-vout-toolarge", 100),
-            InvalidTransaction::BadTotal { .. } => {
+            InvalidTransaction::InvalidValue { .. } => Self::invalid("bad-txns-vout-toolarge", 100),
+            InvalidTransaction::InvalidTotal { .. } => {
                 Self::invalid("bad-txns-txouttotal-toolarge", 100)
             }
             InvalidTransaction::Coinbase => Self::invalid("bad-tx-coinbase", 100),
@@ -99,7 +101,7 @@ impl NodeState {
         from: PeerId,
         command: &'static str,
         hash: [u8; 32],
-        rejection: &Rejection,
+        rejection: &ObjectRejection,
     ) {
         let is_teranode = self.is_teranode();
         let Some(peer) = self.peers.get_mut(&from) else {
@@ -143,7 +145,7 @@ mod tests {
                 100,
             ),
             (
-                BlockRejectReason::FirstIsNoCoinbase(Txid::ZERO),
+                BlockRejectReason::MissingCoinbase(Txid::ZERO),
                 0x10,
                 "bad-cb-missing",
                 100,
@@ -155,7 +157,7 @@ mod tests {
                 100,
             ),
             (
-                BlockRejectReason::SecondCoinbase { index: 1 },
+                BlockRejectReason::MultipleCoinbases { index: 1 },
                 0x10,
                 "bad-tx-coinbase",
                 100,
@@ -244,19 +246,26 @@ mod tests {
                 100,
             ),
         ] {
-            let expected = Rejection {
+            let expected = ObjectRejection {
                 code: RejectCode(code),
                 reason: reason.into(),
                 score,
             };
-            assert_eq!(Rejection::of_block(&refused), Some(expected), "{refused}");
+            assert_eq!(
+                ObjectRejection::of_block(&refused),
+                Some(expected),
+                "{refused}"
+            );
         }
         for later in [
             BlockRejectReason::UnknownParent(BlockHash::ZERO),
-            BlockRejectReason::NoRoom { needed: 2, left: 1 },
+            BlockRejectReason::ChainFull {
+                needed: 2,
+                available: 1,
+            },
             rule(ChainRuleError::MissingAncestor { height, needed: 1 }),
         ] {
-            assert_eq!(Rejection::of_block(&later), None, "{later}");
+            assert_eq!(ObjectRejection::of_block(&later), None, "{later}");
         }
     }
 
@@ -267,12 +276,12 @@ mod tests {
             (InvalidTransaction::NoInputs, "bad-txns-vin-empty", 10),
             (InvalidTransaction::NoOutputs, "bad-txns-vout-empty", 10),
             (
-                InvalidTransaction::BadValue { index, got: -1 },
+                InvalidTransaction::InvalidValue { index, got: -1 },
                 "bad-txns-vout-negative",
                 100,
             ),
             (
-                InvalidTransaction::BadValue {
+                InvalidTransaction::InvalidValue {
                     index,
                     got: i64::MAX,
                 },
@@ -280,7 +289,7 @@ mod tests {
                 100,
             ),
             (
-                InvalidTransaction::BadTotal {
+                InvalidTransaction::InvalidTotal {
                     index,
                     got: i64::MAX,
                 },
@@ -289,8 +298,12 @@ mod tests {
             ),
             (InvalidTransaction::Coinbase, "bad-tx-coinbase", 100),
         ] {
-            let expected = Rejection::invalid(reason, score);
-            assert_eq!(Rejection::of_transaction(&invalid), expected, "{invalid}");
+            let expected = ObjectRejection::invalid(reason, score);
+            assert_eq!(
+                ObjectRejection::of_transaction(&invalid),
+                expected,
+                "{invalid}"
+            );
         }
     }
 }

@@ -22,8 +22,8 @@ impl NodeState {
         };
         if !peer.is_busy() {
             self.on_message(from, &event.message);
-        } else if peer.waiting.len() < MAX_WAITING {
-            peer.waiting.push_back(event);
+        } else if peer.pending.len() < MAX_WAITING {
+            peer.pending.push_back(event);
         } else {
             peer.close("too many messages while requested objects are sent");
         }
@@ -55,7 +55,7 @@ impl NodeState {
             };
             if !peer.requested.is_empty() {
                 self.send_requested(id);
-            } else if let Some(event) = peer.waiting.pop_front() {
+            } else if let Some(event) = peer.pending.pop_front() {
                 self.on_message(id, &event.message);
             }
             if self.peers.get(&id).is_some_and(|peer| peer.is_busy()) {

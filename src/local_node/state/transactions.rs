@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::NodeState;
-use super::rejects::Rejection;
+use super::rejects::ObjectRejection;
 use crate::local_node::mempool::check_structure;
 use crate::local_node::{InsertOutcome, InvalidTransaction};
 use crate::peers::PeerId;
@@ -31,7 +31,12 @@ impl NodeState {
             return;
         }
         if let Err(invalid) = check_structure(tx.view()) {
-            self.reject(from, "tx", txid.0, &Rejection::of_transaction(&invalid));
+            self.reject(
+                from,
+                "tx",
+                txid.0,
+                &ObjectRejection::of_transaction(&invalid),
+            );
             return;
         }
         let parents = self.unknown_parents(tx);

@@ -289,9 +289,10 @@ impl SyncPort for ConnectionPort {
             peer_id:% = peer_id,
             peer_address:% = peer.peer_addr(),
             network:% = self.shared.config().network(),
-            error:% = misbehavior;
-            "{}: headers rejected: {misbehavior}",
-            peer.peer_addr()
+            error:% = WithSources(&misbehavior);
+            "{}: headers rejected: {}",
+            peer.peer_addr(),
+            WithSources(&misbehavior)
         );
         peer.misbehaved(misbehavior);
     }

@@ -10,7 +10,8 @@ use super::dialling::is_near;
 use super::{Action, Plan};
 use crate::manager::clock::Now;
 use crate::peers::{
-    Peer, PeerId, PeerSource, PeerStatus, PeerStatusKind, group, is_routable, is_service_port,
+    Peer, PeerId, PeerSource, PeerStatus, PeerStatusKind, address_group, is_routable,
+    is_service_port,
 };
 use crate::session::Direction;
 use crate::wire::{MAX_ADDRESSES, NetworkAddress, Services, TimestampedAddress};
@@ -89,7 +90,7 @@ impl Plan {
         for entry in entries {
             ports.insert(entry.address.ip.to_canonical(), 0);
         }
-        for peer in self.table.all() {
+        for peer in self.table.iter() {
             if let Some(count) = ports.get_mut(&peer.ip_address) {
                 *count += 1;
             }
@@ -105,7 +106,7 @@ impl Plan {
             if let Some(known) = self.table.find(address) {
                 let peer_id = known.id;
                 self.change(peer_id, |peer| {
-                    peer.record_heard(services.0, seen, now.wall);
+                    peer.record_advertised(services.0, seen, now.wall);
                 });
                 continue;
             }
@@ -166,17 +167,17 @@ impl Plan {
     /// How many more peers may become known through those with such an address.
     fn places_for(&self, source: IpAddr) -> usize {
         let share = (self.config.max_known_peers / SHARE_OF_A_SOURCE).max(1);
-        let source = group(source);
-        let told = self.table.all().filter(|peer| is_of(peer, source));
+        let source = address_group(source);
+        let told = self.table.iter().filter(|peer| is_of(peer, source));
         share.saturating_sub(told.count())
     }
 
     /// Forgets those that such a source told of and that are worth nothing, so that it may tell of others.
     fn forget_terrible_of(&mut self, source: IpAddr, now: Now) {
-        let source = group(source);
+        let source = address_group(source);
         let terrible = self
             .table
-            .all()
+            .iter()
             .filter(|peer| is_of(peer, source) && peer.is_terrible(now.wall))
             .filter(|peer| self.links.get(peer.id).is_none())
             .map(|peer| peer.id);
@@ -200,7 +201,7 @@ impl Plan {
     fn take_sample(&mut self, now: Now) {
         let mut known: Vec<TimestampedAddress> = self
             .table
-            .all()
+            .iter()
             .filter(|peer| self.is_told(peer, now))
             .map(|peer| self.entry(peer, now))
             .collect();
@@ -342,10 +343,10 @@ impl Plan {
 /// Whether a peer is known because of such a source, and has not shown that it is one.
 fn is_of(peer: &Peer, source: crate::peers::Subnet) -> bool {
     let told = match peer.source {
-        PeerSource::Peer(address) => group(address) == source,
+        PeerSource::Peer(address) => address_group(address) == source,
         _ => false,
     };
-    told && peer.status != PeerStatus::Valid && !peer.named
+    told && peer.status != PeerStatus::Valid && !peer.manual
 }
 
 fn time(seconds: u32) -> SystemTime {

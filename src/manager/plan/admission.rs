@@ -8,7 +8,7 @@ use super::dialling::is_near;
 use super::{Attachment, Insight, Link, LinkState, Plan};
 use crate::event::InboundRejectReason;
 use crate::manager::clock::Now;
-use crate::peers::{PeerId, Subnet, group};
+use crate::peers::{PeerId, Subnet, address_group};
 use crate::session::{Direction, DisconnectReason};
 
 /// How old a handshake must be to give way to a newcomer when all places are taken. A peer that means well goes on at once, so the more stand
@@ -185,7 +185,7 @@ impl Plan {
                 continue;
             };
             let entry = groups
-                .entry(group(link.address.ip()))
+                .entry(address_group(link.address.ip()))
                 .or_insert((0, since, peer_id));
             entry.0 += 1;
             if since >= entry.1 {
@@ -193,7 +193,7 @@ impl Plan {
             }
         }
         let own = groups
-            .get(&group(newcomer.ip()))
+            .get(&address_group(newcomer.ip()))
             .map_or(0, |(members, _, _)| *members);
         let crowded = groups
             .into_values()

@@ -17,7 +17,7 @@ impl Plan {
     /// where such are allowed, and a peer that the program named are not.
     pub(super) fn ban_peer(&mut self, peer: PeerRef, reason: &DisconnectReason, now: Now) -> bool {
         let (peer_id, address) = (peer.peer_id, peer.address.ip());
-        let is_named = self.table.get(peer_id).is_some_and(|peer| peer.named);
+        let is_named = self.table.get(peer_id).is_some_and(|peer| peer.manual);
         let is_exempt = self.config.allows_private() && is_near(address);
         let Some(reason) = ban_reason(reason).filter(|_| !is_named && !is_exempt) else {
             return false;
@@ -35,9 +35,9 @@ impl Plan {
                 true
             }
             // The whitelist says so, or the list is full of bans by hand: the end of the connection has to do.
-            Err(BanError::Whitelisted { .. } | BanError::Full { .. } | BanError::Over { .. }) => {
-                false
-            }
+            Err(
+                BanError::Whitelisted { .. } | BanError::Full { .. } | BanError::Expired { .. },
+            ) => false,
         }
     }
 
@@ -71,7 +71,7 @@ impl Plan {
 
     /// Lifts every ban that covers an address.
     pub(in crate::manager) fn unban_address(&mut self, address: IpAddr, now: Now) -> Vec<Ban> {
-        let lifted = self.bans.write().unban_covering(address);
+        let lifted = self.bans.write().unban_address(address);
         self.on_lifted(&lifted, now);
         lifted
     }
@@ -120,7 +120,7 @@ impl Plan {
     /// The peers known in a subnet that are not on the whitelist.
     fn known_in(&self, subnet: Subnet) -> Vec<PeerId> {
         let bans = self.bans.read();
-        let inside = self.table.all().filter(|peer| {
+        let inside = self.table.iter().filter(|peer| {
             subnet.contains(peer.ip_address) && bans.whitelisted_by(peer.ip_address).is_none()
         });
         inside.map(|peer| peer.id).collect()

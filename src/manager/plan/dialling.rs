@@ -7,7 +7,7 @@ use super::{Action, Attachment, Link, LinkState, Plan};
 use crate::manager::clock::Now;
 use crate::peers::{
     AddressKind, Ban, BanOrigin, Peer, PeerId, PeerSource, PeerStatus, PeerStatusKind, Subnet,
-    group, is_routable,
+    address_group, is_routable,
 };
 use crate::session::{Direction, DisconnectReason};
 
@@ -109,7 +109,7 @@ impl Plan {
             } else if has_room {
                 link.state = LinkState::Opening(now.instant);
                 self.actions.push_back(Action::Restart { peer_id });
-                self.change(peer_id, |peer| peer.record_tried(now.wall));
+                self.change(peer_id, |peer| peer.record_attempt(now.wall));
             } else if link.attachment != Attachment::Candidate {
                 link.state = LinkState::Waiting(now.after(NO_ROOM_PAUSE));
             } else {
@@ -166,7 +166,7 @@ impl Plan {
         self.renew_statuses(now);
         let (mut valid, mut later) = (Vec::new(), None);
         let (mut usual, mut unusual) = (BTreeMap::new(), BTreeMap::new());
-        for peer in self.table.all() {
+        for peer in self.table.iter() {
             match self.judge(peer, now) {
                 Candidate::Now if peer.status == PeerStatus::Valid => valid.push(peer.id),
                 Candidate::Now => {
@@ -199,7 +199,7 @@ impl Plan {
     /// default one, which may lead to anybody's server. The ports of configured addresses are usual.
     fn has_usual_port(&self, peer: &Peer) -> bool {
         !matches!(peer.source, PeerSource::Peer(_))
-            || peer.named
+            || peer.manual
             || peer.port == self.config.network().port()
             || Some(peer.port) == self.config.discovery.default_port
     }
@@ -214,7 +214,7 @@ impl Plan {
         let is_private = self.is_private(peer);
         if self.links.get(peer.id).is_some()
             || self.links.outbound_to(peer.socket_address()).is_some()
-            || !(is_private || peer.named || is_routable(peer.ip_address))
+            || !(is_private || peer.manual || is_routable(peer.ip_address))
             || peer.port == 0
         {
             return Candidate::No;
@@ -236,7 +236,7 @@ impl Plan {
         {
             return Candidate::Later(at);
         }
-        if !is_private && self.links.has_outbound_in(group(peer.ip_address)) {
+        if !is_private && self.links.has_outbound_in(address_group(peer.ip_address)) {
             return Candidate::No;
         }
         match self.end_of_ban(peer, now) {
@@ -265,7 +265,7 @@ impl Plan {
     fn renew_statuses(&mut self, now: Now) {
         let renewed: Vec<PeerId> = self
             .table
-            .all()
+            .iter()
             .filter(|peer| self.renewal(peer, now).is_some_and(|at| at <= now.instant))
             .map(|peer| peer.id)
             .collect();
@@ -314,7 +314,7 @@ impl Plan {
         let Some(address) = self.table.get(peer_id).map(Peer::socket_address) else {
             return;
         };
-        self.change(peer_id, |peer| peer.record_tried(now.wall));
+        self.change(peer_id, |peer| peer.record_attempt(now.wall));
         let attachment = if self.is_fixed(peer_id) {
             Attachment::Fixed
         } else if named {
@@ -354,7 +354,7 @@ impl Plan {
 
 /// Whether a ban that covers a peer's address keeps it away. What others have done there is no reason against one that the program has named.
 pub(super) fn keeps_away(ban: &Ban, peer: &Peer) -> bool {
-    ban.by == BanOrigin::Manual || !peer.named
+    ban.by == BanOrigin::Manual || !peer.manual
 }
 
 /// Whether an address leads to this machine or into a network of one's own.
@@ -368,8 +368,8 @@ pub(in crate::manager) fn is_near(address: std::net::IpAddr) -> bool {
 /// Who told of a peer, by its group of addresses; `None` for whomever nobody tells what to say.
 fn source_of(peer: &Peer) -> Option<Subnet> {
     match peer.source {
-        PeerSource::Peer(source) => Some(group(source)),
-        PeerSource::Program | PeerSource::Seed | PeerSource::Inbound => None,
+        PeerSource::Peer(source) => Some(address_group(source)),
+        PeerSource::Manual | PeerSource::Seed | PeerSource::Inbound => None,
     }
 }
 

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use super::Attachment;
-use crate::peers::{PeerId, Subnet, group};
+use crate::peers::{PeerId, Subnet, address_group};
 use crate::session::Direction;
 
 /// A connection, from the decision to have it until its thread has nothing left to do.
@@ -119,7 +119,7 @@ impl Links {
     /// Whether one of the connections that we have dialled leads into this group of addresses.
     pub(super) fn has_outbound_in(&self, addresses: Subnet) -> bool {
         self.links.values().any(|link| {
-            link.direction == Direction::Outbound && group(link.address.ip()) == addresses
+            link.direction == Direction::Outbound && address_group(link.address.ip()) == addresses
         })
     }
 

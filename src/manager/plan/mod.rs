@@ -37,7 +37,8 @@ use super::changes::Changes;
 use super::clock::Now;
 use crate::event::ControlEvent;
 use crate::peers::{
-    BanList, Peer, PeerId, PeerSource, PeerVersion, Table, UserAgent, canonical, is_service_port,
+    BanList, Peer, PeerId, PeerSource, PeerTable, PeerVersion, UserAgent, canonical,
+    is_service_port,
 };
 use crate::session::{Direction, DisconnectAction, DisconnectReason, PeerInfo};
 use crate::wire::TimestampedAddress;
@@ -83,7 +84,7 @@ pub(super) struct Plan {
     config: Arc<ManagerConfig>,
     /// In fixed-peer mode, whom to keep connected, and nobody else.
     fixed: Option<HashSet<PeerId>>,
-    table: Table,
+    table: PeerTable,
     /// Read by the listener as well, which drops sockets of banned addresses. Changed here alone.
     bans: Arc<RwLock<BanList>>,
     links: Links,
@@ -122,7 +123,7 @@ pub(super) struct Retry {
 /// Returns whether a store has kept an advertised address at which there is a service other than a node.
 fn is_advertised_service(peer: &Peer, config: &ManagerConfig) -> bool {
     matches!(peer.source, PeerSource::Peer(_))
-        && !peer.named
+        && !peer.manual
         && peer.last_connected.is_none()
         && is_service_port(peer.port)
         && peer.port != config.network().port()
@@ -137,7 +138,7 @@ impl Plan {
         random: Random,
         now: Now,
     ) -> Self {
-        let mut table = Table::new(config.max_known_peers);
+        let mut table = PeerTable::new(config.max_known_peers);
         let mut changes = Changes::default();
         for peer in known {
             let id = peer.id;
@@ -295,7 +296,9 @@ impl Plan {
 
     /// A peer was there until now.
     fn note_seen(&mut self, peer_id: PeerId, now: Now) {
-        self.change(peer_id, |peer| peer.record_heard(0, now.wall, now.wall));
+        self.change(peer_id, |peer| {
+            peer.record_advertised(0, now.wall, now.wall)
+        });
     }
 
     /// There was no thread, or no room, for a life that was due.
@@ -311,7 +314,7 @@ impl Plan {
         self.actions.clear();
     }
 
-    pub(super) fn table(&self) -> &Table {
+    pub(super) fn table(&self) -> &PeerTable {
         &self.table
     }
 
@@ -354,10 +357,10 @@ impl Plan {
         let address = canonical(address)?;
         if let Some(peer) = self.table.find(address) {
             let peer_id = peer.id;
-            self.change(peer_id, |peer| peer.named = true);
+            self.change(peer_id, |peer| peer.manual = true);
             return Ok(peer_id);
         }
-        let peer = Peer::new(address, PeerSource::Program, now.wall)?;
+        let peer = Peer::new(address, PeerSource::Manual, now.wall)?;
         let peer_id = peer.id;
         let full = |_| NotDialled::TooManyManualPeers {
             max: self.config.max_known_peers,

@@ -86,7 +86,9 @@ impl Plan {
             return;
         }
         match self.table.find(address).map(|known| known.id) {
-            Some(peer_id) => self.change(peer_id, |peer| peer.record_heard(0, now.wall, now.wall)),
+            Some(peer_id) => self.change(peer_id, |peer| {
+                peer.record_advertised(0, now.wall, now.wall)
+            }),
             None => {
                 if let Ok(peer) = Peer::new(address, PeerSource::Seed, now.wall) {
                     self.remember(peer, now);

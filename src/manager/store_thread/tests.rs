@@ -166,7 +166,7 @@ impl Bench {
 
 fn peer(number: u16) -> Peer {
     let address = SocketAddr::from(([203, 0, 113, 1], number));
-    Peer::new(address, PeerSource::Program, SystemTime::now()).unwrap()
+    Peer::new(address, PeerSource::Manual, SystemTime::now()).unwrap()
 }
 
 fn known(peer: &Peer) -> Changes {
@@ -340,8 +340,8 @@ fn pending_changes_are_bounded_by_skipping_deletes() {
 
 fn no_space() -> StoreError {
     StoreError::Io {
-        what: "writing",
+        operation: "writing",
         path: "peers.json".into(),
-        kind: std::io::ErrorKind::StorageFull,
+        error: std::io::ErrorKind::StorageFull.into(),
     }
 }

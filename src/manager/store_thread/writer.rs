@@ -58,15 +58,20 @@ impl Writer {
                 failed.peers.insert(id, peer);
             }
         }
-        for (id, peer) in known {
-            let Some(peer) = peer else { continue };
-            let written = self.attempt(Kind::Peer, "writing a peer", || put(&*store, &peer));
+        let known: Vec<Peer> = known.into_iter().filter_map(|(_, peer)| peer).collect();
+        let updated = update_all(&*store, &known);
+        for (peer, updated) in known.into_iter().zip(updated) {
+            let written = self.attempt(Kind::Peer, "writing a peer", || match updated {
+                Some(Err(StoreError::NotFound(_))) => create(&*store, &peer),
+                Some(result) => result,
+                None => put(&*store, &peer),
+            });
             let Err(failure) = written else { continue };
             // Its address may be free once a delete goes well that has failed.
             let waits = matches!(failure.error, StoreError::DuplicateAddress(_))
                 && failed.peers.values().any(Option::is_none);
             if waits || !failure.is_panic && may_heal(&failure.error) {
-                failed.peers.insert(id, Some(peer));
+                failed.peers.insert(peer.id, Some(peer));
             }
         }
         if let Some(bans) = changes.bans {
@@ -109,12 +114,33 @@ impl Writer {
     }
 }
 
-/// Writes a peer that the store knows or does not. That it has no room, or forgets another one, is its own affair.
+/// Updates peers with one call of the store.
+///
+/// Returns one result for each peer. It is `None` if the store panicked: each peer must then be
+/// written alone, so that the store may fail for one of them only.
+fn update_all(store: &dyn PeerStore, peers: &[Peer]) -> Vec<Option<Result<(), StoreError>>> {
+    if peers.is_empty() {
+        return Vec::new();
+    }
+    let Ok(results) = catch_unwind(AssertUnwindSafe(|| store.update_all(peers))) else {
+        return vec![None; peers.len()];
+    };
+    let missing = || StoreError::Other("the batch update returned no result for a peer".into());
+    let padding = std::iter::repeat_with(|| Err(missing()));
+    let results = results.into_iter().chain(padding).take(peers.len());
+    results.map(Some).collect()
+}
+
+/// Writes a peer that may be unknown to the store.
 fn put(store: &dyn PeerStore, peer: &Peer) -> Result<(), StoreError> {
     match store.update(peer.clone()) {
-        Err(StoreError::NotFound(_)) => {}
-        result => return result,
+        Err(StoreError::NotFound(_)) => create(store, peer),
+        result => result,
     }
+}
+
+/// Adds a peer. A store that is full may reject it or evict another one.
+fn create(store: &dyn PeerStore, peer: &Peer) -> Result<(), StoreError> {
     match store.create(peer.clone(), SystemTime::now()) {
         Ok(_) | Err(StoreError::Full { .. }) => Ok(()),
         Err(error) => Err(error),
@@ -127,4 +153,85 @@ fn may_heal(error: &StoreError) -> bool {
         error,
         StoreError::Io { .. } | StoreError::InUse { .. } | StoreError::Other(_)
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use crossbeam_channel::unbounded;
+    use parking_lot::Mutex;
+
+    use super::*;
+    use crate::peers::{InMemoryPeerStore, PeerId, PeerSource};
+
+    /// A store whose batch update returns results for the first `results` peers.
+    struct BatchStore {
+        inner: InMemoryPeerStore,
+        batches: Mutex<Vec<usize>>,
+        results: usize,
+    }
+
+    impl PeerStore for BatchStore {
+        fn create(&self, peer: Peer, now: SystemTime) -> Result<Option<Peer>, StoreError> {
+            self.inner.create(peer, now)
+        }
+        fn update(&self, _: Peer) -> Result<(), StoreError> {
+            panic!("the batch update is overridden")
+        }
+        fn delete(&self, id: PeerId) -> Result<Option<Peer>, StoreError> {
+            self.inner.delete(id)
+        }
+        fn list_all(&self) -> Result<Vec<Peer>, StoreError> {
+            self.inner.list_all()
+        }
+        fn update_all(&self, peers: &[Peer]) -> Vec<Result<(), StoreError>> {
+            self.batches.lock().push(peers.len());
+            let mut results = self.inner.update_all(peers);
+            results.truncate(self.results);
+            results
+        }
+    }
+
+    fn peers(count: u16) -> Changes {
+        let peers = (1..=count).map(|port| {
+            let address = ([203, 0, 113, 7], port).into();
+            let peer = Peer::new(address, PeerSource::Seed, SystemTime::now()).unwrap();
+            (peer.id, Some(peer))
+        });
+        Changes {
+            peers: peers.collect(),
+            ..Changes::default()
+        }
+    }
+
+    #[test]
+    fn pending_peers_are_updated_with_one_call() {
+        let store = Arc::new(BatchStore {
+            inner: InMemoryPeerStore::default(),
+            batches: Mutex::default(),
+            results: usize::MAX,
+        });
+        let mut writer = Writer::new(store.clone(), unbounded().0);
+        let (changes, mut failed) = (peers(3), Changes::default());
+        for _ in 0..2 {
+            assert_eq!(writer.apply(changes.clone(), &mut failed), None);
+        }
+        assert_eq!(*store.batches.lock(), [3, 3]);
+        assert_eq!(store.list_all().unwrap().len(), 3);
+        assert!(failed.peers.is_empty());
+    }
+
+    #[test]
+    fn missing_result_of_batch_is_retried() {
+        let store = Arc::new(BatchStore {
+            inner: InMemoryPeerStore::default(),
+            batches: Mutex::default(),
+            results: 2,
+        });
+        let mut writer = Writer::new(store.clone(), unbounded().0);
+        let mut failed = Changes::default();
+        let error = writer.apply(peers(3), &mut failed).unwrap();
+        assert!(matches!(&error, StoreError::Other(_)), "{error}");
+        assert_eq!(failed.peers.len(), 1);
+        assert_eq!(store.list_all().unwrap().len(), 2);
+    }
 }

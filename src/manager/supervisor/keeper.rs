@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::heard::Hearing;
-use crate::connection::{Keeper, NextLife, RestartPolicy, random_number};
+use crate::connection::{Keeper, NextLife, RestartPolicy, random_u64};
 use crate::manager::connected::Connected;
 use crate::manager::metrics::{Counters, count};
 use crate::manager::plan::Attachment;
@@ -157,8 +157,7 @@ impl Keeper for LifeKeeper {
         let now = Instant::now();
         let mut plan = self.plan.lock();
         plan.set_config(self.attachment.restarts(&self.config.read()));
-        plan.on_end(reason, connected_at, now, random_number())
-            .pause()
+        plan.on_end(reason, connected_at, now, random_u64()).pause()
     }
 
     fn on_waiting(&self, due: Instant, reason: DisconnectReason, next: NextLife) {

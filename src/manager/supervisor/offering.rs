@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::Supervisor;
-use crate::connection::{PeerConnectionHandle, random_number};
+use crate::connection::{PeerConnectionHandle, random_u64};
 use crate::error::Error;
 use crate::manager::transactions::Offer;
 use crate::peers::PeerId;
@@ -30,7 +30,7 @@ impl Supervisor {
         let interested: Vec<_> = connections.filter(|one| is_interested(one)).collect();
         let ids: Vec<PeerId> = interested.iter().map(|one| one.peer_id()).collect();
         for offer in transactions.all() {
-            let told = offer.wave(&ids, random_number, now);
+            let told = offer.wave(&ids, random_u64, now);
             for one in interested
                 .iter()
                 .filter(|one| told.contains(&one.peer_id()))

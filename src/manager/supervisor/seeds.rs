@@ -129,7 +129,7 @@ impl Supervisor {
         let names = seeds.clone();
         let resolver = move || match given {
             Some(resolver) => Ok(resolver),
-            None => discovery::resolver(&name_servers),
+            None => discovery::default_resolver(&name_servers),
         };
         match SeedRound::start(seeds, resolver, config.discovery.timeout) {
             Ok(round) => self.seeds = Some(round),

@@ -110,7 +110,7 @@ fn whitelisted_address_is_not_banned_automatically() {
     let error = punish(&mut bans, "2001:db8::1", now()).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "2001:db8::1 is never banned: 2001:db8::/32 is on the whitelist"
+        "2001:db8::1 is on the whitelist (2001:db8::/32)"
     );
     assert!(bans.is_empty());
 }
@@ -166,22 +166,22 @@ fn ban_with_end_in_the_past_is_rejected() {
 }
 
 #[test]
-fn unban_is_exact_and_unban_covering_is_not() {
+fn unban_is_exact_unban_address_is_not() {
     let mut bans = list(10);
     for text in ["10.0.0.0/8", "10.1.0.0/16", "10.1.2.3", "11.0.0.0/8"] {
         shut_out(&mut bans, text, now()).unwrap();
     }
     punish(&mut bans, "10.1.2.3", now()).unwrap();
 
-    let lifted = bans.unban(&subnet("10.1.2.3"));
-    let by: Vec<BanOrigin> = lifted.iter().map(|ban| ban.by).collect();
+    let removed = bans.unban(&subnet("10.1.2.3"));
+    let by: Vec<BanOrigin> = removed.iter().map(|ban| ban.by).collect();
     assert_eq!(by, [BanOrigin::Manual, BanOrigin::Automatic]);
     assert_eq!(bans.unban(&subnet("10.1.2.3")), []);
     assert_eq!(rule(&bans, "10.1.2.3", now()), by_hand("10.1.0.0/16"));
 
     punish(&mut bans, "10.1.2.3", now()).unwrap();
-    let lifted = bans.unban_covering(ip("::ffff:10.1.2.3"));
-    assert_eq!(subnets(&lifted), ["10.1.0.0/16", "10.0.0.0/8", "10.1.2.3"]);
+    let removed = bans.unban_address(ip("::ffff:10.1.2.3"));
+    assert_eq!(subnets(&removed), ["10.1.0.0/16", "10.0.0.0/8", "10.1.2.3"]);
     assert_eq!(rule(&bans, "10.1.2.3", now()), None);
     assert_eq!(subnets(&bans.list()), ["11.0.0.0/8"]);
 }

@@ -32,20 +32,20 @@ fn a_mapped_address_is_kept_as_ipv4() {
 fn address_with_a_scope_is_refused() {
     for text in ["[fe80::1%2]:8333", "[::ffff:8.8.4.4%1]:8333"] {
         let address = text.parse().unwrap();
-        let error = Peer::new(address, PeerSource::Program, now()).unwrap_err();
+        let error = Peer::new(address, PeerSource::Manual, now()).unwrap_err();
         assert_eq!(error, ScopedAddressError { address });
         assert!(error.to_string().starts_with(&address.to_string()));
     }
     let address = "[fe80::1]:8333".parse().unwrap();
-    let peer = Peer::new(address, PeerSource::Program, now()).unwrap();
+    let peer = Peer::new(address, PeerSource::Manual, now()).unwrap();
     assert_eq!(peer.socket_address(), address);
 }
 
 #[test]
 fn only_application_source_makes_peer_manual() {
     let address = "8.8.4.4:8333".parse().unwrap();
-    let named = |source| Peer::new(address, source, now()).unwrap().named;
-    assert!(named(PeerSource::Program));
+    let named = |source| Peer::new(address, source, now()).unwrap().manual;
+    assert!(named(PeerSource::Manual));
     for source in [
         PeerSource::Seed,
         PeerSource::Inbound,
@@ -58,7 +58,7 @@ fn only_application_source_makes_peer_manual() {
 #[test]
 fn handshake_sets_valid_and_resets_failures() {
     let (mut peer, later) = (peer(), now() + MINUTE);
-    peer.record_tried(now());
+    peer.record_attempt(now());
     peer.record_failure();
     peer.record_connected(0x25, version(), later).unwrap();
     let expected = Peer {
@@ -83,7 +83,7 @@ fn invalid_status_change_leaves_peer_unchanged() {
     let error = peer.record_connected(1, version(), now() + DAY);
     assert_eq!(
         error.unwrap_err().to_string(),
-        "a peer that is banned cannot become valid"
+        "invalid status change from banned to valid"
     );
     assert_eq!(peer, before);
     let free = now() + DAY;
@@ -94,11 +94,11 @@ fn invalid_status_change_leaves_peer_unchanged() {
 #[test]
 fn advertised_data_is_bounded_by_time_and_version() {
     let mut peer = peer();
-    peer.record_heard(1, now() + DAY, now() + MINUTE);
-    peer.record_heard(4, now() - DAY, now() + MINUTE);
+    peer.record_advertised(1, now() + DAY, now() + MINUTE);
+    peer.record_advertised(4, now() - DAY, now() + MINUTE);
     assert_eq!((peer.services, peer.last_seen), (5, now() + MINUTE));
     peer.record_connected(0x20, version(), now()).unwrap();
-    peer.record_heard(1, now(), now());
+    peer.record_advertised(1, now(), now());
     assert_eq!(peer.services, 0x20);
 }
 
@@ -134,7 +134,7 @@ fn terrible_peers_match_the_rules_of_the_node() {
     ] {
         assert_eq!(peer.is_terrible(now()), terrible, "{peer:?}");
         let named = Peer {
-            named: true,
+            manual: true,
             ..peer
         };
         assert!(!named.is_terrible(now()));

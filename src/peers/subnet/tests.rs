@@ -33,48 +33,45 @@ fn invalid_subnets_are_rejected() {
     for (text, message) in [
         (
             "10.0.0.1/8",
-            "10.0.0.1/8 has bits set behind its prefix: expected 10.0.0.0/8",
+            "10.0.0.1/8 has bits set after its prefix: expected 10.0.0.0/8",
         ),
         (
             "::ffff:10.0.0.1/104",
-            "10.0.0.1/8 has bits set behind its prefix: expected 10.0.0.0/8",
+            "10.0.0.1/8 has bits set after its prefix: expected 10.0.0.0/8",
         ),
         (
             "10.0.0.0/33",
-            "10.0.0.0 cannot have a prefix of 33 bits: at most 32 are expected",
+            "expected a prefix of at most 32 bits for 10.0.0.0, got 33",
         ),
         (
             "::/129",
-            ":: cannot have a prefix of 129 bits: at most 128 are expected",
+            "expected a prefix of at most 128 bits for ::, got 129",
         ),
         (
             "::ffff:0.0.0.0/95",
-            "::ffff:0.0.0.0/95 is a mapped IPv4 address: at least 96 bits are expected",
+            "::ffff:0.0.0.0 is a mapped IPv4 address: expected a prefix of at least 96 bits, got 95",
         ),
-        (
-            "10.0.0.0/",
-            "\"\" is no prefix length: expected a number of bits",
-        ),
+        ("10.0.0.0/", "expected a prefix length in bits, got \"\""),
         (
             "10.0.0.0/+8",
-            "\"+8\" is no prefix length: expected a number of bits",
+            "expected a prefix length in bits, got \"+8\"",
         ),
         (
             "10.0.0.0/256",
-            "\"256\" is no prefix length: expected a number of bits",
+            "expected a prefix length in bits, got \"256\"",
         ),
         (
             "10.0.0.0/8/8",
-            "\"8/8\" is no prefix length: expected a number of bits",
+            "expected a prefix length in bits, got \"8/8\"",
         ),
-        (
-            "example.com/8",
-            "\"example.com\" is no address: invalid IP address syntax",
-        ),
-        ("", "\"\" is no address: invalid IP address syntax"),
+        ("example.com/8", "\"example.com\" is not an IP address"),
+        ("", "\"\" is not an IP address"),
     ] {
         assert_eq!(text.parse::<Subnet>().unwrap_err().to_string(), message);
     }
+    let error = "example.com".parse::<Subnet>().unwrap_err();
+    let source = std::error::Error::source(&error).unwrap();
+    assert_eq!(source.to_string(), "invalid IP address syntax");
     let long = "a".repeat(1_000_000);
     assert!(long.parse::<Subnet>().unwrap_err().to_string().len() < 200);
 }

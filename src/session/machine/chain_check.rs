@@ -212,7 +212,7 @@ mod tests {
     fn receive(session: &mut Session, message: Message, stream: StreamType) -> (Disposition, bool) {
         session.set_stream(stream);
         let delivery = session.on_message(&message, Instant::now());
-        (delivery, session.end().is_some())
+        (delivery, session.close_reason().is_some())
     }
 
     #[test]

@@ -53,7 +53,7 @@ impl Session {
             self.on_second_version();
             return;
         }
-        if let Some(reason) = self.refusal_of(version) {
+        if let Some(reason) = self.rejection_of(version) {
             self.close(reason);
             return;
         }
@@ -82,7 +82,7 @@ impl Session {
 
     /// Returns the reason to close the connection, if the peer's `version` is not accepted. Sends a
     /// `reject` where the node sends one.
-    fn refusal_of(&mut self, version: &Version) -> Option<DisconnectReason> {
+    fn rejection_of(&mut self, version: &Version) -> Option<DisconnectReason> {
         // Our `version` always has a nonce. A node treats a missing nonce as 1; it is not looked up
         // here.
         let own = |nonce| self.registry.check_inbound(nonce);
@@ -106,8 +106,8 @@ impl Session {
             });
         }
         let user_agent = version.user_agent.clone().unwrap_or_default();
-        if let Some(why) = self.config.user_agents.rejection_reason(&user_agent) {
-            return Some(DisconnectReason::UserAgentRejected { user_agent, why });
+        if let Some(rule) = self.config.user_agents.rejection_reason(&user_agent) {
+            return Some(DisconnectReason::UserAgentRejected { user_agent, rule });
         }
         self.is_mismatch(version)
             .then_some(DisconnectReason::AssociationMismatch)
@@ -145,7 +145,7 @@ impl Session {
         if reject.code == RejectCode::TOO_BUSY {
             self.close(DisconnectReason::PeerAtCapacity(Box::new(reject.clone())));
         } else {
-            self.refusal = Some(reject.clone());
+            self.version_reject = Some(reject.clone());
         }
     }
 
@@ -170,7 +170,7 @@ impl Session {
         }
     }
 
-    pub(super) fn meaning_of_cut_handshake(&self) -> DisconnectReason {
+    pub(super) fn handshake_close_reason(&self) -> DisconnectReason {
         if self
             .own_nonce
             .as_ref()
@@ -178,7 +178,7 @@ impl Session {
         {
             return DisconnectReason::SelfConnection;
         }
-        match &self.refusal {
+        match &self.version_reject {
             Some(reject) => DisconnectReason::RejectedByPeer(Box::new(reject.clone())),
             None => DisconnectReason::ClosedDuringHandshake {
                 missing: self.awaited(),
@@ -207,7 +207,7 @@ impl Session {
         {
             return;
         }
-        self.handshake_began = None;
+        self.handshake_started = None;
         self.own_nonce = None;
         self.keepalive = Keepalive::new(self.ping_interval(), self.config.ping_timeout, now);
         // A Teranode announces blocks only to peers that sent `sendheaders`, and closes silent
@@ -216,7 +216,7 @@ impl Session {
         self.keepalive.repeat(is_teranode);
         self.outputs
             .push_back(Output::Event(SessionEvent::HandshakeComplete(peer)));
-        self.judge_association();
+        self.check_association();
         let send_headers = self.config.send_headers || is_teranode;
         if send_headers && self.negotiated_version() >= SENDHEADERS {
             self.send(Message::SendHeaders);
@@ -225,7 +225,7 @@ impl Session {
         self.send_ping(now);
     }
 
-    pub(super) fn exchanges_nonces(&self) -> bool {
+    pub(super) fn supports_ping_nonce(&self) -> bool {
         self.negotiated_version() > PING_WITHOUT_NONCE
     }
 }

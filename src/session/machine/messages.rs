@@ -29,7 +29,7 @@ impl Session {
     /// in a `notfound`, which is consumed. If the peer reports other missing objects in the same
     /// message, it is delivered.
     pub fn on_message(&mut self, message: &Message, now: Instant) -> Disposition {
-        if self.is_stream_greeting(message.command()) || !self.admits(message.command(), now) {
+        if self.is_stream_greeting(message.command()) || !self.is_allowed(message.command(), now) {
             return Disposition::Handled;
         }
         self.peer_requests.on_received(message);
@@ -45,12 +45,12 @@ impl Session {
             Message::Ping(ping) => self.on_ping(*ping),
             Message::Pong(pong) => self.on_pong(*pong, now),
             Message::SendHeaders => {
-                let again = std::mem::replace(&mut self.headers_wanted, true);
-                return self.on_wish(message.command(), again);
+                let again = std::mem::replace(&mut self.headers_requested, true);
+                return self.on_send_mode(message.command(), again);
             }
             Message::SendHdrsEn => {
-                let again = std::mem::replace(&mut self.enriched_headers_wanted, true);
-                return self.on_wish(message.command(), again);
+                let again = std::mem::replace(&mut self.enriched_headers_requested, true);
+                return self.on_send_mode(message.command(), again);
             }
             Message::Reject(reject) => {
                 self.on_reject(reject);
@@ -93,7 +93,7 @@ impl Session {
 
     /// Handles a frame whose payload cannot be decoded as its command.
     pub fn on_malformed(&mut self, command: Command, error: &DecodeError, now: Instant) {
-        if !self.stands() || self.is_stream_greeting(command) {
+        if !self.is_open() || self.is_stream_greeting(command) {
             return;
         }
         match command.name() {
@@ -103,7 +103,7 @@ impl Session {
             "streamack" => return self.on_streamack(),
             _ => {}
         }
-        if !self.admits(command, now) {
+        if !self.is_allowed(command, now) {
             return;
         }
         match command.name() {
@@ -112,7 +112,7 @@ impl Session {
             }
             "protoconf" => self.close(DisconnectReason::MalformedProtoconf(error.clone())),
             // Peers with an old protocol version send pings without a nonce.
-            "ping" if !self.exchanges_nonces() => {}
+            "ping" if !self.supports_ping_nonce() => {}
             "filterload" | "filteradd" if error.is_above_limit() => {
                 self.misbehaved(Misbehavior::OversizedFilter {
                     command,
@@ -142,7 +142,7 @@ impl Session {
 
     /// Handles a frame that was dropped before it could be decoded.
     pub fn on_dropped(&mut self, cause: FrameDropReason, now: Instant) {
-        if !self.stands() {
+        if !self.is_open() {
             return;
         }
         if let FrameDropReason::ChecksumMismatch { .. } = cause {
@@ -165,8 +165,8 @@ impl Session {
     /// (`src/net/net_processing.cpp`, `ProcessMessage`).
     ///
     /// Unlike the node, the session scores a `verack` before the peer's `version` but accepts it.
-    fn admits(&mut self, command: Command, now: Instant) -> bool {
-        if !self.stands() {
+    fn is_allowed(&mut self, command: Command, now: Instant) -> bool {
+        if !self.is_open() {
             return false;
         }
         // Fast path: after the handshake only messages of Bloom filters may be rejected.
@@ -178,7 +178,7 @@ impl Session {
             "reject" | "version" | "createstrm" | "streamack" => true,
             "verack" if self.peer.is_none() => {
                 self.misbehaved(Misbehavior::BeforeVersion { command });
-                if self.stands() {
+                if self.is_open() {
                     self.on_verack(now);
                 }
                 false
@@ -218,7 +218,7 @@ impl Session {
             |entry: &&Inventory| !matches!(entry, Inventory::Tx(_) | Inventory::Block(_));
         if let Some(entry) = inv.inventory.iter().find(never_announced) {
             let kind = entry.kind();
-            self.close(DisconnectReason::BadInventoryType { kind });
+            self.close(DisconnectReason::InvalidInventoryType { kind });
             return Disposition::Handled;
         }
         self.delivery()
@@ -234,7 +234,7 @@ impl Session {
     }
 
     /// Announcement preferences are delivered to the application. Sending one twice is misbehavior.
-    fn on_wish(&mut self, command: Command, again: bool) -> Disposition {
+    fn on_send_mode(&mut self, command: Command, again: bool) -> Disposition {
         if again {
             self.misbehaved(Misbehavior::DuplicateMessage { command });
         }
@@ -243,7 +243,7 @@ impl Session {
 
     fn on_ping(&mut self, ping: Ping) {
         match ping.nonce {
-            _ if !self.exchanges_nonces() => {}
+            _ if !self.supports_ping_nonce() => {}
             Some(nonce) => self.send(Pong::new(nonce)),
             None => {
                 let command = const { Command::new("ping") };
@@ -260,7 +260,7 @@ impl Session {
 
     fn on_pong(&mut self, pong: Pong, now: Instant) {
         match pong.nonce {
-            None | Some(0) => self.keepalive.on_blank_pong(),
+            None | Some(0) => self.keepalive.on_pong_without_nonce(),
             Some(nonce) => {
                 if let Some(round_trip) = self.keepalive.on_pong(nonce, now) {
                     self.on_pong_after_chain(nonce);

@@ -1,20 +1,15 @@
 //! The state machine of a connection.
 
-mod chain_check;
-mod handshake;
-mod messages;
-mod streams;
-
 use std::collections::VecDeque;
 use std::fmt;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use self::chain_check::ChainProbe;
-use self::streams::Streams;
+use self::streams::StreamsState;
 use super::expectations::Expectations;
-use super::keepalive::{self, Due, Keepalive, PING_WITHOUT_NONCE};
-use super::outgoing::Receiver;
+use super::keepalive::{self, Keepalive, KeepaliveAction, PING_WITHOUT_NONCE};
+use super::send_rules::PeerCapabilities;
 use super::teranode_rules::{self, PeerRequests};
 use super::{
     ConfigError, ConnectionState, Direction, DisconnectReason, InvalidTransition, Misbehavior,
@@ -31,6 +26,7 @@ use crate::wire::{
 /// The [module documentation](crate::session) shows how to drive it. A session performs no I/O, and
 /// no method blocks. Methods that change it take `&mut self`: to share a session between threads,
 /// wrap it in a lock.
+#[must_use = "a session does nothing unless it is driven"]
 pub struct Session {
     direction: Direction,
     config: SessionConfig,
@@ -51,18 +47,18 @@ pub struct Session {
     verack_received: bool,
     protoconf: Option<Protoconf>,
     /// Whether the peer requested announcements by `headers`.
-    headers_wanted: bool,
+    headers_requested: bool,
     /// Whether the peer requested announcements by `hdrsen`.
-    enriched_headers_wanted: bool,
+    enriched_headers_requested: bool,
     /// The peer's `reject` of our version.
-    refusal: Option<Reject>,
+    version_reject: Option<Reject>,
     /// Whether the peer is rejected after its handshake because the connection limit is reached.
     over_capacity: bool,
     /// The limit that our `protoconf` announced. The peer may send payloads of this length until
     /// the end of the connection.
     announced_max_payload: u32,
 
-    streams: Streams,
+    streams: StreamsState,
     /// The stream on which the next messages arrive.
     stream: StreamType,
     /// The pending check of the peer's chain.
@@ -73,7 +69,7 @@ pub struct Session {
     peer_requests: PeerRequests,
     keepalive: Keepalive,
     /// The start of the handshake, while it is in progress.
-    handshake_began: Option<Instant>,
+    handshake_started: Option<Instant>,
     last_received: Instant,
     score: u32,
     bad_checksums: u32,
@@ -83,7 +79,7 @@ pub struct Session {
     genesis: Option<BlockHash>,
     outputs: VecDeque<Output>,
     /// The reason of the end, once the session is closed.
-    end: Option<DisconnectReason>,
+    close_reason: Option<DisconnectReason>,
 }
 
 impl Session {
@@ -115,12 +111,12 @@ impl Session {
             profile: PeerProfile::default(),
             verack_received: false,
             protoconf: None,
-            headers_wanted: false,
-            enriched_headers_wanted: false,
-            refusal: None,
+            headers_requested: false,
+            enriched_headers_requested: false,
+            version_reject: None,
             over_capacity: false,
             announced_max_payload: 0,
-            streams: Streams::default(),
+            streams: StreamsState::default(),
             stream: StreamType::General,
             genesis: None,
             chain_probe: None,
@@ -128,13 +124,13 @@ impl Session {
             expectations: Expectations::default(),
             peer_requests: PeerRequests::default(),
             keepalive: Keepalive::new(config.ping_interval, config.ping_timeout, now),
-            handshake_began: None,
+            handshake_started: None,
             last_received: now,
             score: 0,
             bad_checksums: 0,
             last_bad_checksum: None,
             outputs: VecDeque::new(),
-            end: None,
+            close_reason: None,
             config,
         })
     }
@@ -145,7 +141,7 @@ impl Session {
     ///
     /// [`InvalidTransition`] if the session was started before.
     pub fn on_connect_started(&mut self) -> Result<(), InvalidTransition> {
-        self.begin(ConnectionState::Connecting)
+        self.start(ConnectionState::Connecting)
     }
 
     /// Handles an established TCP connection. Starts the handshake timeout; an outbound session
@@ -163,11 +159,11 @@ impl Session {
         unix_time: i64,
         now: Instant,
     ) -> Result<(), InvalidTransition> {
-        self.begin(ConnectionState::AwaitingHandshake)?;
+        self.start(ConnectionState::AwaitingHandshake)?;
         self.peer_address = Some(peer);
         self.unix_time = unix_time;
         self.last_received = now;
-        self.handshake_began = Some(now);
+        self.handshake_started = Some(now);
         if self.direction == Direction::Outbound {
             self.send_version();
         }
@@ -217,7 +213,7 @@ impl Session {
     ///
     /// The deadline of a ping that was sent during this time is shifted by the remainder only.
     pub fn on_reads_paused(&mut self, from: Instant, until: Instant) {
-        self.last_received += keepalive::share(self.last_received, from, until);
+        self.last_received += keepalive::overlap(self.last_received, from, until);
         self.keepalive.on_reads_paused(from, until);
     }
 
@@ -230,10 +226,10 @@ impl Session {
     ///
     /// Returns the reason of the end. If the session was closed before, this is the earlier reason.
     pub fn on_transport_end(&mut self, end: TransportClose) -> DisconnectReason {
-        if self.end.is_none() {
-            self.close(self.meaning_of(end));
+        if self.close_reason.is_none() {
+            self.close(self.map_transport_close(end));
         }
-        self.end
+        self.close_reason
             .clone()
             .unwrap_or(DisconnectReason::ConnectionClosed)
     }
@@ -241,7 +237,7 @@ impl Session {
     /// Handles expired timeouts and sends pings that are due. Must be called at
     /// [`Session::next_deadline`] or later; earlier calls do nothing.
     pub fn on_timeout(&mut self, now: Instant) {
-        if self.end.is_some() {
+        if self.close_reason.is_some() {
             return;
         }
         if self
@@ -258,10 +254,10 @@ impl Session {
                 });
                 return;
             }
-            match self.keepalive.due(now) {
-                Due::Nothing => {}
-                Due::Ping => self.send_ping(now),
-                Due::TimedOut => {
+            match self.keepalive.next_action(now) {
+                KeepaliveAction::None => {}
+                KeepaliveAction::Ping => self.send_ping(now),
+                KeepaliveAction::TimedOut => {
                     self.close(DisconnectReason::PingTimeout {
                         after: self.config.ping_timeout,
                     });
@@ -273,7 +269,7 @@ impl Session {
     /// Returns the time at which [`Session::on_timeout`] must be called. Returns `None` if the
     /// connection is not yet established or has ended.
     pub fn next_deadline(&self) -> Option<Instant> {
-        if self.end.is_some() {
+        if self.close_reason.is_some() {
             return None;
         }
         match self.state {
@@ -284,16 +280,16 @@ impl Session {
 
     /// Returns the next action, or `None` if there is none. Must be called until it returns `None`
     /// after each other method that changes the session.
-    #[must_use = "an output is given once"]
+    #[must_use = "each output is returned once"]
     pub fn poll_output(&mut self) -> Option<Output> {
         self.outputs.pop_front()
     }
 
-    /// Like [`poll_output`](Self::poll_output), but returns [`Output::Close`] only if `sees_to_end`
-    /// is set. If several threads drive a session, one of them owns its shutdown.
-    pub(crate) fn poll_output_of(&mut self, sees_to_end: bool) -> Option<Output> {
+    /// Like [`poll_output`](Self::poll_output), but returns [`Output::Close`] only if
+    /// `owns_shutdown` is set. If several threads drive a session, one of them owns its shutdown.
+    pub(crate) fn poll_output_of(&mut self, owns_shutdown: bool) -> Option<Output> {
         let is_end = matches!(self.outputs.front(), Some(Output::Close(_)));
-        if is_end && !sees_to_end {
+        if is_end && !owns_shutdown {
             return None;
         }
         self.poll_output()
@@ -315,7 +311,7 @@ impl Session {
     /// Closes the session. Does nothing if it was closed before. Messages sent earlier are still
     /// returned by [`Session::poll_output`], followed by [`Output::Close`].
     pub fn close(&mut self, reason: DisconnectReason) {
-        if self.end.is_some() {
+        if self.close_reason.is_some() {
             return;
         }
         let state = match &reason {
@@ -333,7 +329,7 @@ impl Session {
             self.state = ConnectionState::Failed;
         }
         self.own_nonce = None;
-        self.end = Some(reason.clone());
+        self.close_reason = Some(reason.clone());
         self.outputs.push_back(Output::Close(reason));
     }
 
@@ -343,7 +339,7 @@ impl Session {
     ///
     /// [`SendError`], with the violated rule.
     pub fn check_outgoing(&self, message: &Message) -> Result<(), SendError> {
-        self.receiver().check(message)
+        self.peer_capabilities().check(message)
     }
 
     /// Like [`Session::check_outgoing`], but accepts messages that a default node punishes or
@@ -353,7 +349,7 @@ impl Session {
     ///
     /// [`SendError`], with the violated rule.
     pub fn check_outgoing_lenient(&self, message: &Message) -> Result<(), SendError> {
-        self.receiver().check_unchecked(message)
+        self.peer_capabilities().check_lenient(message)
     }
 
     /// Registers a ping of the application. Returns the message, which the caller must send. The
@@ -395,7 +391,7 @@ impl Session {
     /// Always `false` for a [Teranode](PeerProfile::Teranode), which closes the connection for
     /// headers that it did not request.
     pub fn wants_headers(&self) -> bool {
-        self.headers_wanted && self.profile != PeerProfile::Teranode
+        self.headers_requested && self.profile != PeerProfile::Teranode
     }
 
     /// Returns whether the peer requested that new blocks are announced with `hdrsen`. Applies if
@@ -403,7 +399,7 @@ impl Session {
     ///
     /// Always `false` for a [Teranode](PeerProfile::Teranode), which does not support that message.
     pub fn wants_enriched_headers(&self) -> bool {
-        self.enriched_headers_wanted && self.profile != PeerProfile::Teranode
+        self.enriched_headers_requested && self.profile != PeerProfile::Teranode
     }
 
     /// Returns the maximum payload the peer accepts for commands without a limit of their own, in
@@ -481,14 +477,14 @@ impl Session {
     /// Returns the large payloads that the peer was requested to send. Lower limits apply to
     /// unrequested ones. Must be passed to
     /// [`FrameReader::set_expected`](crate::wire::FrameReader::set_expected) before each frame.
-    pub fn expected(&self) -> ExpectedPayloads {
+    pub fn expected_payloads(&self) -> ExpectedPayloads {
         self.expectations.expected()
     }
 
     /// Handles a payload that was discarded while it arrived. The request that it answers is
     /// complete.
-    pub fn on_passed_over(&mut self, command: Command, len: u64) {
-        self.expectations.on_passed_over(command, len);
+    pub fn on_discarded(&mut self, command: Command, len: u64) {
+        self.expectations.on_discarded(command, len);
     }
 
     /// Handles the end of a block that was delivered incrementally instead of as a message.
@@ -499,13 +495,13 @@ impl Session {
     /// Returns whether a message is a request, so that [`Session::on_sent`] must be called when it
     /// is sent.
     pub fn is_request(message: &Message) -> bool {
-        Expectations::concern(message) || matches!(message, Message::GetHeaders(_))
+        Expectations::affects(message) || matches!(message, Message::GetHeaders(_))
     }
 
     /// Returns whether a message may be a response to the peer, so that [`Session::on_sent`] must
     /// be called when it is sent.
     pub fn is_answer(message: &Message) -> bool {
-        PeerRequests::concern(message)
+        PeerRequests::affects(message)
     }
 
     /// Records a message of the application. Must be called before the message is sent. Responses
@@ -517,14 +513,14 @@ impl Session {
     }
 
     /// Returns the reason of the end. Returns `None` while the session is open.
-    pub fn end(&self) -> Option<&DisconnectReason> {
-        self.end.as_ref()
+    pub fn close_reason(&self) -> Option<&DisconnectReason> {
+        self.close_reason.as_ref()
     }
 
     /// Changes the state at the start of the connection. Fails after its end, since a session
     /// cannot be reused.
-    fn begin(&mut self, state: ConnectionState) -> Result<(), InvalidTransition> {
-        if self.end.is_some() {
+    fn start(&mut self, state: ConnectionState) -> Result<(), InvalidTransition> {
+        if self.close_reason.is_some() {
             return Err(InvalidTransition {
                 from: self.state,
                 to: state,
@@ -534,7 +530,7 @@ impl Session {
     }
 
     /// Returns whether there is a connection, during or after its handshake.
-    fn stands(&self) -> bool {
+    fn is_open(&self) -> bool {
         matches!(
             self.state,
             ConnectionState::AwaitingHandshake | ConnectionState::Connected
@@ -542,8 +538,8 @@ impl Session {
     }
 
     /// Returns the properties of the peer that determine the messages it accepts now.
-    pub(crate) fn receiver(&self) -> Receiver {
-        Receiver {
+    pub(crate) fn peer_capabilities(&self) -> PeerCapabilities {
+        PeerCapabilities {
             ready: self.state == ConnectionState::Connected,
             services: self
                 .peer_info()
@@ -561,7 +557,7 @@ impl Session {
     pub(crate) fn unsupported(&self, request: PeerRequest) -> Option<PeerProfile> {
         let is_inbound = self.direction == Direction::Inbound;
         let is_unsupported = match (request, self.profile) {
-            _ if self.end.is_some() => false,
+            _ if self.close_reason.is_some() => false,
             (PeerRequest::HeaderByHash, PeerProfile::Teranode) => true,
             (PeerRequest::Addresses, PeerProfile::Teranode | PeerProfile::SvNode) => is_inbound,
             _ => false,
@@ -587,7 +583,7 @@ impl Session {
     }
 
     fn handshake_deadline(&self) -> Option<Instant> {
-        Some(self.handshake_began? + self.config.handshake_timeout)
+        Some(self.handshake_started? + self.config.handshake_timeout)
     }
 
     fn idle_deadline(&self) -> Instant {
@@ -603,7 +599,7 @@ impl Session {
     /// Unlike [`Session::on_timeout`], it checks no timeout of the peer. Must be called about once
     /// a second while the caller intentionally reads nothing.
     pub(crate) fn keepalive_ping(&mut self, now: Instant) -> Option<Ping> {
-        let is_open = self.end.is_none() && self.state == ConnectionState::Connected;
+        let is_open = self.close_reason.is_none() && self.state == ConnectionState::Connected;
         let is_due = is_open && self.keepalive.must_repeat(now);
         is_due.then(|| self.own_ping(now))
     }
@@ -634,7 +630,7 @@ impl Session {
         }
     }
 
-    fn meaning_of(&self, end: TransportClose) -> DisconnectReason {
+    fn map_transport_close(&self, end: TransportClose) -> DisconnectReason {
         use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset};
         let cut = match end {
             TransportClose::ConnectionClosed => true,
@@ -646,7 +642,9 @@ impl Session {
         match end {
             // A peer that dials may reject our `version` after it has sent its own `verack`, which
             // completes the handshake here.
-            _ if cut && (!complete || self.refusal.is_some()) => self.meaning_of_cut_handshake(),
+            _ if cut && (!complete || self.version_reject.is_some()) => {
+                self.handshake_close_reason()
+            }
             TransportClose::ConnectionClosed => DisconnectReason::ConnectionClosed,
             TransportClose::Failed(_) if cut => DisconnectReason::ConnectionReset,
             // `Io` restarts immediately, which is reserved for peers that were reached before.
@@ -664,7 +662,13 @@ impl fmt::Debug for Session {
             .field("peer_address", &self.peer_address)
             .field("peer", &self.peer)
             .field("score", &self.score)
-            .field("end", &self.end)
+            .field("close_reason", &self.close_reason)
             .finish_non_exhaustive()
     }
 }
+
+// Declared after the first `impl Session`, so that `Session::new` comes first in the documentation.
+mod chain_check;
+mod handshake;
+mod messages;
+mod streams;

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::Session;
 use crate::session::output::Output;
-use crate::session::streams::StreamFault;
+use crate::session::streams::StreamError;
 use crate::session::{Direction, DisconnectReason, SessionEvent, StreamSetupError};
 use crate::wire::{
     AssociationId, Command, CreateStrm, DecodeError, Protoconf, RejectCode, StreamPolicy,
@@ -15,7 +15,7 @@ use crate::wire::{
 
 /// The state of further streams. Unused unless the driver supports them.
 #[derive(Debug, Default)]
-pub(super) struct Streams {
+pub(super) struct StreamsState {
     /// The association id of our `version`, if this side dials. An inbound session sends the id of
     /// the peer instead.
     own: Option<Uuid>,
@@ -25,10 +25,10 @@ pub(super) struct Streams {
     /// it.
     verack_arrived: bool,
     /// The request of a stream that is opened once `verack` has arrived.
-    wanted: Option<CreateStrm>,
+    pending: Option<CreateStrm>,
 }
 
-impl Streams {
+impl StreamsState {
     /// Returns whether both sides have the association ID, so that the peer may have a second
     /// stream.
     pub(super) fn is_agreed(&self) -> bool {
@@ -57,8 +57,8 @@ impl Session {
     }
 
     /// Rejects the peer's `createstrm` and closes the session.
-    pub(crate) fn refuse_stream(&mut self, fault: StreamFault) {
-        if self.end.is_none() {
+    pub(crate) fn reject_stream(&mut self, fault: StreamError) {
+        if self.close_reason.is_none() {
             self.send(fault.reject());
             self.close(fault.reason());
         }
@@ -106,9 +106,9 @@ impl Session {
     }
 
     /// Reports a peer that has declined streams. Called when the handshake is complete.
-    pub(super) fn judge_association(&mut self) {
+    pub(super) fn check_association(&mut self) {
         if self.may_open() && self.streams.agreed.is_none() {
-            self.tell_refusal(StreamSetupError::AssociationNotEchoed);
+            self.emit_setup_failure(StreamSetupError::AssociationNotEchoed);
         }
     }
 
@@ -125,21 +125,21 @@ impl Session {
         match self.config.stream_policies.iter().find(theirs).copied() {
             Some(StreamPolicy::Default) => {}
             Some(policy @ StreamPolicy::BlockPriority) => {
-                self.streams.wanted = Some(CreateStrm {
+                self.streams.pending = Some(CreateStrm {
                     association_id: AssociationId::Uuid(association),
                     stream_type: StreamType::Data1,
                     stream_policy: policy.name().into(),
                 });
-                self.open_wanted_stream();
+                self.open_pending_stream();
             }
-            None => self.tell_refusal(StreamSetupError::NoCommonPolicy),
+            None => self.emit_setup_failure(StreamSetupError::NoCommonPolicy),
         }
     }
 
     /// Handles the answer to a ping, which shows that our `verack` has arrived.
     pub(super) fn on_pong_after_verack(&mut self) {
         self.streams.verack_arrived = true;
-        self.open_wanted_stream();
+        self.open_pending_stream();
     }
 
     /// Opens the requested stream if our `verack` is known to have arrived.
@@ -147,21 +147,21 @@ impl Session {
     /// There is no order between streams. Messages on the second one could overtake `verack`, and
     /// would be dropped and scored (Bitcoin SV node 1.2.2, `src/net/net_processing.cpp`,
     /// "missing-verack"). The node accepts the stream itself before `verack`.
-    fn open_wanted_stream(&mut self) {
+    fn open_pending_stream(&mut self) {
         if self.streams.verack_arrived
-            && let Some(request) = self.streams.wanted.take()
+            && let Some(request) = self.streams.pending.take()
         {
             self.outputs.push_back(Output::OpenStream(request));
         }
     }
 
     pub(super) fn on_createstrm(&mut self, request: &CreateStrm) {
-        let has_begun = self.peer.is_some() || self.version_sent;
+        let is_started = self.peer.is_some() || self.version_sent;
         match request.association_id {
-            _ if self.peer.is_some() => self.refuse_stream(StreamFault::NotFirst),
-            AssociationId::Null => self.refuse_stream(StreamFault::NullAssociation),
-            AssociationId::Uuid(_) if has_begun || self.streams.own.is_none() => {
-                self.refuse_stream(StreamFault::UnknownAssociation);
+            _ if self.peer.is_some() => self.reject_stream(StreamError::NotFirst),
+            AssociationId::Null => self.reject_stream(StreamError::NullAssociation),
+            AssociationId::Uuid(_) if is_started || self.streams.own.is_none() => {
+                self.reject_stream(StreamError::UnknownAssociation);
             }
             AssociationId::Uuid(_) => {
                 self.outputs
@@ -171,13 +171,13 @@ impl Session {
     }
 
     pub(super) fn on_malformed_createstrm(&mut self, error: &DecodeError) {
-        self.refuse_stream(match error {
-            _ if self.peer.is_some() => StreamFault::NotFirst,
+        self.reject_stream(match error {
+            _ if self.peer.is_some() => StreamError::NotFirst,
             DecodeError::InvalidValue {
                 field: "stream type",
                 ..
-            } => StreamFault::TypeOutOfRange,
-            _ => StreamFault::Malformed,
+            } => StreamError::TypeOutOfRange,
+            _ => StreamError::Malformed,
         });
     }
 
@@ -210,7 +210,7 @@ impl Session {
         wanted && self.direction == Direction::Outbound && self.streams.own.is_some()
     }
 
-    fn tell_refusal(&mut self, refusal: StreamSetupError) {
+    fn emit_setup_failure(&mut self, refusal: StreamSetupError) {
         self.outputs
             .push_back(Output::Event(SessionEvent::StreamSetupFailed(refusal)));
     }

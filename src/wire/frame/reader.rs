@@ -26,7 +26,7 @@ pub struct Frame {
     /// The command of the message.
     pub command: Command,
     /// The encoded message.
-    #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::hex"))]
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde_util::hex"))]
     pub payload: Bytes,
     /// Whether the frame has the extended header, which has no checksum.
     pub extended: bool,

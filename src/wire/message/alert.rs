@@ -12,10 +12,10 @@ use crate::wire::{Decode, DecodeError, Encode, Reader};
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Alert {
     /// The warning in its own encoding.
-    #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::hex"))]
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde_util::hex"))]
     pub message: Vec<u8>,
     /// The signature of the warning.
-    #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::hex"))]
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde_util::hex"))]
     pub signature: Vec<u8>,
 }
 

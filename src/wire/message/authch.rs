@@ -13,7 +13,7 @@ pub struct Authch {
     /// The version of the challenge: [`Authch::VERSION`].
     pub version: u32,
     /// The bytes to sign.
-    #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::hex"))]
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde_util::hex"))]
     pub challenge: [u8; 32],
 }
 
@@ -65,7 +65,7 @@ impl Encode for Authch {
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Authresp {
     /// The miner ID, a compressed public key.
-    #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::hex"))]
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde_util::hex"))]
     pub public_key: [u8; 33],
     /// A random number of the sender, not zero. It is signed together with the challenge.
     pub client_nonce: u64,
@@ -73,7 +73,7 @@ pub struct Authresp {
     #[cfg_attr(
         feature = "serde",
         serde(
-            serialize_with = "crate::serde_with::hex::serialize",
+            serialize_with = "crate::serde_util::hex::serialize",
             deserialize_with = "crate::wire::serde_repr::bytes_within::<70, 72, _>"
         )
     )]

@@ -15,7 +15,7 @@ pub struct FilterAdd {
     #[cfg_attr(
         feature = "serde",
         serde(
-            serialize_with = "crate::serde_with::hex::serialize",
+            serialize_with = "crate::serde_util::hex::serialize",
             deserialize_with = "crate::wire::serde_repr::bytes_within::<0, { BloomFilter::MAX_ELEMENT }, _>"
         )
     )]

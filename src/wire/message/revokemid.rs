@@ -15,19 +15,19 @@ use crate::wire::{Decode, DecodeError, Encode, Reader, compact_size_len, write_c
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct RevokeMid {
     /// The compressed public key that the miner uses for revocation.
-    #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::hex"))]
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde_util::hex"))]
     pub revocation_key: [u8; 33],
     /// The miner ID, a compressed public key.
-    #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::hex"))]
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde_util::hex"))]
     pub miner_id: [u8; 33],
     /// The ID to revoke, a compressed public key.
-    #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::hex"))]
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde_util::hex"))]
     pub id_to_revoke: [u8; 33],
     /// The signature by `revocation_key`. Only the first 255 bytes are encoded.
     #[cfg_attr(
         feature = "serde",
         serde(
-            serialize_with = "crate::serde_with::hex::serialize",
+            serialize_with = "crate::serde_util::hex::serialize",
             deserialize_with = "crate::wire::serde_repr::bytes_within::<0, { RevokeMid::MAX_SIGNATURE }, _>"
         )
     )]
@@ -36,7 +36,7 @@ pub struct RevokeMid {
     #[cfg_attr(
         feature = "serde",
         serde(
-            serialize_with = "crate::serde_with::hex::serialize",
+            serialize_with = "crate::serde_util::hex::serialize",
             deserialize_with = "crate::wire::serde_repr::bytes_within::<0, { RevokeMid::MAX_SIGNATURE }, _>"
         )
     )]

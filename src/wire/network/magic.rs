@@ -9,7 +9,7 @@ use super::Network;
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(transparent))]
 pub struct Magic(
-    #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::hex"))] pub [u8; 4],
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde_util::hex"))] pub [u8; 4],
 );
 
 impl Magic {

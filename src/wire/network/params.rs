@@ -42,7 +42,7 @@ pub struct NetworkParams {
     pub genesis_header: BlockHeader,
     /// The encoding of the only transaction of the first block; at most
     /// [`MAX_GENESIS_TRANSACTION`](Self::MAX_GENESIS_TRANSACTION) bytes.
-    #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::hex"))]
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde_util::hex"))]
     pub genesis_transaction: Vec<u8>,
     /// The first block that no other chain has, for a network that shares its history with others.
     /// [`Manager`](crate::Manager) disconnects from peers without it.

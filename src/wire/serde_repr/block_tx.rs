@@ -186,7 +186,7 @@ impl From<BlockDe> for Block {
 
 #[derive(Serialize)]
 pub(super) struct BloomFilterSer<'a> {
-    #[serde(with = "crate::serde_with::hex")]
+    #[serde(with = "crate::serde_util::hex")]
     data: &'a [u8],
     hash_functions: u32,
     tweak: u32,
@@ -206,7 +206,7 @@ impl<'a> From<&'a BloomFilter> for BloomFilterSer<'a> {
 
 #[derive(Deserialize)]
 pub(super) struct BloomFilterDe {
-    #[serde(with = "crate::serde_with::hex")]
+    #[serde(with = "crate::serde_util::hex")]
     data: Vec<u8>,
     hash_functions: u32,
     tweak: u32,

@@ -3,7 +3,7 @@
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 
-use crate::serde_with::hex;
+use crate::serde_util::hex;
 use crate::wire::{
     BlockHash, Hash256, MerkleProofTarget, MerkleRoot, Reject, RejectCode, WireString,
 };

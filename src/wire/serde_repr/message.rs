@@ -21,7 +21,7 @@ pub(in crate::wire) struct NoFields {}
 /// The fields of a message with an unknown command.
 #[derive(Serialize, Deserialize)]
 pub(in crate::wire) struct UnknownFields {
-    #[serde(with = "crate::serde_with::hex")]
+    #[serde(with = "crate::serde_util::hex")]
     pub(in crate::wire) payload: Bytes,
 }
 
@@ -43,7 +43,7 @@ impl Serialize for FieldsSer<'_> {
 #[derive(Serialize, Deserialize)]
 struct RawMessageSerde {
     command: Command,
-    #[serde(with = "crate::serde_with::hex")]
+    #[serde(with = "crate::serde_util::hex")]
     payload: Bytes,
 }
 

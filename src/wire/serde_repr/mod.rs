@@ -30,7 +30,7 @@ use super::{
     Block, BlockHeader, BlockTransactions, BloomFilter, CompactBlock, Decode, DsDetected, Encode,
     GetBlockTxn, HdrsEn, Inventory, Mempool, MerkleProof, Reader, Transaction, TransactionView, Tx,
 };
-use crate::serde_with::plain_bytes;
+use crate::serde_util::plain_bytes;
 
 /// Implements serde for a list of `Type: Ser, De;`.
 ///

@@ -3,7 +3,7 @@
 use serde::de::{Error, Unexpected};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::serde_with::{hex, plain_bytes};
+use crate::serde_util::{hex, plain_bytes};
 use crate::wire::{AssociationId, Command, CompactTarget, Hash256, WireString, Work};
 
 /// The name, in every format.

@@ -13,7 +13,7 @@ pub struct TransactionInputView<'a> {
     /// The output that is spent.
     pub previous: OutPoint,
     /// The unlocking script.
-    #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::hex"))]
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde_util::hex"))]
     pub script: &'a [u8],
     /// The sequence number.
     pub sequence: u32,
@@ -26,7 +26,7 @@ pub struct TransactionOutputView<'a> {
     /// The amount in satoshis.
     pub value: i64,
     /// The locking script.
-    #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::hex"))]
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde_util::hex"))]
     pub script: &'a [u8],
 }
 

@@ -46,7 +46,7 @@ pub struct TransactionInput {
     /// The output that is spent.
     pub previous: OutPoint,
     /// The unlocking script.
-    #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::hex"))]
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde_util::hex"))]
     pub script: Vec<u8>,
     /// The sequence number.
     pub sequence: u32,
@@ -59,7 +59,7 @@ pub struct TransactionOutput {
     /// The amount in satoshis.
     pub value: i64,
     /// The locking script.
-    #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::hex"))]
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde_util::hex"))]
     pub script: Vec<u8>,
 }
 

@@ -145,7 +145,7 @@ impl Side {
             13 => {
                 let end = transport_end(input.u8());
                 let reason = self.session.on_transport_end(end);
-                assert_eq!(self.session.end(), Some(&reason));
+                assert_eq!(self.session.close_reason(), Some(&reason));
             }
             14 => self.session.close(reason(input.u8())),
             15 => {
@@ -294,7 +294,7 @@ impl Side {
         use ConnectionState::*;
         let session = &self.session;
         let state = session.state();
-        assert_eq!(session.end(), self.closed.as_ref());
+        assert_eq!(session.close_reason(), self.closed.as_ref());
         let stands = matches!(state, AwaitingHandshake | Connected);
         assert_eq!(session.next_deadline().is_some(), stands);
         if self.closed.is_some() {

@@ -37,7 +37,7 @@ impl Reading<'_> {
                     }
                 }
                 if !is_first {
-                    end = session.end().cloned();
+                    end = session.close_reason().cloned();
                 }
             });
         }
@@ -65,13 +65,23 @@ impl Reading<'_> {
                 if end.is_some() && last_words {
                     self.farewell();
                 }
-                let failed = || self.link.outbox.closed().filter(|reason| !reason.is_cut());
+                let failed = || {
+                    self.link
+                        .outbox
+                        .closed()
+                        .filter(|reason| !reason.is_peer_close())
+                };
                 // A peer that has gone may have said something before: the reads go on until they come to the end.
                 end.or_else(|| self.shared.stop.reason()).or_else(failed)
             }
             Role::Second(stop) => {
                 let stop = *stop;
-                let failed = || self.link.outbox.closed().filter(|reason| !reason.is_cut());
+                let failed = || {
+                    self.link
+                        .outbox
+                        .closed()
+                        .filter(|reason| !reason.is_peer_close())
+                };
                 end.or_else(|| stop.reason()).or_else(failed)
             }
         }
@@ -82,7 +92,7 @@ impl Reading<'_> {
     pub(super) fn on_transport_end(&mut self, end: TransportClose) -> Option<End> {
         let ours = self.stop().reason().or_else(|| self.link.outbox.closed());
         let cut = cut_of(end);
-        let ours_is_cut = ours.as_ref().is_none_or(DisconnectReason::is_cut);
+        let ours_is_cut = ours.as_ref().is_none_or(DisconnectReason::is_peer_close);
         match self.role {
             Role::First { .. } => {
                 let is_cut = cut.is_some() && ours_is_cut;

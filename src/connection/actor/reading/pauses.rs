@@ -46,7 +46,8 @@ impl Reading<'_> {
             shared.keep_alive(Instant::now());
             // What a peer said before it cut the connection is still read.
             let closed = link.outbox.closed();
-            closed.is_some_and(|reason| !reason.is_cut()) || shared.session.lock().end().is_some()
+            closed.is_some_and(|reason| !reason.is_peer_close())
+                || shared.session.lock().close_reason().is_some()
         };
         let Events {
             delivery, signals, ..
@@ -67,7 +68,7 @@ impl Reading<'_> {
                 self.on_reads_paused(from, from + waited);
                 break Ok(());
             }
-            if self.shared.session.lock().end().is_some() {
+            if self.shared.session.lock().close_reason().is_some() {
                 // The other stream has ended the peer.
                 break Ok(());
             }

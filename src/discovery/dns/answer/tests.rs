@@ -31,24 +31,24 @@ fn answer(question: &Question, answers: Vec<Record>) -> Message {
     message
 }
 
-fn judged(question: &Question, message: &Message) -> Packet {
-    judge(&message.to_vec().unwrap(), question)
+fn classify(question: &Question, message: &Message) -> DnsPacket {
+    classify_packet(&message.to_vec().unwrap(), question)
 }
 
-fn addresses(last: impl IntoIterator<Item = u8>) -> Packet {
+fn addresses(last: impl IntoIterator<Item = u8>) -> DnsPacket {
     let addresses = last.into_iter().map(|last| IpAddr::from([192, 0, 2, last]));
-    Packet::Answer(Ok(Answer::Addresses(addresses.collect())))
+    DnsPacket::Answer(Ok(DnsAnswer::Addresses(addresses.collect())))
 }
 
 #[test]
 fn reply_must_match_id_kind_and_question() {
     let question = question();
     let good = answer(&question, vec![a("seed.test.", 1)]);
-    assert_eq!(judged(&question, &good), addresses([1]));
+    assert_eq!(classify(&question, &good), addresses([1]));
 
     let mut other_case = answer(&question, vec![a("seed.TEST.", 1)]);
     other_case.queries = vec![Query::query(name("SEED.test."), RecordType::A)];
-    assert_eq!(judged(&question, &other_case), addresses([1]));
+    assert_eq!(classify(&question, &other_case), addresses([1]));
 
     type Change = fn(&mut Message);
     let changes: [(&str, Change); 9] = [
@@ -73,7 +73,11 @@ fn reply_must_match_id_kind_and_question() {
     for (what, change) in changes {
         let mut message = good.clone();
         change(&mut message);
-        assert_eq!(judged(&question, &message), Packet::Foreign, "{what}");
+        assert_eq!(
+            classify(&question, &message),
+            DnsPacket::Unrelated,
+            "{what}"
+        );
     }
 }
 
@@ -93,7 +97,7 @@ fn records_must_match_name_type_and_class() {
         a("Seed.Test.", 5),
     ];
     assert_eq!(
-        judged(&question, &answer(&question, records)),
+        classify(&question, &answer(&question, records)),
         addresses([2, 5])
     );
 }
@@ -110,13 +114,13 @@ fn cname_chain_is_followed_in_any_order() {
         cname("seed.test.", "middle.test."),
     ];
     assert_eq!(
-        judged(&question, &answer(&question, records)),
+        classify(&question, &answer(&question, records)),
         addresses([1])
     );
     let without_end = vec![cname("seed.test.", "end.test.")];
     assert_eq!(
-        judged(&question, &answer(&question, without_end)),
-        Packet::Answer(Ok(Answer::NoAddress))
+        classify(&question, &answer(&question, without_end)),
+        DnsPacket::Answer(Ok(DnsAnswer::NoAddress))
     );
 }
 
@@ -134,9 +138,9 @@ fn cname_chain_is_limited_and_loops_fail() {
         records.push(a(&owner(links), 1));
         answer(&question, records)
     };
-    let endless = Packet::Answer(Err(ServerError::EndlessChain));
-    assert_eq!(judged(&question, &chain(16)), addresses([1]));
-    assert_eq!(judged(&question, &chain(17)), endless);
+    let cname_loop = DnsPacket::Answer(Err(ServerError::CnameLoop));
+    assert_eq!(classify(&question, &chain(16)), addresses([1]));
+    assert_eq!(classify(&question, &chain(17)), cname_loop);
 
     let circle = vec![
         cname("seed.test.", "one.test."),
@@ -144,7 +148,7 @@ fn cname_chain_is_limited_and_loops_fail() {
         cname("two.test.", "one.test."),
         a("one.test.", 1),
     ];
-    assert_eq!(judged(&question, &answer(&question, circle)), endless);
+    assert_eq!(classify(&question, &answer(&question, circle)), cname_loop);
 }
 
 #[test]
@@ -152,7 +156,7 @@ fn addresses_of_one_family_are_limited() {
     let question = question();
     let records = (0..=255).map(|last| a("seed.test.", last)).collect();
     assert_eq!(
-        judged(&question, &answer(&question, records)),
+        classify(&question, &answer(&question, records)),
         addresses(0..128)
     );
 }
@@ -162,7 +166,7 @@ fn truncated_reply_is_not_used() {
     let question = question();
     let mut message = answer(&question, vec![a("seed.test.", 1)]);
     message.metadata.truncation = true;
-    assert_eq!(judged(&question, &message), Packet::Truncated);
+    assert_eq!(classify(&question, &message), DnsPacket::Truncated);
 }
 
 #[test]
@@ -174,18 +178,22 @@ fn malformed_reply_fails_only_with_matching_question() {
     let question_end = 12 + "seed.test.".len() + 1 + 4;
     for len in 0..whole.len() {
         let expected = if len < question_end {
-            Packet::Foreign
+            DnsPacket::Unrelated
         } else {
-            Packet::Answer(Err(ServerError::Malformed))
+            DnsPacket::Answer(Err(ServerError::Malformed))
         };
-        assert_eq!(judge(&whole[..len], &question), expected, "{len} bytes");
+        assert_eq!(
+            classify_packet(&whole[..len], &question),
+            expected,
+            "{len} bytes"
+        );
     }
     // An excessive number of records does not allocate memory for them.
     let mut claims = whole;
     claims[6..8].copy_from_slice(&[0xff, 0xff]);
     assert_eq!(
-        judge(&claims, &question),
-        Packet::Answer(Err(ServerError::Malformed))
+        classify_packet(&claims, &question),
+        DnsPacket::Answer(Err(ServerError::Malformed))
     );
 }
 
@@ -198,22 +206,22 @@ fn refusal_without_question_is_a_failure() {
         message
     };
     assert_eq!(
-        judged(&question, &coded(ResponseCode::NoError)),
-        Packet::Answer(Ok(Answer::NoAddress))
+        classify(&question, &coded(ResponseCode::NoError)),
+        DnsPacket::Answer(Ok(DnsAnswer::NoAddress))
     );
     let mut denial = coded(ResponseCode::NXDomain);
     assert_eq!(
-        judged(&question, &denial),
-        Packet::Answer(Ok(Answer::NoName))
+        classify(&question, &denial),
+        DnsPacket::Answer(Ok(DnsAnswer::NoName))
     );
     denial.queries.clear();
-    assert_eq!(judged(&question, &denial), Packet::Foreign);
+    assert_eq!(classify(&question, &denial), DnsPacket::Unrelated);
     for (response_code, code) in [(ResponseCode::ServFail, 2), (ResponseCode::Refused, 5)] {
-        let refused = Packet::Answer(Err(ServerError::Refused { code }));
+        let refused = DnsPacket::Answer(Err(ServerError::Refused { code }));
         let mut message = coded(response_code);
-        assert_eq!(judged(&question, &message), refused);
+        assert_eq!(classify(&question, &message), refused);
         message.queries.clear();
-        assert_eq!(judged(&question, &message), refused);
+        assert_eq!(classify(&question, &message), refused);
     }
 }
 
@@ -225,11 +233,11 @@ fn server_without_edns_is_queried_without_it() {
         message.metadata.response_code = response_code;
         message.queries.clear();
         question.with_edns = true;
-        assert_eq!(judged(&question, &message), Packet::NeedsPlainQuestion);
+        assert_eq!(classify(&question, &message), DnsPacket::NeedsPlainQuestion);
         question.with_edns = false;
         assert_eq!(
-            judged(&question, &message),
-            Packet::Answer(Err(ServerError::Refused { code }))
+            classify(&question, &message),
+            DnsPacket::Answer(Err(ServerError::Refused { code }))
         );
     }
 }
@@ -250,12 +258,12 @@ fn arbitrary_packets_do_not_panic() {
         for (at, byte) in changes {
             packet[at] = byte;
         }
-        judge(&packet, &question);
+        classify_packet(&packet, &question);
     });
     proptest!(|(mut packet in proptest::collection::vec(any::<u8>(), 0..600))| {
         if let Some(id) = packet.first_chunk_mut::<2>() {
             *id = question.id.to_be_bytes();
         }
-        judge(&packet, &question);
+        classify_packet(&packet, &question);
     });
 }

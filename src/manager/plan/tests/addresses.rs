@@ -95,7 +95,7 @@ fn advertised_address_keeps_its_timestamp() {
         assert_eq!(peer.source, PeerSource::Peer(address(0).ip()));
         assert_eq!((peer.services, peer.status), (1, PeerStatus::Unknown));
     }
-    assert_eq!(plan.table().all().count(), 7);
+    assert_eq!(plan.table().iter().count(), 7);
     // Hearing of one again makes it no younger than it is said to be.
     plan.on_heard(source, &[entry(address(1), ago(DAY))], now);
     let seen = peer_at(&plan, address(1)).last_seen;
@@ -116,7 +116,7 @@ fn useless_addresses_and_excess_ports_are_ignored() {
     let told: Vec<_> = ports.chain([useless]).collect();
     plan.on_heard(source, &told, now);
     plan.on_heard(source, &told, now);
-    assert_eq!(plan.table().all().count(), 1 + 4);
+    assert_eq!(plan.table().iter().count(), 1 + 4);
 }
 
 fn at(text: &str) -> SocketAddr {
@@ -134,11 +134,11 @@ fn advertised_service_ports_are_ignored() {
         entry(address, now.wall)
     });
     plan.on_heard(source, &services, now);
-    assert_eq!(plan.table().all().count(), 1);
+    assert_eq!(plan.table().iter().count(), 1);
     assert_eq!(actions(&mut plan, now), [], "none is passed on");
     let usual = entry(address(2), now.wall);
     plan.on_heard(source, &[usual], now);
-    assert_eq!(plan.table().all().count(), 2);
+    assert_eq!(plan.table().iter().count(), 2);
     assert_eq!(told(&actions(&mut plan, now)).len(), 1);
 }
 
@@ -157,7 +157,7 @@ fn stored_service_ports_are_forgotten_unless_configured() {
     let known = vec![
         forgotten,
         proven,
-        peer("8.9.9.9:25", PeerSource::Program),
+        peer("8.9.9.9:25", PeerSource::Manual),
         peer("8.5.5.5:8333", advertised),
     ];
     let mut plan = plan_of(config, known, now);
@@ -216,10 +216,10 @@ fn unspecified_and_overlay_addresses_are_ignored() {
     let nowhere = ["0.0.0.0:8333", "[::]:8333", "[fd87:d87e:eb43:1::1]:8333"];
     let entries = nowhere.map(|text| entry(at(text), now.wall));
     plan.on_heard(source, &entries, now);
-    assert_eq!(plan.table().all().count(), 1);
+    assert_eq!(plan.table().iter().count(), 1);
     let near = entry(at("[fd87:d87e:eb44::1]:8333"), now.wall);
     plan.on_heard(source, &[near], now);
-    assert_eq!(plan.table().all().count(), 2);
+    assert_eq!(plan.table().iter().count(), 2);
 }
 
 #[test]
@@ -253,10 +253,10 @@ fn address_flood_keeps_working_peers() {
         now = later(now, 20 * MINUTE);
         let numbers = 10_000 + 500 * round..10_500 + 500 * round;
         plan.on_heard(flooder, &entries(numbers, now), now);
-        let known = plan.table().all().count();
+        let known = plan.table().iter().count();
         assert!((200 + 5 + 50..=400).contains(&known), "{known}");
         let of_it = |peer: &&Peer| peer.source == PeerSource::Peer(address(300).ip());
-        assert_eq!(plan.table().all().filter(of_it).count(), 400 / 8);
+        assert_eq!(plan.table().iter().filter(of_it).count(), 400 / 8);
     }
     for peer_id in works.iter().chain(&honest) {
         assert!(plan.table().get(*peer_id).is_some());
@@ -266,7 +266,7 @@ fn address_flood_keeps_working_peers() {
     plan.on_heard(flooder, &entries(50_000..50_010, now), now);
     assert!(plan.table().find(address(50_009)).is_some());
     let of_it = |peer: &&Peer| peer.source == PeerSource::Peer(address(300).ip());
-    assert_eq!(plan.table().all().filter(of_it).count(), 10);
+    assert_eq!(plan.table().iter().filter(of_it).count(), 10);
 }
 
 #[test]
@@ -299,7 +299,7 @@ fn fixed_peers_disable_address_exchange() {
     plan.on_connected(fixed, &info(), now);
     assert_eq!(actions(&mut plan, now), []);
     plan.on_heard(fixed, &entries(1..9, now), now);
-    assert_eq!(plan.table().all().count(), 1);
+    assert_eq!(plan.table().iter().count(), 1);
 }
 
 #[test]
@@ -334,7 +334,7 @@ fn getaddr_reply_is_same_sample_all_day() {
     };
     // Two that are not told of.
     let (private, inaccessible) = (peer_at(&plan, address(0)).id, peer_at(&plan, address(1)).id);
-    plan.change(private, |peer| peer.source = PeerSource::Program);
+    plan.change(private, |peer| peer.source = PeerSource::Manual);
     plan.change(inaccessible, |peer| {
         peer.set_status(PeerStatus::Inaccessible, now.wall).unwrap();
     });

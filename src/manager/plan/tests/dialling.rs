@@ -184,11 +184,11 @@ fn manual_peer_gets_slot_or_limit_error() {
     let peer_id = plan.connect(address(50), |_| false, now).unwrap();
     assert_eq!(dialled(&actions(&mut plan, now)), [address(50)]);
     assert_eq!(
-        plan.table().all().count(),
+        plan.table().iter().count(),
         10,
         "another was forgotten for it"
     );
-    assert!(plan.table().get(peer_id).unwrap().named);
+    assert!(plan.table().get(peer_id).unwrap().manual);
 }
 
 #[test]
@@ -286,7 +286,7 @@ fn new_configuration_applies_to_later_decisions() {
         "nobody is closed, nobody is dialled"
     );
     assert_eq!(plan.links.iter().count(), 12);
-    assert_eq!(plan.table().all().count(), 20);
+    assert_eq!(plan.table().iter().count(), 20);
     let refused = plan.connect(address(500), |_| false, now);
     assert_eq!(refused, Err(NotDialled::NoRoom { max: 2 }));
 }

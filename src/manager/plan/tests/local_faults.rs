@@ -76,7 +76,7 @@ fn local_faults_are_no_failures_of_peers() {
     let expected = 8 * pauses..8 * pauses * 4 / 3 + 8 * 10;
     assert!(expected.contains(&dials.len()), "{} dials", dials.len());
     assert_eq!(reports, [ErrorKind::NetworkUnreachable.into()]);
-    for peer in plan.table().all() {
+    for peer in plan.table().iter() {
         assert_eq!((peer.failures, peer.status), (0, PeerStatus::Unknown));
     }
 }

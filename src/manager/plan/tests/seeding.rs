@@ -154,7 +154,7 @@ fn seed_addresses_get_configured_port() {
     let known = |config: ManagerConfig| {
         let mut plan = plan_of(config, Vec::new(), now);
         plan.on_seed_answer(&answer, now);
-        let known = plan.table().all().map(Peer::socket_address);
+        let known = plan.table().iter().map(Peer::socket_address);
         let mut known: Vec<String> = known.map(|address| address.to_string()).collect();
         known.sort();
         known
@@ -179,7 +179,7 @@ fn configured_addresses_are_candidates_at_once() {
     config.discovery.addresses = vec![address(5)];
     let mut plan = plan_of(config.clone(), Vec::new(), now);
     assert_eq!(dialled(&actions(&mut plan, now)), [address(5)]);
-    assert!(!peer_at(&plan, address(5)).named);
+    assert!(!peer_at(&plan, address(5)).manual);
     config.discovery.addresses.push(address(6));
     config.discovery.seeds = Some(vec![SEED.into()]);
     plan.update_config(Arc::new(config.clone()), now);

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::world::{Habit, World};
 use super::*;
-use crate::peers::group;
+use crate::peers::address_group;
 
 fn mixed(address: SocketAddr) -> Habit {
     let std::net::IpAddr::V4(ip) = address.ip() else {
@@ -34,7 +34,10 @@ fn check(world: &World) {
     let mut groups = HashSet::new();
     for (_, link) in plan.links.iter() {
         if link.direction == Direction::Outbound && plan.fixed.is_none() {
-            assert!(groups.insert(group(link.address.ip())), "two in {link:?}");
+            assert!(
+                groups.insert(address_group(link.address.ip())),
+                "two in {link:?}"
+            );
         }
     }
 }

@@ -219,7 +219,7 @@ fn one_without_a_place_leaves_no_trace_either() {
 fn assert_leaves_no_trace(plan: &mut Plan, peer_id: PeerId, now: Now) {
     assert_eq!(actions(plan, now), []);
     assert!(plan.links.get(peer_id).is_none());
-    assert_eq!(plan.table().all().count(), 0);
+    assert_eq!(plan.table().iter().count(), 0);
     assert!(plan.retry(peer_id).is_none());
     assert!(plan.bans.read().is_empty());
     assert!(!plan.has_changes());

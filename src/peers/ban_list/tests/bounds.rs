@@ -24,11 +24,11 @@ fn full_list_evicts_oldest_automatic_ban() {
     shut_out(&mut bans, "10.0.0.0/8", now() - DAY).unwrap();
 
     let new = punish(&mut bans, "198.51.100.3", now() + 2 * SECOND).unwrap();
-    assert_eq!(subnets(&new.displaced), ["198.51.100.1"]);
+    assert_eq!(subnets(&new.evicted), ["198.51.100.1"]);
     let new = shut_out(&mut bans, "11.0.0.0/8", now() + 3 * SECOND).unwrap();
-    assert_eq!(subnets(&new.displaced), ["198.51.100.2"]);
+    assert_eq!(subnets(&new.evicted), ["198.51.100.2"]);
     let new = shut_out(&mut bans, "12.0.0.0/8", now() + 3 * SECOND).unwrap();
-    assert_eq!(subnets(&new.displaced), ["198.51.100.3"]);
+    assert_eq!(subnets(&new.evicted), ["198.51.100.3"]);
 
     let before = bans.list();
     let full = BanError::Full { limit: 3 };
@@ -47,9 +47,9 @@ fn full_list_evicts_ended_bans_first() {
             .unwrap();
     }
     let new = punish(&mut bans, "198.51.100.2", now() + SECOND).unwrap();
-    let mut displaced = subnets(&new.displaced);
-    displaced.sort();
-    assert_eq!(displaced, ["10.0.0.0/8", "11.0.0.0/8"]);
+    let mut evicted = subnets(&new.evicted);
+    evicted.sort();
+    assert_eq!(evicted, ["10.0.0.0/8", "11.0.0.0/8"]);
     assert_eq!(subnets(&bans.list()), ["198.51.100.1", "198.51.100.2"]);
 }
 

@@ -42,7 +42,7 @@ pub struct PartialMerkleTree {
     /// The flags, in the order of the visit.
     ///
     /// The first flag is the lowest bit of the first byte. The last byte is padded with zeros.
-    #[cfg_attr(feature = "serde", serde(with = "crate::serde_with::hex"))]
+    #[cfg_attr(feature = "serde", serde(with = "crate::serde_util::hex"))]
     pub flags: Vec<u8>,
 }
 

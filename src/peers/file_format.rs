@@ -10,8 +10,8 @@ use std::time::SystemTime;
 use serde::de::{DeserializeOwned, Error, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::form::{BanEntry, PeerEntry};
-use super::plain_json::PlainJson;
+use super::json_limits::LimitedJson;
+use super::serde_repr::{BanEntry, PeerEntry};
 use super::{Ban, BanList, Peer};
 use crate::network::{Network, UnknownNetwork, is_network_name};
 use crate::wire::BlockHash;
@@ -32,11 +32,11 @@ pub(super) const MAX_BYTES: u64 =
     (MAX_PEERS * MAX_PEER_BYTES + BanList::MAX_BANS * MAX_BAN_BYTES + 1024) as u64;
 
 /// The length at which the description of an error is cut, in bytes.
-const MAX_REASON: usize = 200;
+const MAX_ERROR_LEN: usize = 200;
 
 /// The reason why a file could not be read.
 #[derive(Debug)]
-pub(super) enum Unreadable {
+pub(super) enum ReadError {
     /// A system call failed.
     Io(io::Error),
     /// The file belongs to this network; see [`identity`].
@@ -44,24 +44,24 @@ pub(super) enum Unreadable {
     /// The file has this later version.
     Version(u64),
     /// The content is invalid for this reason.
-    Damaged(String),
+    Corrupt(String),
 }
 
 /// The fields that are read first. They must not change in later versions.
 #[derive(Deserialize)]
-struct Head {
+struct FileHeader {
     version: u64,
     network: String,
 }
 
 #[derive(Deserialize)]
-struct Body {
-    peers: AtMost<PeerEntry, MAX_PEERS>,
-    bans: AtMost<BanEntry, { BanList::MAX_BANS }>,
+struct FileBody {
+    peers: BoundedSeq<PeerEntry, MAX_PEERS>,
+    bans: BoundedSeq<BanEntry, { BanList::MAX_BANS }>,
 }
 
 #[derive(Serialize)]
-struct Document {
+struct PeerFile {
     version: u64,
     network: String,
     peers: Vec<PeerEntry>,
@@ -74,13 +74,13 @@ pub(super) fn write(
     peers: Vec<Peer>,
     bans: Vec<Ban>,
 ) -> io::Result<()> {
-    let document = Document {
+    let content = PeerFile {
         version: VERSION,
         network: identity(network),
         peers: peers.into_iter().map(PeerEntry).collect(),
         bans: bans.into_iter().map(BanEntry).collect(),
     };
-    serde_json::to_writer(&mut *writer, &document)?;
+    serde_json::to_writer(&mut *writer, &content)?;
     writer.write_all(b"\n")
 }
 
@@ -88,25 +88,25 @@ pub(super) fn read(
     file: &mut File,
     network: &Network,
     now: SystemTime,
-) -> Result<(Vec<Peer>, Vec<Ban>), Unreadable> {
-    let len = file.metadata().map_err(Unreadable::Io)?.len();
+) -> Result<(Vec<Peer>, Vec<Ban>), ReadError> {
+    let len = file.metadata().map_err(ReadError::Io)?.len();
     if len > MAX_BYTES {
-        return Err(Unreadable::Damaged(format!(
-            "it has {len} bytes, at most {MAX_BYTES} are expected"
+        return Err(ReadError::Corrupt(format!(
+            "expected at most {MAX_BYTES} bytes, got {len}"
         )));
     }
-    let head: Head = parse(file)?;
-    if head.network != identity(network) {
-        return Err(if is_identity(&head.network) {
-            Unreadable::Network(head.network)
+    let header: FileHeader = parse(file)?;
+    if header.network != identity(network) {
+        return Err(if is_identity(&header.network) {
+            ReadError::Network(header.network)
         } else {
-            damaged(&UnknownNetwork(head.network))
+            corrupt(&UnknownNetwork(header.network))
         });
     }
-    if head.version > VERSION {
-        return Err(Unreadable::Version(head.version));
+    if header.version > VERSION {
+        return Err(ReadError::Version(header.version));
     }
-    let body: Body = parse(file)?;
+    let body: FileBody = parse(file)?;
     let peers = checked(body.peers.entries, now)?;
     let bans = body.bans.entries.into_iter().map(|BanEntry(ban)| ban);
     Ok((peers, bans.collect()))
@@ -141,14 +141,14 @@ fn is_identity(text: &str) -> bool {
 }
 
 /// Reads the file from its start. Ignores bytes above the limit that another process appends.
-fn parse<T: DeserializeOwned>(file: &mut File) -> Result<T, Unreadable> {
-    file.rewind().map_err(Unreadable::Io)?;
-    let reader = PlainJson::new(file.take(MAX_BYTES));
+fn parse<T: DeserializeOwned>(file: &mut File) -> Result<T, ReadError> {
+    file.rewind().map_err(ReadError::Io)?;
+    let reader = LimitedJson::new(file.take(MAX_BYTES));
     serde_json::from_reader(BufReader::new(reader)).map_err(|error| {
         match error.io_error_kind() {
-            // `InvalidData` comes from `PlainJson`.
-            None | Some(io::ErrorKind::InvalidData) => damaged(&error),
-            Some(kind) => Unreadable::Io(kind.into()),
+            // `InvalidData` comes from `LimitedJson`.
+            None | Some(io::ErrorKind::InvalidData) => corrupt(&error),
+            Some(kind) => ReadError::Io(kind.into()),
         }
     })
 }
@@ -156,17 +156,17 @@ fn parse<T: DeserializeOwned>(file: &mut File) -> Result<T, Unreadable> {
 /// Returns the peers, with future times replaced by `now`.
 ///
 /// Fails if an id or an address occurs twice.
-fn checked(entries: Vec<PeerEntry>, now: SystemTime) -> Result<Vec<Peer>, Unreadable> {
+fn checked(entries: Vec<PeerEntry>, now: SystemTime) -> Result<Vec<Peer>, ReadError> {
     let (mut ids, mut addresses) = (HashSet::new(), HashSet::new());
     let mut peers = Vec::with_capacity(entries.len());
     for PeerEntry(mut peer) in entries {
         if !ids.insert(peer.id) || !addresses.insert(peer.socket_address()) {
             let reason = format!(
-                "the peer {} at {} is there twice",
+                "peer {} at {} is stored twice",
                 peer.id,
                 peer.socket_address()
             );
-            return Err(Unreadable::Damaged(reason));
+            return Err(ReadError::Corrupt(reason));
         }
         peer.status_timestamp = peer.status_timestamp.min(now);
         peer.last_seen = peer.last_seen.min(now);
@@ -179,10 +179,10 @@ fn checked(entries: Vec<PeerEntry>, now: SystemTime) -> Result<Vec<Peer>, Unread
 
 /// Returns an error with the start of a message as one line of printable ASCII. The message may
 /// quote the file.
-fn damaged(error: &dyn fmt::Display) -> Unreadable {
+fn corrupt(error: &dyn fmt::Display) -> ReadError {
     let mut reason = String::new();
     for character in error.to_string().chars() {
-        if reason.len() >= MAX_REASON {
+        if reason.len() >= MAX_ERROR_LEN {
             break;
         }
         match character {
@@ -190,24 +190,24 @@ fn damaged(error: &dyn fmt::Display) -> Unreadable {
             _ => reason.extend(character.escape_default()),
         }
     }
-    Unreadable::Damaged(reason)
+    ReadError::Corrupt(reason)
 }
 
 /// A list with a bounded number of entries.
-struct AtMost<T, const MAX: usize> {
+struct BoundedSeq<T, const MAX: usize> {
     entries: Vec<T>,
 }
 
-impl<'de, T: Deserialize<'de>, const MAX: usize> Deserialize<'de> for AtMost<T, MAX> {
+impl<'de, T: Deserialize<'de>, const MAX: usize> Deserialize<'de> for BoundedSeq<T, MAX> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_seq(ListOf(PhantomData))
+        deserializer.deserialize_seq(BoundedSeqVisitor(PhantomData))
     }
 }
 
-struct ListOf<T, const MAX: usize>(PhantomData<T>);
+struct BoundedSeqVisitor<T, const MAX: usize>(PhantomData<T>);
 
-impl<'de, T: Deserialize<'de>, const MAX: usize> Visitor<'de> for ListOf<T, MAX> {
-    type Value = AtMost<T, MAX>;
+impl<'de, T: Deserialize<'de>, const MAX: usize> Visitor<'de> for BoundedSeqVisitor<T, MAX> {
+    type Value = BoundedSeq<T, MAX>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "a list of at most {MAX} entries")
@@ -221,7 +221,7 @@ impl<'de, T: Deserialize<'de>, const MAX: usize> Visitor<'de> for ListOf<T, MAX>
             }
             entries.push(entry);
         }
-        Ok(AtMost { entries })
+        Ok(BoundedSeq { entries })
     }
 }
 

@@ -12,38 +12,38 @@ pub(super) const MAX_DEPTH: usize = 16;
 
 /// A reader that passes input through, and fails with `InvalidData` if a token is too long or the
 /// nesting is too deep. Invalid JSON is left to the parser.
-pub(super) struct PlainJson<R> {
+pub(super) struct LimitedJson<R> {
     reader: R,
     depth: usize,
     token: usize,
-    in_text: bool,
+    in_string: bool,
     escaped: bool,
 }
 
-impl<R> PlainJson<R> {
+impl<R> LimitedJson<R> {
     pub(super) fn new(reader: R) -> Self {
         Self {
             reader,
             depth: 0,
             token: 0,
-            in_text: false,
+            in_string: false,
             escaped: false,
         }
     }
 
-    fn look_at(&mut self, byte: u8) -> io::Result<()> {
+    fn check_byte(&mut self, byte: u8) -> io::Result<()> {
         self.token += 1;
-        if self.in_text {
+        if self.in_string {
             let escaped = std::mem::take(&mut self.escaped);
             match byte {
                 _ if escaped => (),
                 b'\\' => self.escaped = true,
-                b'"' => (self.in_text, self.token) = (false, 0),
+                b'"' => (self.in_string, self.token) = (false, 0),
                 _ => (),
             }
         } else {
             match byte {
-                b'"' => self.in_text = true,
+                b'"' => self.in_string = true,
                 b'[' | b'{' => self.depth += 1,
                 b']' | b'}' => self.depth = self.depth.saturating_sub(1),
                 b',' | b':' | b' ' | b'\t' | b'\r' | b'\n' => (),
@@ -55,22 +55,22 @@ impl<R> PlainJson<R> {
     }
 
     fn check(&self) -> io::Result<()> {
-        let wrong = |what: String| Err(io::Error::new(io::ErrorKind::InvalidData, what));
+        let invalid = |text: String| Err(io::Error::new(io::ErrorKind::InvalidData, text));
         if self.token > MAX_TOKEN {
-            wrong(format!("a text or number has more than {MAX_TOKEN} bytes"))
+            invalid(format!("string or number exceeds {MAX_TOKEN} bytes"))
         } else if self.depth > MAX_DEPTH {
-            wrong(format!("it is nested more than {MAX_DEPTH} deep"))
+            invalid(format!("nesting exceeds {MAX_DEPTH} levels"))
         } else {
             Ok(())
         }
     }
 }
 
-impl<R: Read> Read for PlainJson<R> {
+impl<R: Read> Read for LimitedJson<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let len = self.reader.read(buffer)?;
         for byte in &buffer[..len] {
-            self.look_at(*byte)?;
+            self.check_byte(*byte)?;
         }
         Ok(len)
     }
@@ -82,7 +82,7 @@ mod tests {
 
     fn read(text: &str) -> Result<String, String> {
         let mut passed = String::new();
-        match PlainJson::new(text.as_bytes()).read_to_string(&mut passed) {
+        match LimitedJson::new(text.as_bytes()).read_to_string(&mut passed) {
             Ok(_) => Ok(passed),
             Err(error) => Err(error.to_string()),
         }
@@ -106,11 +106,11 @@ mod tests {
 
     #[test]
     fn long_or_deep_json_is_rejected() {
-        let deep = Err(format!("it is nested more than {MAX_DEPTH} deep"));
+        let deep = Err(format!("nesting exceeds {MAX_DEPTH} levels"));
         for open in ["[", "{", "{\"a\":", "[1,\"\\\"\","] {
             assert_eq!(read(&open.repeat(MAX_DEPTH + 1)), deep, "{open}");
         }
-        let long = Err(format!("a text or number has more than {MAX_TOKEN} bytes"));
+        let long = Err(format!("string or number exceeds {MAX_TOKEN} bytes"));
         for token in ["\"", "\"\\\"", "1", "x"] {
             let text = token.to_owned() + &"1".repeat(MAX_TOKEN + 1);
             assert_eq!(read(&text), long, "{token}");

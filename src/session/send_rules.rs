@@ -1,4 +1,4 @@
-//! Validation of outgoing messages.
+//! Rules for outgoing messages: sizes, and content that nodes punish or ignore.
 
 use super::PeerProfile;
 use super::keepalive::PING_WITHOUT_NONCE;
@@ -10,15 +10,16 @@ use crate::wire::{
 
 /// The reason why a message of the application is not sent.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum SendError {
     /// The session sends this message itself, or the name is reserved for frames (`extmsg`).
-    #[error("{command} belongs to the session")]
+    #[error("{command} is sent by the session only")]
     SessionOwned {
         /// The command of the message.
         command: Command,
     },
     /// The handshake is not complete. The peer would drop the message, and score it.
-    #[error("{command} cannot be sent: the handshake is not complete")]
+    #[error("{command}: handshake is not complete")]
     HandshakeIncomplete {
         /// The command of the message.
         command: Command,
@@ -26,7 +27,7 @@ pub enum SendError {
     /// The message has more entries than the peer accepts in one message.
     /// [`Inv::split`](crate::wire::Inv::split) and [`GetData::split`](crate::wire::GetData::split)
     /// create smaller ones.
-    #[error("{command} has {entries} entries, the peer takes {limit}")]
+    #[error("{command}: expected at most {limit} entries, got {entries}")]
     TooLarge {
         /// The command of the message.
         command: Command,
@@ -36,7 +37,7 @@ pub enum SendError {
         limit: usize,
     },
     /// The payload is longer than the peer accepts.
-    #[error("{command} has {bytes} bytes, the peer takes {limit}")]
+    #[error("{command}: expected at most {limit} bytes, got {bytes}")]
     PayloadTooLarge {
         /// The command of the message.
         command: Command,
@@ -47,16 +48,17 @@ pub enum SendError {
     },
     /// No receiver can decode the message: a field exceeds its maximum, or a manually built payload
     /// is invalid for its command. `send_unchecked` sends it anyway.
-    #[error("{command} cannot be read by a receiver: {error}")]
+    #[error("{command} cannot be decoded by a receiver")]
     Malformed {
         /// The command of the message.
         command: Command,
         /// The field, its valid range and its value.
+        #[source]
         error: DecodeError,
     },
     /// A node of the peer's [`PeerProfile`] with default options punishes the message.
     /// `send_unchecked` sends it anyway.
-    #[error("{command} is not sent: {rule}")]
+    #[error("{command}: {rule}")]
     Punished {
         /// The command of the message.
         command: Command,
@@ -65,7 +67,7 @@ pub enum SendError {
     },
     /// A node of the peer's [`PeerProfile`] ignores the message, so no response would arrive.
     /// `send_unchecked` sends it anyway.
-    #[error("{command} is not sent: {rule}")]
+    #[error("{command}: {rule}")]
     Ignored {
         /// The command of the message.
         command: Command,
@@ -76,7 +78,7 @@ pub enum SendError {
 
 /// The properties of a peer that determine the messages it accepts.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Receiver {
+pub(crate) struct PeerCapabilities {
     /// Whether the handshake is complete.
     pub(super) ready: bool,
     pub(super) services: Services,
@@ -93,7 +95,7 @@ pub(crate) struct Receiver {
     pub(super) awaits_block: bool,
 }
 
-impl Receiver {
+impl PeerCapabilities {
     /// Checks whether the application may send `message`.
     ///
     /// This takes as long as decoding the message. It needs no [`Session`](super::Session), so that
@@ -103,20 +105,20 @@ impl Receiver {
     ///
     /// [`SendError`], with the violated rule.
     pub(crate) fn check(self, message: &Message) -> Result<(), SendError> {
-        self.check_unchecked(message)?;
-        check_manners(message, self)
+        self.check_lenient(message)?;
+        check_policy(message, self)
     }
 
     /// Returns whether pings have nonces and are answered.
-    pub(super) fn exchanges_nonces(self) -> bool {
+    pub(super) fn supports_ping_nonce(self) -> bool {
         self.version > PING_WITHOUT_NONCE
     }
 
-    /// Like [`Receiver::check`], but accepts messages that a default node punishes or ignores, and
-    /// messages that no receiver can decode.
-    pub(crate) fn check_unchecked(self, message: &Message) -> Result<(), SendError> {
+    /// Like [`PeerCapabilities::check`], but accepts messages that a default node punishes or
+    /// ignores, and messages that no receiver can decode.
+    pub(crate) fn check_lenient(self, message: &Message) -> Result<(), SendError> {
         let command = message.command();
-        check_owner(command)?;
+        check_reserved(command)?;
         if !self.ready {
             return Err(SendError::HandshakeIncomplete { command });
         }
@@ -132,7 +134,7 @@ const EXTENDED_PAYLOADS: i32 = 70016;
 const EXTENDED_MARK: &str = "extmsg";
 
 /// Checks that the session does not send this message itself.
-fn check_owner(command: Command) -> Result<(), SendError> {
+fn check_reserved(command: Command) -> Result<(), SendError> {
     match command.name() {
         "version" | "verack" | "protoconf" | "createstrm" | "streamack" | "sendheaders" => {
             Err(SendError::SessionOwned { command })
@@ -143,7 +145,7 @@ fn check_owner(command: Command) -> Result<(), SendError> {
 }
 
 /// Checks the sizes for which every node bans or disconnects the sender.
-fn check_size(message: &Message, receiver: Receiver) -> Result<(), SendError> {
+fn check_size(message: &Message, receiver: PeerCapabilities) -> Result<(), SendError> {
     let command = message.command();
     let is_teranode = receiver.profile == PeerProfile::Teranode;
     let limit = match command.name() {
@@ -223,7 +225,7 @@ fn entries(message: &Message) -> usize {
 
 /// Checks that a default node of the peer's kind neither punishes nor ignores the message, and that
 /// it can be decoded.
-fn check_manners(message: &Message, receiver: Receiver) -> Result<(), SendError> {
+fn check_policy(message: &Message, receiver: PeerCapabilities) -> Result<(), SendError> {
     let command = message.command();
     let punished = |rule| Err(SendError::Punished { command, rule });
     let is_teranode = receiver.profile == PeerProfile::Teranode;
@@ -235,11 +237,11 @@ fn check_manners(message: &Message, receiver: Receiver) -> Result<(), SendError>
         return punished("an SV Node without NODE_BLOOM bans the sender");
     }
     // A manually built message whose command has a type is decoded as its receiver would.
-    let by_hand;
+    let decoded;
     let read = match message {
         Message::Unknown { payload, .. } => {
-            by_hand = Message::decode(command, payload.clone());
-            by_hand.as_ref().map_err(DecodeError::clone)
+            decoded = Message::decode(command, payload.clone());
+            decoded.as_ref().map_err(DecodeError::clone)
         }
         known => known.validate().map(|()| known),
     };
@@ -254,34 +256,34 @@ fn check_manners(message: &Message, receiver: Receiver) -> Result<(), SendError>
 }
 
 /// Checks that a default SV Node does not punish the content of the message.
-fn check_content(message: &Message, receiver: Receiver) -> Result<(), SendError> {
+fn check_content(message: &Message, receiver: PeerCapabilities) -> Result<(), SendError> {
     let command = message.command();
     let punished = |rule| Err(SendError::Punished { command, rule });
     match message {
-        Message::Inv(inv) if !inv.inventory.iter().all(may_be_announced) => {
+        Message::Inv(inv) if !inv.inventory.iter().all(is_announceable) => {
             punished("an SV Node closes the connection for types other than tx and block")
         }
         Message::CompactBlock(compact) if compact.check().is_err() => {
-            punished("an SV Node bans the sender of a compact block that can be no block")
+            punished("an SV Node bans the sender of an invalid compact block")
         }
         Message::DsDetected(detected) if detected.verify().is_err() => {
-            punished("an SV Node scores 10 for double spends that it cannot verify")
+            punished("an SV Node scores 10 for double spends that fail verification")
         }
         // A request with an age is ignored and not punished.
         Message::Mempool(request) if request.age().is_none() => {
-            punished("an SV Node closes the connection unless it is told not to")
+            punished("an SV Node with default options closes the connection")
         }
         Message::Authch(challenge) if challenge.version != Authch::VERSION => {
-            punished("an SV Node refuses challenges of other versions than 1")
+            punished("an SV Node rejects challenges of versions other than 1")
         }
-        Message::Ping(Ping { nonce: None }) if receiver.exchanges_nonces() => {
-            punished("an SV Node refuses pings without a nonce from peers that know it")
+        Message::Ping(Ping { nonce: None }) if receiver.supports_ping_nonce() => {
+            punished("an SV Node rejects pings without a nonce from peers whose version has one")
         }
         _ => Ok(()),
     }
 }
 
-fn may_be_announced(entry: &Inventory) -> bool {
+fn is_announceable(entry: &Inventory) -> bool {
     matches!(entry, Inventory::Tx(_) | Inventory::Block(_))
 }
 

@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use super::document::{self, Unreadable};
+use super::file_format::{self, ReadError};
 use super::{Ban, Peer, StoreError};
 use crate::Network;
 use crate::files::{self, FileError, FileLock, LockError};
@@ -21,13 +21,13 @@ pub(super) struct StoreFile {
 
 /// The content of a file.
 #[derive(Debug)]
-pub(super) enum Loaded {
+pub(super) enum LoadedFile {
     /// The file does not exist.
-    Nothing,
+    Missing,
     /// The file was corrupt and was moved aside.
-    Damaged(CorruptFile),
+    Corrupt(CorruptFile),
     /// The file was read.
-    Whole {
+    Valid {
         /// Ids and addresses are unique.
         peers: Vec<Peer>,
         bans: Vec<Ban>,
@@ -40,7 +40,7 @@ pub struct CorruptFile {
     /// The path of the store's file.
     pub path: PathBuf,
     /// The new path of the corrupt file.
-    pub set_aside: PathBuf,
+    pub moved_to: PathBuf,
     /// The defect, as one line of printable ASCII.
     pub reason: String,
 }
@@ -49,8 +49,8 @@ impl fmt::Display for CorruptFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{:?} is damaged ({}); it is {:?} now, and the store starts empty",
-            self.path, self.reason, self.set_aside
+            "{:?} is corrupt ({}), moved to {:?}",
+            self.path, self.reason, self.moved_to
         )
     }
 }
@@ -70,38 +70,40 @@ impl StoreFile {
         })
     }
 
-    pub(super) fn load(&self, now: SystemTime) -> Result<Loaded, StoreError> {
+    pub(super) fn load(&self, now: SystemTime) -> Result<LoadedFile, StoreError> {
         let reading = |error| StoreError::from(files::failed("reading", &self.path)(error));
         let mut file = match File::open(&self.path) {
             Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Loaded::Nothing),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Ok(LoadedFile::Missing);
+            }
             Err(error) => return Err(reading(error)),
         };
         let path = || self.path.clone();
-        match document::read(&mut file, &self.network, now) {
-            Ok((peers, bans)) => Ok(Loaded::Whole { peers, bans }),
-            Err(Unreadable::Io(error)) => Err(reading(error)),
-            Err(Unreadable::Network(got)) => Err(StoreError::WrongNetwork {
+        match file_format::read(&mut file, &self.network, now) {
+            Ok((peers, bans)) => Ok(LoadedFile::Valid { peers, bans }),
+            Err(ReadError::Io(error)) => Err(reading(error)),
+            Err(ReadError::Network(got)) => Err(StoreError::NetworkMismatch {
                 path: path(),
                 expected: self.network.clone(),
                 got,
             }),
-            Err(Unreadable::Version(got)) => Err(StoreError::UnsupportedVersion {
+            Err(ReadError::Version(got)) => Err(StoreError::UnsupportedVersion {
                 path: path(),
-                expected: document::VERSION,
+                expected: file_format::VERSION,
                 got,
             }),
-            Err(Unreadable::Damaged(reason)) => self.set_aside(reason).map(Loaded::Damaged),
+            Err(ReadError::Corrupt(reason)) => self.move_aside(reason).map(LoadedFile::Corrupt),
         }
     }
 
-    fn set_aside(&self, reason: String) -> Result<CorruptFile, StoreError> {
-        let set_aside = files::sibling_path(&self.path, ".damaged");
-        fs::rename(&self.path, &set_aside).map_err(files::failed("setting aside", &self.path))?;
+    fn move_aside(&self, reason: String) -> Result<CorruptFile, StoreError> {
+        let moved_to = files::sibling_path(&self.path, ".damaged");
+        fs::rename(&self.path, &moved_to).map_err(files::failed("moving", &self.path))?;
         files::sync_folder_of(&self.path)?;
         Ok(CorruptFile {
             path: self.path.clone(),
-            set_aside,
+            moved_to,
             reason,
         })
     }
@@ -110,7 +112,7 @@ impl StoreFile {
     pub(super) fn save(&mut self, peers: Vec<Peer>, bans: Vec<Ban>) -> Result<(), StoreError> {
         let network = &self.network;
         files::replace_file(&self.path, |writer| {
-            document::write(writer, network, peers, bans)
+            file_format::write(writer, network, peers, bans)
         })?;
         Ok(())
     }
@@ -119,9 +121,9 @@ impl StoreFile {
 impl From<FileError> for StoreError {
     fn from(error: FileError) -> Self {
         StoreError::Io {
-            what: error.operation,
+            operation: error.operation,
             path: error.path,
-            kind: error.error.kind(),
+            error: error.error.into(),
         }
     }
 }

@@ -16,28 +16,28 @@ use super::{
 
 /// A peer in the store's file.
 #[derive(Serialize, Deserialize)]
-pub(super) struct PeerEntry(#[serde(with = "PeerForm")] pub(super) Peer);
+pub(super) struct PeerEntry(#[serde(with = "PeerRepr")] pub(super) Peer);
 
 /// A ban in the store's file.
 #[derive(Serialize, Deserialize)]
-pub(super) struct BanEntry(#[serde(with = "BanForm")] pub(super) Ban);
+pub(super) struct BanEntry(#[serde(with = "BanRepr")] pub(super) Ban);
 
 #[derive(Serialize, Deserialize)]
 #[serde(remote = "Peer")]
-struct PeerForm {
+struct PeerRepr {
     id: PeerId,
     #[serde(deserialize_with = "canonical")]
     ip_address: IpAddr,
     port: u16,
-    #[serde(with = "PeerStatusForm")]
+    #[serde(with = "PeerStatusRepr")]
     status: PeerStatus,
     #[serde(with = "time")]
     status_timestamp: SystemTime,
     #[serde(with = "optional_time")]
     banned_until: Option<SystemTime>,
-    #[serde(with = "PeerSourceForm")]
+    #[serde(with = "PeerSourceRepr")]
     source: PeerSource,
-    named: bool,
+    manual: bool,
     services: u64,
     #[serde(with = "optional_version")]
     version: Option<PeerVersion>,
@@ -52,7 +52,7 @@ struct PeerForm {
 
 #[derive(Serialize, Deserialize)]
 #[serde(remote = "PeerVersion")]
-struct PeerVersionForm {
+struct PeerVersionRepr {
     protocol_version: i32,
     #[serde(with = "user_agent")]
     user_agent: UserAgent,
@@ -61,8 +61,8 @@ struct PeerVersionForm {
 
 #[derive(Serialize, Deserialize)]
 #[serde(remote = "PeerSource", rename_all = "snake_case")]
-enum PeerSourceForm {
-    Program,
+enum PeerSourceRepr {
+    Manual,
     Seed,
     Peer(IpAddr),
     Inbound,
@@ -70,20 +70,19 @@ enum PeerSourceForm {
 
 #[derive(Serialize, Deserialize)]
 #[serde(remote = "PeerStatus", rename_all = "snake_case")]
-enum PeerStatusForm {
+enum PeerStatusRepr {
     Unknown,
     Valid,
     Inaccessible,
-    Banned(#[serde(with = "BanReasonForm")] BanReason),
+    Banned(#[serde(with = "BanReasonRepr")] BanReason),
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(remote = "BanReason", rename_all = "snake_case")]
-enum BanReasonForm {
+enum BanReasonRepr {
     Misbehaved { score: u32 },
     FrameTooLarge,
     WrongMagic,
-    BannedUserAgent,
     WrongChain,
     StreamAddressMismatch,
     Manual,
@@ -91,12 +90,12 @@ enum BanReasonForm {
 
 #[derive(Serialize, Deserialize)]
 #[serde(remote = "Ban")]
-struct BanForm {
+struct BanRepr {
     #[serde(with = "subnet")]
     subnet: Subnet,
-    #[serde(with = "BanReasonForm")]
+    #[serde(with = "BanReasonRepr")]
     reason: BanReason,
-    #[serde(with = "BannedByForm")]
+    #[serde(with = "BanOriginRepr")]
     by: BanOrigin,
     #[serde(with = "time")]
     since: SystemTime,
@@ -106,40 +105,40 @@ struct BanForm {
 
 #[derive(Serialize, Deserialize)]
 #[serde(remote = "BanOrigin", rename_all = "snake_case")]
-enum BannedByForm {
+enum BanOriginRepr {
     Manual,
     Automatic,
 }
 
 /// Implements serde's traits for public types by the representations above.
-macro_rules! public_form {
-    ($($type:ty => $form:path),* $(,)?) => {$(
+macro_rules! impl_public_serde {
+    ($($type:ty => $repr:path),* $(,)?) => {$(
         #[cfg(feature = "serde")]
         impl Serialize for $type {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                use $form as form;
-                form::serialize(self, serializer)
+                use $repr as repr;
+                repr::serialize(self, serializer)
             }
         }
 
         #[cfg(feature = "serde")]
         impl<'de> Deserialize<'de> for $type {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                use $form as form;
-                form::deserialize(deserializer)
+                use $repr as repr;
+                repr::deserialize(deserializer)
             }
         }
     )*};
 }
 
-public_form! {
-    Peer => PeerForm,
-    PeerVersion => PeerVersionForm,
-    PeerSource => PeerSourceForm,
-    PeerStatus => PeerStatusForm,
-    BanReason => BanReasonForm,
-    Ban => BanForm,
-    BanOrigin => BannedByForm,
+impl_public_serde! {
+    Peer => PeerRepr,
+    PeerVersion => PeerVersionRepr,
+    PeerSource => PeerSourceRepr,
+    PeerStatus => PeerStatusRepr,
+    BanReason => BanReasonRepr,
+    Ban => BanRepr,
+    BanOrigin => BanOriginRepr,
     UserAgent => user_agent,
 }
 
@@ -161,7 +160,7 @@ mod time {
         let seconds = u64::deserialize(deserializer)?;
         SystemTime::UNIX_EPOCH
             .checked_add(Duration::from_secs(seconds))
-            .ok_or_else(|| D::Error::custom(format_args!("{seconds} is a time beyond the clock's")))
+            .ok_or_else(|| D::Error::custom(format_args!("time {seconds} is out of range")))
     }
 }
 
@@ -169,19 +168,19 @@ mod optional_time {
     use super::*;
 
     #[derive(Serialize, Deserialize)]
-    struct Time(#[serde(with = "time")] SystemTime);
+    struct TimeRepr(#[serde(with = "time")] SystemTime);
 
     pub(super) fn serialize<S: Serializer>(
         time: &Option<SystemTime>,
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
-        time.map(Time).serialize(serializer)
+        time.map(TimeRepr).serialize(serializer)
     }
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<Option<SystemTime>, D::Error> {
-        Ok(Option::<Time>::deserialize(deserializer)?.map(|Time(time)| time))
+        Ok(Option::<TimeRepr>::deserialize(deserializer)?.map(|TimeRepr(time)| time))
     }
 }
 
@@ -189,19 +188,19 @@ mod optional_version {
     use super::*;
 
     #[derive(Serialize, Deserialize)]
-    struct Version(#[serde(with = "PeerVersionForm")] PeerVersion);
+    struct VersionRepr(#[serde(with = "PeerVersionRepr")] PeerVersion);
 
     pub(super) fn serialize<S: Serializer>(
         version: &Option<PeerVersion>,
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
-        version.clone().map(Version).serialize(serializer)
+        version.clone().map(VersionRepr).serialize(serializer)
     }
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<Option<PeerVersion>, D::Error> {
-        Ok(Option::<Version>::deserialize(deserializer)?.map(|Version(version)| version))
+        Ok(Option::<VersionRepr>::deserialize(deserializer)?.map(|VersionRepr(version)| version))
     }
 }
 
@@ -218,7 +217,9 @@ mod subnet {
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<Subnet, D::Error> {
-        deserializer.deserialize_str(Text("an address or a subnet", |text| text.parse().ok()))
+        deserializer.deserialize_str(StringVisitor("an address or a subnet", |text| {
+            text.parse().ok()
+        }))
     }
 }
 
@@ -237,20 +238,23 @@ mod user_agent {
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<UserAgent, D::Error> {
-        deserializer.deserialize_str(Text("at most 256 characters, none above U+00FF", |text| {
-            // Bounds the work for an oversized string.
-            let bytes = text.chars().take(UserAgent::MAX_LEN + 1).map(u8::try_from);
-            let bytes: Vec<u8> = bytes.collect::<Result<_, _>>().ok()?;
-            (bytes.len() <= UserAgent::MAX_LEN).then(|| UserAgent::new(&bytes))
-        }))
+        deserializer.deserialize_str(StringVisitor(
+            "at most 256 characters, none above U+00FF",
+            |text| {
+                // Bounds the work for an oversized string.
+                let bytes = text.chars().take(UserAgent::MAX_LEN + 1).map(u8::try_from);
+                let bytes: Vec<u8> = bytes.collect::<Result<_, _>>().ok()?;
+                (bytes.len() <= UserAgent::MAX_LEN).then(|| UserAgent::new(&bytes))
+            },
+        ))
     }
 }
 
 /// Visits a string: the expected content, and its parser. Errors do not quote the string, which may
 /// be long.
-struct Text<T>(&'static str, fn(&str) -> Option<T>);
+struct StringVisitor<T>(&'static str, fn(&str) -> Option<T>);
 
-impl<T> Visitor<'_> for Text<T> {
+impl<T> Visitor<'_> for StringVisitor<T> {
     type Value = T;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

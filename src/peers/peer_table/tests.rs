@@ -41,8 +41,8 @@ fn banned(port: u16, until: Option<u64>) -> Peer {
     peer
 }
 
-fn table(max: usize, peers: impl IntoIterator<Item = Peer>) -> Table {
-    let mut table = Table::new(max);
+fn table(max: usize, peers: impl IntoIterator<Item = Peer>) -> PeerTable {
+    let mut table = PeerTable::new(max);
     for peer in peers {
         assert_eq!(table.create(peer, at(NOW)), Ok(None));
     }
@@ -50,13 +50,13 @@ fn table(max: usize, peers: impl IntoIterator<Item = Peer>) -> Table {
 }
 
 /// Returns the ports of the peers in the order of their eviction.
-fn order_of_leaving(mut table: Table) -> Vec<u16> {
+fn order_of_leaving(mut table: PeerTable) -> Vec<u16> {
     let newcomers = (1..).map_while(|number| {
         let mut better = valid(60_000 + number, NOW);
-        better.named = true;
+        better.manual = true;
         table.create(better, at(NOW)).ok()?
     });
-    newcomers.map(|gone| gone.port).collect()
+    newcomers.map(|evicted| evicted.port).collect()
 }
 
 #[test]
@@ -100,12 +100,12 @@ fn new_peer_with_lowest_rank_is_rejected() {
         assert_eq!(full.create(new.clone(), at(NOW)), Err(error.clone()));
         assert_eq!(full.get(new.id), None);
         assert_eq!(full.find(new.socket_address()), None);
-        assert_eq!(full.places.len(), 2);
+        assert_eq!(full.eviction_order.len(), 2);
     }
-    let gone = full.create(unknown(6, 501), at(NOW)).unwrap().unwrap();
-    assert_eq!(gone.port, 2);
-    let gone = full.create(valid(7, 0), at(NOW)).unwrap().unwrap();
-    assert_eq!(gone.port, 6);
+    let evicted = full.create(unknown(6, 501), at(NOW)).unwrap().unwrap();
+    assert_eq!(evicted.port, 2);
+    let evicted = full.create(valid(7, 0), at(NOW)).unwrap().unwrap();
+    assert_eq!(evicted.port, 6);
 }
 
 #[test]
@@ -120,22 +120,22 @@ fn valid_peer_outranks_all_others() {
 #[test]
 fn manual_peer_is_never_evicted() {
     let mut named = inaccessible(1, 0);
-    named.named = true;
+    named.manual = true;
     let mut full = table(2, [named.clone(), valid(2, 1)]);
     assert_eq!(full.create(valid(3, 2), at(NOW)).unwrap().unwrap().port, 2);
     // If no peer can be evicted, even a manual one is rejected.
     let second = Peer {
-        named: true,
+        manual: true,
         ..valid(4, 3)
     };
     assert_eq!(full.create(second, at(NOW)).unwrap().unwrap().port, 3);
     let third = Peer {
-        named: true,
+        manual: true,
         ..valid(5, 4)
     };
     assert!(full.create(third, at(NOW)).is_err());
     // A peer that is no longer manual can be evicted.
-    named.named = false;
+    named.manual = false;
     full.update(named).unwrap();
     assert_eq!(full.create(valid(6, 5), at(NOW)).unwrap().unwrap().port, 1);
 }
@@ -164,8 +164,8 @@ fn duplicate_id_or_address_is_rejected() {
         Err(StoreError::DuplicateAddress(first.socket_address()))
     );
     assert_eq!(table.find(mapped.socket_address()), Some(&first));
-    assert_eq!(table.all().count(), 1);
-    assert_eq!(table.places.len(), 1);
+    assert_eq!(table.iter().count(), 1);
+    assert_eq!(table.eviction_order.len(), 1);
     // The same host may listen twice.
     assert_eq!(table.create(unknown(2, 0), at(NOW)), Ok(None));
 }
@@ -185,7 +185,7 @@ fn update_to_an_occupied_address_is_rejected() {
     assert_eq!(table.update(first.clone()), Ok(()));
     assert_eq!(table.find(before.socket_address()), None);
     assert_eq!(table.find(first.socket_address()), Some(&first));
-    assert_eq!(table.all().count(), 2);
+    assert_eq!(table.iter().count(), 2);
 
     let stranger = unknown(4, 0);
     let missing = StoreError::NotFound(stranger.id);
@@ -200,12 +200,14 @@ fn remove_clears_all_indexes() {
         assert_eq!(table.remove(peer.id).as_ref(), Some(peer));
         assert_eq!(table.remove(peer.id), None);
     }
-    assert!(table.peers.is_empty() && table.addresses.is_empty() && table.places.is_empty());
+    assert!(
+        table.peers.is_empty() && table.addresses.is_empty() && table.eviction_order.is_empty()
+    );
 }
 
 #[test]
 fn table_without_capacity_rejects_peers() {
-    assert!(Table::new(0).create(valid(1, 0), at(NOW)).is_err());
+    assert!(PeerTable::new(0).create(valid(1, 0), at(NOW)).is_err());
 }
 
 #[test]

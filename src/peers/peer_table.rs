@@ -8,19 +8,19 @@ use super::{Peer, PeerId, PeerStatus, StoreError, canonical};
 
 /// Peers by id and by address, and the order of their eviction.
 #[derive(Debug)]
-pub(crate) struct Table {
+pub(crate) struct PeerTable {
     max: usize,
     peers: HashMap<PeerId, Peer>,
     addresses: HashMap<SocketAddr, PeerId>,
     /// The peers that may be evicted, in this order.
-    places: BTreeSet<Place>,
+    eviction_order: BTreeSet<EvictionKey>,
 }
 
-type Place = (Rank, SystemTime, PeerId);
+type EvictionKey = (EvictionRank, SystemTime, PeerId);
 
 /// The rank of a peer. Lower ranks are evicted first, and earlier times first within a rank.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Rank {
+enum EvictionRank {
     /// Ordered by the time of the status.
     Inaccessible,
     /// Ordered by the time at which the peer was last seen.
@@ -28,18 +28,18 @@ enum Rank {
     /// Ordered by the end of the ban. After it, the peer ranks like an inaccessible one.
     Banned,
     /// Ordered by the start of the ban.
-    BannedForEver,
+    PermanentlyBanned,
     /// Ordered by the time of the status.
     Valid,
 }
 
-impl Table {
+impl PeerTable {
     pub(crate) fn new(max: usize) -> Self {
         Self {
             max,
             peers: HashMap::new(),
             addresses: HashMap::new(),
-            places: BTreeSet::new(),
+            eviction_order: BTreeSet::new(),
         }
     }
 
@@ -52,7 +52,7 @@ impl Table {
         self.peers.get(self.addresses.get(&address)?)
     }
 
-    pub(crate) fn all(&self) -> impl Iterator<Item = &Peer> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Peer> {
         self.peers.values()
     }
 
@@ -71,12 +71,12 @@ impl Table {
             return Ok(None);
         }
         // The new peer may itself have the lowest rank.
-        let worst = self.worst(now).unwrap_or(id);
-        let gone = self.remove(worst);
-        if worst == id {
+        let lowest = self.lowest(now).unwrap_or(id);
+        let evicted = self.remove(lowest);
+        if lowest == id {
             return Err(StoreError::Full { limit: self.max });
         }
-        Ok(gone)
+        Ok(evicted)
     }
 
     /// Replaces the peer with the same id.
@@ -94,8 +94,8 @@ impl Table {
     pub(crate) fn remove(&mut self, id: PeerId) -> Option<Peer> {
         let peer = self.peers.remove(&id)?;
         self.addresses.remove(&peer.socket_address());
-        if let Some(place) = place(&peer) {
-            self.places.remove(&place);
+        if let Some(key) = eviction_key(&peer) {
+            self.eviction_order.remove(&key);
         }
         Some(peer)
     }
@@ -103,13 +103,13 @@ impl Table {
     /// Changes the capacity, and returns the peers that were evicted. Manual peers are kept.
     pub(crate) fn set_max(&mut self, max: usize, now: SystemTime) -> Vec<Peer> {
         self.max = max;
-        let mut gone = Vec::new();
+        let mut evicted = Vec::new();
         while self.peers.len() > self.max
-            && let Some(worst) = self.worst(now)
+            && let Some(lowest) = self.lowest(now)
         {
-            gone.extend(self.remove(worst));
+            evicted.extend(self.remove(lowest));
         }
-        gone
+        evicted
     }
 
     fn insert(&mut self, mut peer: Peer) -> Result<(), StoreError> {
@@ -119,41 +119,41 @@ impl Table {
             return Err(StoreError::DuplicateAddress(address));
         }
         self.addresses.insert(address, peer.id);
-        self.places.extend(place(&peer));
+        self.eviction_order.extend(eviction_key(&peer));
         self.peers.insert(peer.id, peer);
         Ok(())
     }
 
     /// Returns the peer to evict first, if there is one that may be evicted.
-    fn worst(&self, now: SystemTime) -> Option<PeerId> {
+    fn lowest(&self, now: SystemTime) -> Option<PeerId> {
         let first_of = |rank| {
             let from = (rank, SystemTime::UNIX_EPOCH, PeerId::from_u128(0));
-            self.places
+            self.eviction_order
                 .range(from..)
                 .next()
-                .filter(|place| place.0 == rank)
+                .filter(|key| key.0 == rank)
         };
-        let inaccessible = first_of(Rank::Inaccessible);
-        let over = first_of(Rank::Banned).filter(|(_, until, _)| *until <= now);
+        let inaccessible = first_of(EvictionRank::Inaccessible);
+        let over = first_of(EvictionRank::Banned).filter(|(_, until, _)| *until <= now);
         let useless = inaccessible.into_iter().chain(over);
-        let worst = useless.min_by_key(|(_, since, _)| *since);
-        worst.or(self.places.first()).map(|(_, _, id)| *id)
+        let lowest = useless.min_by_key(|(_, since, _)| *since);
+        lowest.or(self.eviction_order.first()).map(|(_, _, id)| *id)
     }
 }
 
 /// Returns the position of a peer in the eviction order, or `None` if it must not be evicted.
-fn place(peer: &Peer) -> Option<Place> {
-    if peer.named {
+fn eviction_key(peer: &Peer) -> Option<EvictionKey> {
+    if peer.manual {
         return None;
     }
     let (rank, time) = match peer.status {
-        PeerStatus::Inaccessible => (Rank::Inaccessible, peer.status_timestamp),
-        PeerStatus::Unknown => (Rank::Unknown, peer.last_seen),
+        PeerStatus::Inaccessible => (EvictionRank::Inaccessible, peer.status_timestamp),
+        PeerStatus::Unknown => (EvictionRank::Unknown, peer.last_seen),
         PeerStatus::Banned(_) => match peer.banned_until {
-            Some(until) => (Rank::Banned, until),
-            None => (Rank::BannedForEver, peer.status_timestamp),
+            Some(until) => (EvictionRank::Banned, until),
+            None => (EvictionRank::PermanentlyBanned, peer.status_timestamp),
         },
-        PeerStatus::Valid => (Rank::Valid, peer.status_timestamp),
+        PeerStatus::Valid => (EvictionRank::Valid, peer.status_timestamp),
     };
     // Searches start at this time.
     Some((rank, time.max(SystemTime::UNIX_EPOCH), peer.id))

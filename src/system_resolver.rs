@@ -12,7 +12,7 @@ pub(crate) fn numeric(name: &str) -> Option<IpAddr> {
     name.trim_matches(['[', ']']).parse().ok()
 }
 
-/// Looks up the addresses of `target`, a host and a port, on a to_owned_buffer helper thread.
+/// Looks up the addresses of `target`, a host and a port, on a helper thread.
 ///
 /// The receiver gets the result once. The thread ends when the system resolver returns, which may
 /// take longer than the caller waits. Does not block.
@@ -20,7 +20,7 @@ pub(crate) fn numeric(name: &str) -> Option<IpAddr> {
 /// # Errors
 ///
 /// The error of the system if the thread cannot be spawned.
-pub(crate) fn ask(target: String) -> io::Result<Receiver<io::Result<Vec<SocketAddr>>>> {
+pub(crate) fn lookup(target: String) -> io::Result<Receiver<io::Result<Vec<SocketAddr>>>> {
     let (sender, answer) = bounded(1);
     thread::Builder::new()
         .name("bsv-p2p resolver".into())

@@ -6,8 +6,8 @@ use std::time::SystemTime;
 
 use parking_lot::{Mutex, RwLock};
 
-use super::file::{CorruptFile, Loaded, StoreFile};
-use super::table::Table;
+use super::peer_table::PeerTable;
+use super::store_file::{CorruptFile, LoadedFile, StoreFile};
 use super::{Ban, BanList, Peer, PeerId, PeerStatusKind, PeerStore, StoreError};
 use crate::Network;
 
@@ -39,7 +39,7 @@ use crate::Network;
 /// An empty lock file, whose name ends in `.lock`, is created next to it, so that only one store
 /// can have the file open.
 ///
-/// A corrupt file is moved to a name that ends in `.damaged`, replacing an earlier one, and the
+/// A corrupt file is moved to a name that ends in `.corrupt`, replacing an earlier one, and the
 /// store starts empty; [`InMemoryPeerStore::open`] returns this. The memory for reading any file is
 /// limited to that of the maximum number of peers and bans.
 ///
@@ -49,14 +49,15 @@ use crate::Network;
 /// another thread searches or copies the peers, which takes some milliseconds for 10,000 peers.
 /// `save` writes and syncs the file; the other methods do not wait for this.
 #[derive(Debug)]
+#[must_use = "dropping the store releases the lock of its file"]
 pub struct InMemoryPeerStore {
-    contents: RwLock<Contents>,
+    contents: RwLock<StoreContents>,
     file: Option<Mutex<StoreFile>>,
 }
 
 #[derive(Debug)]
-struct Contents {
-    peers: Table,
+struct StoreContents {
+    peers: PeerTable,
     bans: Vec<Ban>,
 }
 
@@ -65,19 +66,19 @@ impl InMemoryPeerStore {
     pub const DEFAULT_MAX_PEERS: usize = 10_000;
 
     /// The maximum number of peers of any store.
-    pub const MAX_PEERS: usize = super::document::MAX_PEERS;
+    pub const MAX_PEERS: usize = super::file_format::MAX_PEERS;
 
     /// The maximum size of a file, in bytes. It is sufficient for the maximum number of peers and
     /// bans.
-    pub const MAX_FILE_BYTES: u64 = super::document::MAX_BYTES;
+    pub const MAX_FILE_BYTES: u64 = super::file_format::MAX_BYTES;
 
     /// Creates an empty store without a file, for which saving does nothing.
     ///
     /// A `max_peers` above [`InMemoryPeerStore::MAX_PEERS`] is lowered to it.
     pub fn new(max_peers: usize) -> Self {
         Self {
-            contents: RwLock::new(Contents {
-                peers: Table::new(max_peers.min(Self::MAX_PEERS)),
+            contents: RwLock::new(StoreContents {
+                peers: PeerTable::new(max_peers.min(Self::MAX_PEERS)),
                 bans: Vec::new(),
             }),
             file: None,
@@ -100,7 +101,7 @@ impl InMemoryPeerStore {
     /// Nothing is changed after an error.
     ///
     /// - [`StoreError::InUse`] if another store has the file open.
-    /// - [`StoreError::WrongNetwork`] if the file belongs to another network.
+    /// - [`StoreError::NetworkMismatch`] if the file belongs to another network.
     /// - [`StoreError::UnsupportedVersion`] if a later version of this library wrote the file.
     /// - [`StoreError::Io`] if a system call failed, for example because the folder does not exist.
     pub fn open(
@@ -112,10 +113,10 @@ impl InMemoryPeerStore {
         let mut store = Self::new(max_peers);
         let file = StoreFile::open(path, network)?;
         let contents = store.contents.get_mut();
-        let damaged = match file.load(now)? {
-            Loaded::Nothing => None,
-            Loaded::Damaged(damaged) => Some(damaged),
-            Loaded::Whole { peers, bans } => {
+        let corrupt = match file.load(now)? {
+            LoadedFile::Missing => None,
+            LoadedFile::Corrupt(corrupt) => Some(corrupt),
+            LoadedFile::Valid { peers, bans } => {
                 for peer in peers {
                     // Only the capacity can be exceeded: ids and addresses are unique.
                     let _ = contents.peers.create(peer, now);
@@ -125,7 +126,7 @@ impl InMemoryPeerStore {
             }
         };
         store.file = Some(Mutex::new(file));
-        Ok((store, damaged))
+        Ok((store, corrupt))
     }
 }
 
@@ -149,19 +150,25 @@ impl PeerStore for InMemoryPeerStore {
         self.contents.write().peers.update(peer)
     }
 
+    fn update_all(&self, peers: &[Peer]) -> Vec<Result<(), StoreError>> {
+        let mut contents = self.contents.write();
+        let updates = peers.iter().map(|peer| contents.peers.update(peer.clone()));
+        updates.collect()
+    }
+
     fn delete(&self, id: PeerId) -> Result<Option<Peer>, StoreError> {
         Ok(self.contents.write().peers.remove(id))
     }
 
     fn list_all(&self) -> Result<Vec<Peer>, StoreError> {
-        Ok(self.contents.read().peers.all().cloned().collect())
+        Ok(self.contents.read().peers.iter().cloned().collect())
     }
 
     fn find_by_status(&self, status: PeerStatusKind) -> Result<Vec<Peer>, StoreError> {
         let contents = self.contents.read();
         let found = contents
             .peers
-            .all()
+            .iter()
             .filter(|peer| peer.status.kind() == status);
         Ok(found.cloned().collect())
     }
@@ -176,7 +183,7 @@ impl PeerStore for InMemoryPeerStore {
         let contents = self.contents.read();
         let found = contents
             .peers
-            .all()
+            .iter()
             .filter(|peer| peer.status.kind() == status);
         Ok(found.count())
     }
@@ -206,7 +213,7 @@ impl PeerStore for InMemoryPeerStore {
         let mut file = file.lock();
         let (mut peers, bans) = {
             let contents = self.contents.read();
-            let peers: Vec<Peer> = contents.peers.all().cloned().collect();
+            let peers: Vec<Peer> = contents.peers.iter().cloned().collect();
             (peers, contents.bans.clone())
         };
         peers.sort_by_key(Peer::socket_address);

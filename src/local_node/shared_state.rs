@@ -8,14 +8,14 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 use super::state::NodeState;
 
 /// The state, and the notification of its changes.
-pub(super) struct Shared {
+pub(super) struct SharedState {
     state: Mutex<NodeState>,
     /// Notified after every change of the state and at the shutdown.
     changed: Condvar,
     stopped: AtomicBool,
 }
 
-impl Shared {
+impl SharedState {
     pub(super) fn new(state: NodeState) -> Self {
         Self {
             state: Mutex::new(state),
@@ -30,7 +30,7 @@ impl Shared {
     }
 
     /// Notifies waiting threads. Must be called after a change of the state, without the lock.
-    pub(super) fn tell_changed(&self) {
+    pub(super) fn notify(&self) {
         self.changed.notify_all();
     }
 
@@ -48,7 +48,7 @@ impl Shared {
             .timed_out()
     }
 
-    /// Ends every current and future [`Shared::rest`].
+    /// Ends every current and future [`SharedState::sleep`].
     pub(super) fn stop(&self) {
         let state = self.state.lock();
         self.stopped.store(true, Relaxed);
@@ -61,7 +61,7 @@ impl Shared {
     }
 
     /// Blocks for `pause`, or until the node is stopped.
-    pub(super) fn rest(&self, pause: Duration) {
+    pub(super) fn sleep(&self, pause: Duration) {
         self.wait(pause, |_| self.is_stopped());
     }
 }
@@ -80,15 +80,15 @@ mod tests {
         let address = ([127, 0, 0, 1], 1).into();
         let config = LocalNode::default_config();
         let state = NodeState::new(Chain::new(), config.into(), address, EventBus::new());
-        let shared = Shared::new(state);
+        let shared = SharedState::new(state);
         let minute = Duration::from_secs(60);
         let began = Instant::now();
         thread::scope(|scope| {
-            scope.spawn(|| shared.rest(minute));
+            scope.spawn(|| shared.sleep(minute));
             shared.stop();
         });
-        // After the stop, `rest` returns immediately.
-        shared.rest(Duration::MAX);
+        // After the stop, `sleep` returns immediately.
+        shared.sleep(Duration::MAX);
         assert!(began.elapsed() < minute / 10);
     }
 }

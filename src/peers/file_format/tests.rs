@@ -46,7 +46,7 @@ fn largest_peer_and_ban_fit_their_limits() {
 
 #[test]
 fn list_above_its_limit_is_rejected() {
-    let read = |text: &str| serde_json::from_str::<AtMost<u8, 3>>(text);
+    let read = |text: &str| serde_json::from_str::<BoundedSeq<u8, 3>>(text);
     assert_eq!(read("[1,2,3]").unwrap().entries, [1, 2, 3]);
     let error = read("[1,2,3,4]").err().unwrap().to_string();
     assert!(error.contains("a list of at most 3 entries"), "{error}");
@@ -57,10 +57,10 @@ fn list_above_its_limit_is_rejected() {
 #[test]
 fn damage_is_described_in_one_short_line() {
     let hostile = "\u{1b}[2J\n\u{e9}".repeat(1_000_000);
-    let Unreadable::Damaged(reason) = damaged(&hostile) else {
+    let ReadError::Corrupt(reason) = corrupt(&hostile) else {
         panic!("it is damage");
     };
-    assert!(reason.len() < MAX_REASON + 10);
+    assert!(reason.len() < MAX_ERROR_LEN + 10);
     assert!(reason.bytes().all(|byte| (b' '..=b'~').contains(&byte)));
     assert!(reason.starts_with(r"\u{1b}[2J\n\u{e9}"), "{reason}");
 }

@@ -46,7 +46,7 @@ fn a_peer_is_written_in_this_form() {
         "status_timestamp": 200,
         "banned_until": 300,
         "source": { "peer": "2001:db8::1" },
-        "named": false,
+        "manual": false,
         "services": u64::MAX,
         "version": {
             "protocol_version": i32::MIN,
@@ -63,12 +63,24 @@ fn a_peer_is_written_in_this_form() {
 }
 
 #[test]
+fn unknown_ban_reason_is_rejected() {
+    let mut form = written(peer());
+    for (reason, is_known) in [
+        ("wrong_chain", true),
+        ("banned_user_agent", false),
+        ("no_reason", false),
+    ] {
+        form["status"] = json!({ "banned": reason });
+        assert_eq!(read(form.clone()).is_ok(), is_known, "{reason}");
+    }
+}
+
+#[test]
 fn every_status_source_and_reason_is_read_back() {
     let reasons = [
         BanReason::Misbehaved { score: u32::MAX },
         BanReason::FrameTooLarge,
         BanReason::WrongMagic,
-        BanReason::BannedUserAgent,
         BanReason::WrongChain,
         BanReason::StreamAddressMismatch,
         BanReason::Manual,
@@ -79,7 +91,7 @@ fn every_status_source_and_reason_is_read_back() {
         PeerStatus::Inaccessible,
     ];
     for status in reasons.map(PeerStatus::Banned).into_iter().chain(others) {
-        for source in [PeerSource::Program, PeerSource::Seed, PeerSource::Inbound] {
+        for source in [PeerSource::Manual, PeerSource::Seed, PeerSource::Inbound] {
             let peer = Peer {
                 status,
                 source,

@@ -32,7 +32,7 @@ pub(crate) mod hex {
         D: Deserializer<'de>,
     {
         let bytes = if deserializer.is_human_readable() {
-            deserializer.deserialize_str(Digits)?
+            deserializer.deserialize_str(HexVisitor)?
         } else {
             plain_bytes(deserializer)?
         };
@@ -49,9 +49,9 @@ pub(crate) mod hex {
             .collect()
     }
 
-    struct Digits;
+    struct HexVisitor;
 
-    impl Visitor<'_> for Digits {
+    impl Visitor<'_> for HexVisitor {
         type Value = Vec<u8>;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -75,12 +75,12 @@ pub(crate) mod hex {
 
 /// Deserializes a byte string, or a list of bytes.
 pub(crate) fn plain_bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
-    deserializer.deserialize_byte_buf(PlainBytes)
+    deserializer.deserialize_byte_buf(BytesVisitor)
 }
 
-struct PlainBytes;
+struct BytesVisitor;
 
-impl<'de> Visitor<'de> for PlainBytes {
+impl<'de> Visitor<'de> for BytesVisitor {
     type Value = Vec<u8>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -132,15 +132,15 @@ pub(crate) mod seconds {
         deserializer: D,
     ) -> Result<Duration, D::Error> {
         if deserializer.is_human_readable() {
-            deserializer.deserialize_any(Seconds)
+            deserializer.deserialize_any(SecondsVisitor)
         } else {
             Duration::deserialize(deserializer)
         }
     }
 
-    struct Seconds;
+    struct SecondsVisitor;
 
-    impl<'de> Visitor<'de> for Seconds {
+    impl<'de> Visitor<'de> for SecondsVisitor {
         type Value = Duration;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
