@@ -28,10 +28,8 @@ struct Arguments {
     /// An argument or a line may contain several frames, spaces, and a leading 0x. Blank lines are
     /// ignored. A truncated frame consumes the rest of its line. The next line starts a new frame.
     hex: Option<String>,
-    /// The network of the frames: mainnet, testnet, stn, regtest, teratestnet, tstn, or a JSON file
-    /// that defines one
-    #[arg(long, default_value = "mainnet", value_name = "NAME|FILE", value_parser = shared::network)]
-    network: Network,
+    #[command(flatten)]
+    common: shared::Common,
 }
 
 fn main() -> ExitCode {
@@ -40,7 +38,7 @@ fn main() -> ExitCode {
 
 fn decode(arguments: Arguments) -> Result<(), shared::Failure> {
     let mut output = Output {
-        magic: arguments.network.magic(),
+        magic: arguments.common.network_or(Network::Mainnet).magic(),
         frames: 0,
         refused: 0,
     };

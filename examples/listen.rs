@@ -34,6 +34,7 @@ use user_agent::OwnUserAgent;
 /// --handshakes-only it serves nothing and works on any network.
 #[derive(Parser)]
 #[command(name = "listen")]
+#[command(mut_arg("network", |network| network.help(NETWORK_HELP)))]
 struct Arguments {
     /// The listening address: HOST:PORT or IP:PORT. Port 0 selects a free port. Without a port, the
     /// default port of the network is used
@@ -46,19 +47,19 @@ struct Arguments {
     #[arg(long, value_name = "N", default_value_t = 10, conflicts_with = "handshakes_only",
         value_parser = clap::value_parser!(u64).range(..=5_000))]
     blocks: u64,
-    /// Duration in seconds [default: until Ctrl-C]
-    #[arg(long, value_name = "S", value_parser = seconds)]
-    seconds: Option<Duration>,
+    /// Duration of the whole run, in seconds [default: until Ctrl-C]
+    #[arg(long, alias = "seconds", value_name = "S", value_parser = seconds)]
+    timeout: Option<Duration>,
     #[command(flatten)]
     agent: OwnUserAgent,
-    /// The network: mainnet, testnet, stn, regtest, teratestnet, tstn, or a JSON file that defines
-    /// one [default: regtest, or mainnet with --handshakes-only]
-    #[arg(long, value_name = "NAME|FILE", value_parser = shared::network)]
-    network: Option<Network>,
-    /// Print events as JSON, one object per line
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    common: shared::Common,
 }
+
+/// Description of `--network`, which has another default than in most tools.
+const NETWORK_HELP: &str = "The network: mainnet, testnet, stn, regtest, teratestnet, tstn, or a \
+                            JSON file that defines one [default: regtest, or mainnet with \
+                            --handshakes-only]";
 
 /// The requests that this tool answers. The library answers pings and performs handshakes.
 const QUESTIONS: [Command; 3] = [
@@ -77,7 +78,7 @@ fn listen(arguments: Arguments) -> Result<(), shared::Failure> {
     } else {
         Network::Regtest
     };
-    let network = arguments.network.unwrap_or(usual);
+    let network = arguments.common.network_or(usual);
     let mut config = ManagerConfig::new(network.clone());
     config.connection.session.user_agent = arguments.agent.user_agent;
     config.target_connections = 0; // no peers are dialed
@@ -96,7 +97,7 @@ fn listen(arguments: Arguments) -> Result<(), shared::Failure> {
     let manager = Manager::new(config)?;
     let events = manager.subscribe_with(SubscriptionOptions::default().only(QUESTIONS));
     manager.start()?;
-    let end = over(arguments.seconds);
+    let end = over(arguments.timeout);
     loop {
         select! {
             recv(events) -> event => match event {
@@ -104,7 +105,7 @@ fn listen(arguments: Arguments) -> Result<(), shared::Failure> {
                     if let (Some(server), ControlEvent::ConnectionLost { peer_id, .. }) = (&mut server, &event) {
                         server.on_lost(*peer_id);
                     }
-                    say_event(&event, arguments.json)?;
+                    say_event(&event, arguments.common.json)?;
                 }
                 Ok(Event::Message(question)) => if let Some(server) = &mut server {
                     server.serve(&manager, &question);

@@ -3,15 +3,20 @@
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use bsv_p2p::{Connection, ConnectionConfig, Network};
+use bsv_p2p::{Connection, Network};
 use clap::Parser;
 use serde_json::json;
 
+#[path = "shared/dial.rs"]
+mod dial;
+#[path = "shared/node.rs"]
+mod node;
 mod shared;
 #[path = "shared/user_agent.rs"]
 mod user_agent;
 
-use user_agent::OwnUserAgent;
+use dial::Dial;
+use node::NamedNode;
 
 /// Print the identity of a Bitcoin SV node and its round-trip times.
 ///
@@ -21,24 +26,13 @@ use user_agent::OwnUserAgent;
 #[derive(Parser)]
 #[command(name = "ping")]
 struct Arguments {
-    /// The node: HOST:PORT, or HOST for the default port of the network
-    #[arg(value_name = "HOST:PORT")]
-    node: String,
+    #[command(flatten)]
+    node: NamedNode,
     /// The number of pings to send
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..))]
     count: u32,
     #[command(flatten)]
-    agent: OwnUserAgent,
-    /// The network of the node: mainnet, testnet, stn, regtest, teratestnet, tstn, or a JSON file
-    /// that defines one
-    #[arg(long, default_value = "mainnet", value_name = "NAME|FILE", value_parser = shared::network)]
-    network: Network,
-    /// Connect even if the port is the default port of another network
-    #[arg(long)]
-    force_port: bool,
-    /// Print one JSON object at the end
-    #[arg(long)]
-    json: bool,
+    dial: Dial,
 }
 
 /// Maximum time to wait for a `pong`.
@@ -51,12 +45,13 @@ fn main() -> ExitCode {
 }
 
 fn ping(arguments: Arguments) -> Result<(), shared::Failure> {
-    let mut config = ConnectionConfig::new(arguments.network);
-    config.session.user_agent = arguments.agent.user_agent;
-    config.allow_any_port = arguments.force_port;
-    let mut node = Connection::connect(&arguments.node, &config)?;
+    let common = &arguments.dial.common;
+    let config = arguments
+        .dial
+        .connection_config(common.network_or(Network::Mainnet));
+    let mut node = Connection::connect(arguments.node.name()?, &config)?;
     let peer = node.peer_info().clone();
-    if !arguments.json {
+    if !common.json {
         shared::say(format_args!(
             "{}: {}, version {}, services {}, height {}",
             node.address(),
@@ -71,7 +66,7 @@ fn ping(arguments: Arguments) -> Result<(), shared::Failure> {
         let next = Instant::now() + INTERVAL;
         let time = node.ping(TIMEOUT)?;
         times.push(milliseconds(time));
-        if !arguments.json {
+        if !common.json {
             shared::say(format_args!("ping {number}: {:.3} ms", milliseconds(time)))?;
         }
         // Receiving during the interval also answers the pings of the node.
@@ -82,7 +77,7 @@ fn ping(arguments: Arguments) -> Result<(), shared::Failure> {
     let min = times.iter().copied().fold(f64::INFINITY, f64::min);
     let max = times.iter().copied().fold(0.0, f64::max);
     let avg = times.iter().sum::<f64>() / times.len() as f64;
-    if arguments.json {
+    if common.json {
         shared::say_json(&json!({
             "user_agent": peer.user_agent.to_string(),
             "version": peer.version,

@@ -10,6 +10,8 @@ use serde_json::json;
 
 #[path = "../shared/addresses.rs"]
 mod addresses;
+#[path = "../shared/dial.rs"]
+mod dial;
 #[path = "../shared/lasting.rs"]
 mod lasting;
 #[path = "../shared/reach.rs"]
@@ -58,7 +60,7 @@ fn block(arguments: Arguments) -> Result<(), shared::Failure> {
     let found = addresses::find(&reach, end)?;
     // Created before the download, so that a path without write permission fails early.
     let mut target = Target::create(&out)?;
-    let report = Report { json: reach.json };
+    let report = Report { json: reach.json() };
     for (name, reason) in &found.failed {
         report.peer_failed(name, reason)?;
     }

@@ -8,6 +8,8 @@ use bsv_p2p::peers::PeerId;
 use clap::Parser;
 use crossbeam_channel::{Receiver, select};
 
+#[path = "../shared/dial.rs"]
+mod dial;
 #[path = "../shared/lasting.rs"]
 mod lasting;
 #[path = "../shared/meeting.rs"]
@@ -74,7 +76,7 @@ fn broadcast(arguments: Arguments) -> Result<(), shared::Failure> {
     let end = reach.end();
     let transaction = raw::read(&arguments.transaction)?;
     let meeting = Meeting::new(reach, end)?;
-    let report = Report { json: reach.json };
+    let report = Report { json: reach.json() };
     let txid = transaction.txid();
     report.begin(txid)?;
     let patience = Patience {

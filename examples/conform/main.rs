@@ -29,10 +29,14 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
+use bsv_p2p::Network;
 use bsv_p2p::connection::resolve;
-use bsv_p2p::{ConnectionConfig, Network};
 use clap::Parser;
 
+#[path = "../shared/dial.rs"]
+mod dial;
+#[path = "../shared/node.rs"]
+mod named_node;
 #[path = "../shared/mod.rs"]
 mod shared;
 #[path = "../shared/user_agent.rs"]
@@ -48,13 +52,14 @@ mod rule;
 mod rules;
 mod run;
 
+use dial::Dial;
+use named_node::NamedNode;
 use node::Endpoint;
 use pace::{Pace, rate};
 use report::Report;
 use rule::Rule;
 use run::Run;
 use shared::WrongUsage;
-use user_agent::OwnUserAgent;
 
 /// Check whether a node keeps the rules of the Bitcoin SV wire protocol.
 ///
@@ -65,17 +70,8 @@ use user_agent::OwnUserAgent;
 #[derive(Parser)]
 #[command(name = "conform")]
 struct Arguments {
-    /// The node: HOST:PORT, or HOST for the network's own port
-    #[arg(value_name = "HOST:PORT", required_unless_present = "list")]
-    node: Option<String>,
     #[command(flatten)]
-    agent: OwnUserAgent,
-    /// The node's network: mainnet, testnet, stn, regtest, teratestnet, tstn, or a JSON file that defines one
-    #[arg(long, default_value = "mainnet", value_name = "NAME|FILE", value_parser = shared::network)]
-    network: Network,
-    /// Connect even if the port is the default port of another network: its nodes ban this address for the magic
-    #[arg(long)]
-    force_port: bool,
+    node: NamedNode,
     /// Confirm that the node is yours: required on public networks
     #[arg(long)]
     i_operate_this_node: bool,
@@ -97,9 +93,8 @@ struct Arguments {
     /// The maximum duration of one connection, in seconds
     #[arg(long, value_name = "S", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=HOUR))]
     timeout: u64,
-    /// Print JSON objects, each in a line of its own
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    dial: Dial,
 }
 
 /// The maximum duration of the resolution of the node's name.
@@ -114,11 +109,13 @@ fn main() -> ExitCode {
 
 fn conform(arguments: Arguments) -> Result<(), shared::Failure> {
     let rules = selected(&arguments.rule)?;
-    let mut report = Report::new(arguments.json);
-    let Some(name) = arguments.node.filter(|_| !arguments.list) else {
+    let common = &arguments.dial.common;
+    let mut report = Report::new(common.json);
+    if arguments.list {
         return Ok(report.list(&rules)?);
-    };
-    let network = arguments.network;
+    }
+    let name = arguments.node.name()?;
+    let network = common.network_or(Network::Mainnet);
     if is_public(&network) && !arguments.i_operate_this_node {
         let error = "is a public network: give --i-operate-this-node if the node is yours";
         return Err(WrongUsage(format!("{network} {error}")).into());
@@ -129,16 +126,15 @@ fn conform(arguments: Arguments) -> Result<(), shared::Failure> {
     if arguments.include_bans {
         report.warn("--include-bans gets this address banned by the node for 24 hours")?;
     }
-    let addresses = resolve(&name, network.port(), RESOLVE_TIMEOUT)?;
+    let addresses = resolve(name, network.port(), RESOLVE_TIMEOUT)?;
     let address = *addresses.first().ok_or("the name has no address")?;
-    let mut config = ConnectionConfig::new(network.clone());
-    config.allow_any_port = arguments.force_port;
+    let config = arguments.dial.connection_config(network.clone());
     config.check_port(address)?;
     let endpoint = Endpoint {
         address,
         network,
         may_mine: arguments.mine,
-        user_agent: arguments.agent.user_agent,
+        user_agent: config.session.user_agent,
         timeout: Duration::from_secs(arguments.timeout),
         pace: Pace::new(arguments.rate),
     };

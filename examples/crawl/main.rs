@@ -15,6 +15,8 @@ use serde_json::json;
 mod addresses;
 #[path = "../shared/date.rs"]
 mod date;
+#[path = "../shared/dial.rs"]
+mod dial;
 #[path = "../shared/lasting.rs"]
 mod lasting;
 #[path = "../shared/reach.rs"]
@@ -92,12 +94,12 @@ fn crawl(arguments: Arguments) -> Result<(), shared::Failure> {
     // Created before the crawl, so that a path without write permission fails early.
     let picture = arguments.out.clone().map(Picture::create).transpose()?;
     for (name, reason) in &found.failed {
-        progress.suspend(|| not_reached(name, reason, reach.json))?;
+        progress.suspend(|| not_reached(name, reason, reach.json()))?;
     }
     let interrupted = interrupts()?;
     let frontier = Frontier::new(
         arguments.max_nodes.get(),
-        reach.network.params().allow_private,
+        reach.network().params().allow_private,
         found.addresses,
     );
     let options = VisitOptions {
@@ -118,7 +120,7 @@ fn crawl(arguments: Arguments) -> Result<(), shared::Failure> {
         drop(sender);
         let recorded = started.map_err(Into::into).and_then(|()| {
             let channels = (&visits, &interrupted);
-            record(channels, &crawler, &mut census, &progress, reach.json)
+            record(channels, &crawler, &mut census, &progress, reach.json())
         });
         crawler.stop();
         recorded
@@ -129,7 +131,7 @@ fn crawl(arguments: Arguments) -> Result<(), shared::Failure> {
 
     let known = crawler.known();
     let report = Report::new(&census, known, &run);
-    if reach.json {
+    if reach.json() {
         shared::say_json(&census.object(known, run.duration()))?;
     } else {
         table::print(&report, &census, known)?;

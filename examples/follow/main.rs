@@ -13,6 +13,8 @@ use crossbeam_channel::{Receiver, bounded, select};
 
 #[path = "../shared/date.rs"]
 mod date;
+#[path = "../shared/dial.rs"]
+mod dial;
 #[path = "../shared/events.rs"]
 mod events;
 #[path = "../shared/lasting.rs"]
@@ -86,7 +88,7 @@ fn follow(arguments: Arguments) -> Result<(), shared::Failure> {
     let control = manager.subscribe_control();
     let tips = manager.subscribe_blocks()?; // before the start, so that no update is missed
     meeting.start()?;
-    let report = Report { json: reach.json };
+    let report = Report { json: reach.json() };
     let times = (reach.timeout, end);
     let Some((height, hash)) = catch_up(&meeting, &control, &report, &interrupted, times)? else {
         return Ok(());

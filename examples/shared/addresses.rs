@@ -30,6 +30,7 @@ pub(crate) struct Found {
 pub(crate) fn find(reach: &Reach, end: Instant) -> Result<Found, Failure> {
     let seeds = reach.seed_names()?;
     let (config, asked) = (reach.connection_config(), resolver(&reach.seeds.dns)?);
+    let network = reach.network();
     let mut found = Found {
         addresses: Vec::new(),
         failed: Vec::new(),
@@ -39,7 +40,7 @@ pub(crate) fn find(reach: &Reach, end: Instant) -> Result<Found, Failure> {
         left.min(RESOLVE_TIMEOUT)
     };
     for name in &reach.peer {
-        match resolve(name, reach.network.port(), patience()) {
+        match resolve(name, network.port(), patience()) {
             Ok(addresses) => {
                 for address in &addresses {
                     config.check_port(*address)?;

@@ -1,14 +1,16 @@
-//! Arguments, output, errors and exit status of the command-line tools.
+//! Common arguments, output, errors and exit status of the command-line tools.
 
 use std::error::Error;
 use std::fmt::Display;
-use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::process::ExitCode;
 
-use bsv_p2p::Network;
 use clap::Parser;
 use serde::Serialize;
+
+mod common;
+
+pub(crate) use common::Common;
 
 /// The error of a tool, printed as one line on standard error. The exit status is 1, or 2 for
 /// [`WrongUsage`].
@@ -25,31 +27,6 @@ impl Display for WrongUsage {
 }
 
 impl Error for WrongUsage {}
-
-/// Parses `--network`: the name of a network, or the path of a JSON file that defines one.
-///
-/// # Errors
-///
-/// - If the text is not the name of a network and the file cannot be read.
-/// - If the file defines no valid network.
-pub(crate) fn network(text: &str) -> Result<Network, String> {
-    let unknown = match text.parse() {
-        Ok(network) => return Ok(network),
-        Err(unknown) => unknown,
-    };
-    let file = match File::open(text) {
-        Ok(file) => file,
-        Err(error) => return Err(format!("{unknown}, or a file ({error})")),
-    };
-    let mut json = String::new();
-    let read = file.take(MAX_NETWORK_FILE).read_to_string(&mut json);
-    read.map_err(|error| error.to_string())?;
-    serde_json::from_str(&json).map_err(|error| error.to_string())
-}
-
-/// Maximum length of a file that defines a network, in bytes. A table with the maximum number of
-/// checkpoints is smaller.
-const MAX_NETWORK_FILE: u64 = 4 * 1024 * 1024;
 
 /// Parses the arguments, runs a tool and returns its exit status. Prints an error as one line on
 /// standard error.

@@ -160,7 +160,10 @@ fn reject_of_dialing_node_is_shown() {
 
 #[test]
 fn listen_ends_after_given_time() {
-    run("listen", &["127.0.0.1:0", "--seconds", "0.2"]).assert_success();
+    // The second is a former name of the option.
+    for option in ["--timeout", "--seconds"] {
+        run("listen", &["127.0.0.1:0", option, "0.2"]).assert_success();
+    }
 }
 
 #[test]

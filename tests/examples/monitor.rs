@@ -73,7 +73,7 @@ fn check_reached(peer: &Value, height: i64) {
 
 #[test]
 fn its_own_network_as_text() {
-    let ended = run("monitor", &["--seconds", "3"]);
+    let ended = run("monitor", &["--timeout", "3"]);
     ended.assert_success();
     let empty = ended
         .lines
@@ -127,7 +127,7 @@ fn its_own_network_as_text() {
 fn its_own_network_as_json() {
     let ended = run(
         "monitor",
-        &["--seconds", "3.5", "--json", "--network", "regtest"],
+        &["--timeout", "3.5", "--json", "--network", "regtest"],
     );
     ended.assert_success();
     let objects: Vec<Value> = ended.lines.iter().map(|line| object(line)).collect();
@@ -286,7 +286,7 @@ fn watched_briefly(peer: &str) -> Ended {
             peer,
             "--network",
             "regtest",
-            "--seconds",
+            "--timeout",
             "0.5",
             "--json",
         ],

@@ -175,7 +175,7 @@ fn monitor_dials_stored_peers_up_to_target() {
     }
     drop(monitor);
     for (limit, count) in [("--target", "0"), ("--target", "1"), ("--max", "1")] {
-        let limited = [limit, count, "--listen", "127.0.0.1:0", "--seconds", "1"];
+        let limited = [limit, count, "--listen", "127.0.0.1:0", "--timeout", "1"];
         let ended = run("monitor", &[&common[..], &limited].concat());
         ended.assert_success();
         let reached = summary(&ended).len();
@@ -191,7 +191,7 @@ fn monitor_moves_corrupt_store_aside() {
     let arguments = [
         "--listen",
         "127.0.0.1:0",
-        "--seconds",
+        "--timeout",
         "0.2",
         "--store",
         &file,
@@ -288,7 +288,7 @@ fn monitor_without_seed_dials_no_other_peers() {
     // The last of these reads it from the file.
     for more in [&peer[..], &[peer, listen].concat(), &listen] {
         // The tool would dial an advertised address immediately.
-        let ended = run("monitor", &[&common, more, &["--seconds", "1.5"]].concat());
+        let ended = run("monitor", &[&common, more, &["--timeout", "1.5"]].concat());
         ended.assert_success();
         assert_eq!(summary(&ended).len(), 1, "{ended:#?}");
     }
@@ -303,7 +303,7 @@ fn monitor_reports_failed_seed_lookup() {
         "--dns",
         &closed,
         "--json",
-        "--seconds",
+        "--timeout",
         "20",
     ];
     let monitor = Tool::start("monitor", &arguments);

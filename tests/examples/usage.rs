@@ -35,7 +35,7 @@ fn help_lists_every_option_on_standard_output() {
                 "--target",
                 "--max",
                 "--store",
-                "--seconds",
+                "--timeout",
                 "--json",
             ],
         ),
@@ -45,11 +45,11 @@ fn help_lists_every_option_on_standard_output() {
                 "<ADDR>",
                 "--handshakes-only",
                 "--blocks",
-                "--seconds",
+                "--timeout",
                 "--json",
             ],
         ),
-        ("decode", &["HEX"]),
+        ("decode", &["HEX", "--json"]),
         (
             "broadcast",
             &[
@@ -145,6 +145,29 @@ fn help_lists_every_option_on_standard_output() {
 }
 
 #[test]
+fn node_can_be_named_by_peer_option() {
+    let node = LocalNode::start().unwrap();
+    let peer = node.address().to_string();
+    for (name, arguments) in [
+        ("ping", &["--count", "1"][..]),
+        ("headers", &[]),
+        ("conform", &["--rule", "ping-nonce"]),
+    ] {
+        let common = ["--peer", &peer, "--network", "regtest"];
+        run(name, &[&common, arguments].concat()).assert_success();
+        let twice = run(name, &[&common[..], &["127.0.0.1"]].concat());
+        twice.assert_failure(2, "cannot be used with");
+    }
+}
+
+#[test]
+fn decode_accepts_json_option() {
+    let ended = run("decode", &[VERACK, "--json"]);
+    ended.assert_success();
+    assert_eq!(ended.lines, run("decode", &[VERACK]).lines);
+}
+
+#[test]
 fn invalid_usage_is_one_line_with_status_2() {
     for (name, arguments, said) in [
         ("ping", &[][..], "<HOST:PORT>"),
@@ -179,13 +202,13 @@ fn invalid_usage_is_one_line_with_status_2() {
         ),
         ("monitor", &["--network", "two\n\nlines"], "two"),
         ("monitor", &["--peer"], "--peer"),
-        ("monitor", &["--seconds", "soon"], "soon"),
-        ("monitor", &["--seconds", "-1"], "-1"),
-        ("monitor", &["--seconds", "NaN"], "NaN"),
+        ("monitor", &["--timeout", "soon"], "soon"),
+        ("monitor", &["--timeout", "-1"], "-1"),
+        ("monitor", &["--timeout", "NaN"], "NaN"),
         ("monitor", &["--network", "mainnet"], "--peer"),
         (
             "monitor",
-            &["--network", "testnet", "--seconds", "1"],
+            &["--network", "testnet", "--timeout", "1"],
             "--peer",
         ),
         ("monitor", &["--network", "stn", "--json"], "--peer"),
@@ -214,7 +237,7 @@ fn invalid_usage_is_one_line_with_status_2() {
         ("listen", &[], "<ADDR>"),
         ("listen", &["127.0.0.1:0", "127.0.0.1:0"], "127.0.0.1:0"),
         ("listen", &["127.0.0.1:0", "--unknown"], "--unknown"),
-        ("listen", &["127.0.0.1:0", "--seconds", "-1"], "-1"),
+        ("listen", &["127.0.0.1:0", "--timeout", "-1"], "-1"),
         ("listen", &["127.0.0.1:0", "--blocks", "5001"], "5001"),
         (
             "listen",
