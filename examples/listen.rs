@@ -170,7 +170,7 @@ impl Server {
         let max_inventory = connection.max_inventory();
         for answer in self.answers(peer, &question.message, max_inventory) {
             if let Err(error) = connection.try_send(&answer) {
-                log::info!("{error}");
+                log::info!("{}", shared::with_sources(&error));
                 // Fails if the connection has ended already.
                 let _ = manager.disconnect(peer);
                 return;

@@ -15,7 +15,7 @@ use crossbeam_channel::{Receiver, bounded, select};
 
 use crate::lasting::over;
 use crate::progress;
-use crate::shared::Failure;
+use crate::shared::{Failure, with_sources};
 use crate::target::Target;
 
 /// Maximum time until the block starts to arrive. After it, the next peer is tried.
@@ -115,7 +115,7 @@ impl Download {
         until_connected(events)?;
         let block = peer.block_reader(self.hash, self.left().min(BEGIN_TIMEOUT));
         copy(
-            block.map_err(|error| NotDownloaded::Peer(error.to_string()))?,
+            block.map_err(|error| NotDownloaded::Peer(with_sources(&error)))?,
             target,
         )
     }
@@ -130,7 +130,7 @@ fn until_connected(events: &Receiver<ControlEvent>) -> Result<(), NotDownloaded>
             ControlEvent::HandshakeComplete { .. } => return Ok(()),
             ControlEvent::ConnectionFailed { reason, .. }
             | ControlEvent::ConnectionLost { reason, .. } => {
-                return Err(NotDownloaded::Peer(reason.to_string()));
+                return Err(NotDownloaded::Peer(with_sources(&reason)));
             }
             _ => {}
         }
@@ -150,7 +150,7 @@ fn copy(mut block: BlockReader, target: &mut Target) -> Result<Downloaded, NotDo
         let read = match block.read(&mut buffer) {
             Ok(0) => break,
             Ok(read) => &buffer[..read],
-            Err(error) => return Err(NotDownloaded::Peer(error.to_string())),
+            Err(error) => return Err(NotDownloaded::Peer(with_sources(&error))),
         };
         let missing = BEGINNING.saturating_sub(beginning.len());
         beginning.extend(read.iter().take(missing));

@@ -155,7 +155,7 @@ fn catch_up(
             Err(Error::NoPeers) if is_over => Some(meeting.nobody()),
             Err(Error::Timeout { peer, which, .. }) if is_over => {
                 let after = timeout;
-                Some(Error::Timeout { peer, which, after }.to_string())
+                Some(shared::with_sources(&Error::Timeout { peer, which, after }))
             }
             Err(Error::NoPeers | Error::Timeout { .. }) => None,
             Err(error) => return Err(error.into()),

@@ -9,6 +9,8 @@ use bsv_p2p::wire::BlockHash;
 use bsv_p2p::{Error, Manager};
 use crossbeam_channel::Sender;
 
+use crate::shared::with_sources;
+
 /// Maximum time until a peer sends the header of a requested block.
 const BLOCK_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -87,7 +89,7 @@ fn of_tip<'a>(
                 height,
                 time: header.time,
                 announced_by,
-                content: content(manager, *hash, end).map_err(|error| error.to_string()),
+                content: content(manager, *hash, end).map_err(|error| with_sources(&error)),
             })
         });
     missed.into_iter().chain(reorganised).chain(blocks)

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use bsv_p2p::wire::{BlockHash, BlockHeader, HeaderChain, HeaderChainError};
 use bsv_p2p::{Connection, Error};
 
-use crate::shared::Failure;
+use crate::shared::{Failure, with_sources};
 
 /// Maximum time for one answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
@@ -145,25 +145,17 @@ fn with_height(chain: &HeaderChain, headers: &[BlockHeader], error: HeaderChainE
             format!("header {hash} at height {height}: expected parent {expected}, got {got}")
         }
         (HeaderChainError::InvalidHeader { hash, error, .. }, _) => {
-            format!("header {hash} at {}", with_causes(&error))
+            format!("header {hash} at {}", with_sources(&error))
         }
-        (error, _) => with_causes(&error),
+        (error, _) => with_sources(&error),
     }
-}
-
-/// Formats an error and its causes.
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(": ")
 }
 
 /// Adds the most frequent reason to a timeout.
 fn explain(error: Error) -> Failure {
     match error {
         Error::Timeout { .. } => {
+            let error = with_sources(&error);
             format!("{error}: a node sends no headers while it downloads the chain itself").into()
         }
         error => error.into(),

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::lasting::RESOLVE_TIMEOUT;
 use crate::report::Report;
-use crate::shared::Failure;
+use crate::shared::{Failure, with_sources};
 
 /// Number of remembered block requests above which they are forgotten. Bounds memory, because peers
 /// can announce any number of blocks.
@@ -189,7 +189,7 @@ impl<'a> Peers<'a> {
                         }
                     }
                     Some((_, Err(error))) => {
-                        log::warn!("{error}");
+                        log::warn!("{}", with_sources(&error));
                         self.on_gone(peer_id);
                     }
                     None => self.on_gone(peer_id),
@@ -249,7 +249,7 @@ impl<'a> Peers<'a> {
             requests.try_for_each(|request| connection.try_send(&request.into()))
         });
         if let Err(error) = sent {
-            log::warn!("{error}");
+            log::warn!("{}", with_sources(&error));
         }
     }
 

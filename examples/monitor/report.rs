@@ -1,6 +1,6 @@
 //! The output of `monitor`, as text or as JSON.
 
-use std::fmt::Display;
+use std::error::Error;
 use std::io;
 
 use bsv_p2p::event::{ControlEvent, SharedMessage};
@@ -8,7 +8,7 @@ use bsv_p2p::wire::{Inventory, Message};
 use serde_json::{Value, json};
 
 use crate::events::say_event;
-use crate::shared::{say, say_json};
+use crate::shared::{say, say_json, with_sources};
 
 pub(crate) struct Report {
     json: bool,
@@ -24,9 +24,9 @@ impl Report {
     }
 
     /// Prints that a peer was not dialed, and why.
-    pub(crate) fn not_dialled(&self, name: &str, reason: &impl Display) -> io::Result<()> {
+    pub(crate) fn not_dialled(&self, name: &str, reason: &dyn Error) -> io::Result<()> {
+        let reason = with_sources(reason);
         if self.json {
-            let reason = reason.to_string();
             say_json(&json!({ "event": "ConnectionFailed", "peer": name, "reason": reason }))
         } else {
             say(format_args!("{name}: connection failed: {reason}"))

@@ -8,7 +8,7 @@ use bsv_p2p::discovery::{Deadline, resolver};
 
 use crate::lasting::RESOLVE_TIMEOUT;
 use crate::reach::Reach;
-use crate::shared::Failure;
+use crate::shared::{Failure, with_sources};
 
 /// The result of [`find`].
 pub(crate) struct Found {
@@ -47,7 +47,7 @@ pub(crate) fn find(reach: &Reach, end: Instant) -> Result<Found, Failure> {
                 }
                 found.add(addresses);
             }
-            Err(reason) => found.failed.push((name.clone(), reason.to_string())),
+            Err(reason) => found.failed.push((name.clone(), with_sources(&reason))),
         }
     }
     for name in seeds {
@@ -56,7 +56,7 @@ pub(crate) fn find(reach: &Reach, end: Instant) -> Result<Found, Failure> {
                 let port = reach.seed_port();
                 found.add(addresses.into_iter().map(|ip| (ip, port).into()));
             }
-            Err(error) => found.failed.push((name, error.to_string())),
+            Err(error) => found.failed.push((name, with_sources(&error))),
         }
     }
     match (found.addresses.is_empty(), found.failed.last()) {

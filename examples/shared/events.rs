@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use bsv_p2p::event::ControlEvent;
 use serde_json::{Value, json};
 
-use crate::shared::{say, say_json};
+use crate::shared::{say, say_json, with_sources};
 
 /// Prints an event on one line, as text or as a JSON object.
 pub(crate) fn say_event(event: &ControlEvent, as_json: bool) -> io::Result<()> {
@@ -38,17 +38,17 @@ fn object(event: &ControlEvent) -> Value {
             object["reason"] = refusal.to_string().into();
         }
         ControlEvent::ConnectionRestarting { reason, after, .. } => {
-            object["reason"] = reason.to_string().into();
+            object["reason"] = with_sources(reason).into();
             object["after"] = after.as_secs_f64().into();
         }
         ControlEvent::ConnectionLost { reason, .. }
         | ControlEvent::ConnectionFailed { reason, .. } => {
-            object["reason"] = reason.to_string().into();
+            object["reason"] = with_sources(reason).into();
         }
         ControlEvent::PeerMisbehavior {
             misbehavior, score, ..
         } => {
-            object["reason"] = misbehavior.to_string().into();
+            object["reason"] = with_sources(misbehavior).into();
             object["score"] = (*score).into();
         }
         ControlEvent::PeerBanned { ban, .. } => {
@@ -70,26 +70,26 @@ fn object(event: &ControlEvent) -> Value {
             retry_after,
         } => {
             object["address"] = address.to_string().into();
-            object["reason"] = error.to_string().into();
+            object["reason"] = with_sources(error).into();
             object["after"] = retry_after.as_secs_f64().into();
         }
         ControlEvent::LocalFault { operation, error } => {
             object["operation"] = operation.to_string().into();
-            object["reason"] = error.to_string().into();
+            object["reason"] = with_sources(error).into();
         }
         ControlEvent::DiscoveryFailed {
             failures,
             retry_after,
         } => {
-            let failures = failures.iter().map(|failure| failure.error.to_string());
+            let failures = failures.iter().map(|failure| with_sources(&failure.error));
             object["reasons"] = failures.collect::<Vec<_>>().into();
             object["after"] = retry_after.as_secs_f64().into();
         }
         ControlEvent::StoreFailed { error } => {
-            object["reason"] = error.to_string().into();
+            object["reason"] = with_sources(error).into();
         }
         ControlEvent::HeaderStoreFailed { error } => {
-            object["reason"] = error.to_string().into();
+            object["reason"] = with_sources(error).into();
         }
         ControlEvent::ChainSplit {
             fork_height,

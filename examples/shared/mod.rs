@@ -28,8 +28,8 @@ impl Display for WrongUsage {
 
 impl Error for WrongUsage {}
 
-/// Parses the arguments, runs a tool and returns its exit status. Prints an error as one line on
-/// standard error.
+/// Parses the arguments, runs a tool and returns its exit status. Prints an error with its sources
+/// as one line on standard error.
 pub(crate) fn run<A: Parser>(tool: impl FnOnce(A) -> Result<(), Failure>) -> ExitCode {
     env_logger::init();
     let result = match A::try_parse() {
@@ -48,7 +48,7 @@ pub(crate) fn run<A: Parser>(tool: impl FnOnce(A) -> Result<(), Failure>) -> Exi
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            let text = error.to_string();
+            let text = with_sources(error.as_ref());
             // Tools that dial set this field of the configuration by an option.
             let text = text.replace("set allow_any_port", "use --force-port");
             let words: Vec<_> = text.split_whitespace().collect();
@@ -58,6 +58,13 @@ pub(crate) fn run<A: Parser>(tool: impl FnOnce(A) -> Result<(), Failure>) -> Exi
             ExitCode::from(if wrong_usage { 2 } else { 1 })
         }
     }
+}
+
+/// Returns the text of an error and its sources, separated by `: `.
+pub(crate) fn with_sources(error: &dyn Error) -> String {
+    let errors = std::iter::successors(Some(error), |&error| error.source());
+    let texts: Vec<String> = errors.map(ToString::to_string).collect();
+    texts.join(": ")
 }
 
 /// Returns whether the reader of the output has closed it, as `head` does. The tool then succeeds.
