@@ -91,10 +91,10 @@ impl Output {
     fn print(&mut self, frame: Result<Decoded, String>) -> io::Result<()> {
         self.frames += 1;
         match frame {
-            Ok(decoded) => shared::say_json(&decoded),
+            Ok(decoded) => shared::say_json("Frame", &decoded),
             Err(error) => {
                 self.refused += 1;
-                shared::say_json(&json!({ "error": error }))
+                shared::say_json("FrameRejected", &json!({ "error": error }))
             }
         }
     }

@@ -19,6 +19,8 @@ mod events;
 mod lasting;
 #[path = "shared/listening.rs"]
 mod listening;
+#[path = "shared/milliseconds.rs"]
+mod milliseconds;
 mod shared;
 #[path = "shared/user_agent.rs"]
 mod user_agent;

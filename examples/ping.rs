@@ -9,6 +9,8 @@ use serde_json::json;
 
 #[path = "shared/dial.rs"]
 mod dial;
+#[path = "shared/milliseconds.rs"]
+mod milliseconds;
 #[path = "shared/node.rs"]
 mod node;
 mod shared;
@@ -16,6 +18,7 @@ mod shared;
 mod user_agent;
 
 use dial::Dial;
+use milliseconds::milliseconds;
 use node::NamedNode;
 
 /// Print the identity of a Bitcoin SV node and its round-trip times.
@@ -78,24 +81,21 @@ fn ping(arguments: Arguments) -> Result<(), shared::Failure> {
     let max = times.iter().copied().fold(0.0, f64::max);
     let avg = times.iter().sum::<f64>() / times.len() as f64;
     if common.json {
-        shared::say_json(&json!({
+        let fields = json!({
+            "peer": node.address().to_string(),
             "user_agent": peer.user_agent.to_string(),
             "version": peer.version,
             "services": peer.services.0,
             "height": peer.start_height,
-            "min": min,
-            "avg": avg,
-            "max": max,
-        }))?;
+            "min_ms": min,
+            "avg_ms": avg,
+            "max_ms": max,
+        });
+        shared::say_json("Summary", &fields)?;
     } else {
         shared::say(format_args!(
             "min {min:.3} ms, avg {avg:.3} ms, max {max:.3} ms"
         ))?;
     }
     Ok(())
-}
-
-/// Converts a duration to milliseconds.
-fn milliseconds(time: Duration) -> f64 {
-    time.as_secs_f64() * 1000.0
 }

@@ -14,6 +14,8 @@ mod addresses;
 mod dial;
 #[path = "../shared/lasting.rs"]
 mod lasting;
+#[path = "../shared/milliseconds.rs"]
+mod milliseconds;
 #[path = "../shared/reach.rs"]
 mod reach;
 #[path = "../shared/seeds.rs"]
@@ -29,6 +31,7 @@ mod target;
 
 use download::{Download, Downloaded, NotDownloaded};
 use lasting::interrupts;
+use milliseconds::milliseconds;
 use reach::Reach;
 use target::Target;
 
@@ -106,8 +109,8 @@ impl Report {
         // Some reasons begin with the name of the peer, which is printed anyway.
         let reason = reason.strip_prefix(&format!("{peer}: ")).unwrap_or(reason);
         if self.json {
-            let object = json!({ "event": "PeerFailed", "peer": peer, "reason": reason });
-            return shared::say_json(&object);
+            let fields = json!({ "peer": peer, "reason": reason });
+            return shared::say_json("PeerFailed", &fields);
         }
         shared::say(format_args!("{peer}: {reason}"))
     }
@@ -120,23 +123,23 @@ impl Report {
         block: &Downloaded,
         begin: Instant,
     ) -> Result<(), shared::Failure> {
-        let seconds = begin.elapsed().as_secs_f64();
+        let time = begin.elapsed();
         if self.json {
-            shared::say_json(&json!({
-                "event": "Block",
+            let fields = json!({
                 "hash": hash.to_string(),
-                "bytes": block.bytes,
+                "size_bytes": block.bytes,
                 "transactions": block.transactions,
                 "peer": peer,
-                "seconds": seconds,
-            }))?;
+                "duration_ms": milliseconds(time),
+            });
+            shared::say_json("Block", &fields)?;
             return Ok(());
         }
         shared::say(format_args!("block {hash}"))?;
         shared::say(format_args!("size {} bytes", block.bytes))?;
         shared::say(format_args!("transactions {}", block.transactions))?;
         shared::say(format_args!("peer {peer}"))?;
-        shared::say(format_args!("time {seconds:.3} s"))?;
+        shared::say(format_args!("time {:.3} s", time.as_secs_f64()))?;
         Ok(())
     }
 }

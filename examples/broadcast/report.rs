@@ -20,7 +20,7 @@ impl Report {
     /// Prints the id of the transaction.
     pub(crate) fn begin(&self, txid: Txid) -> io::Result<()> {
         if self.json {
-            return say_json(&json!({ "event": "Transaction", "txid": txid.to_string() }));
+            return say_json("Transaction", &json!({ "txid": txid.to_string() }));
         }
         say(format_args!("transaction {txid}"))
     }
@@ -28,15 +28,11 @@ impl Report {
     /// Prints a response of a peer.
     pub(crate) fn news(&self, news: &News) -> io::Result<()> {
         if self.json {
-            return say_json(&match news {
-                News::Asked { peer } => json!({ "event": "Asked", "peer": peer }),
-                News::Rejected(rejection) => {
-                    let mut object = object(rejection);
-                    object["event"] = "Rejected".into();
-                    object
-                }
-                News::Echoed { peer } => json!({ "event": "Echoed", "peer": peer }),
-            });
+            return match news {
+                News::Asked { peer } => say_json("Requested", &json!({ "peer": peer })),
+                News::Rejected(rejection) => say_json("Rejected", &object(rejection)),
+                News::Echoed { peer } => say_json("Relayed", &json!({ "peer": peer })),
+            };
         }
         match news {
             News::Asked { peer } => say(format_args!("{peer}: asks for it")),
@@ -66,14 +62,14 @@ impl Report {
             let names = peers.iter().map(|peer| watch.address(peer));
             names.collect()
         };
-        say_json(&json!({
-            "event": "Summary",
+        let fields = json!({
             "txid": report.txid.to_string(),
-            "told": told,
-            "asked_by": names(asked),
+            "announced_to": told,
+            "requested_by": names(asked),
             "rejected_by": rejected.iter().map(object).collect::<Vec<_>>(),
-            "echoed_by": names(echoed),
-        }))
+            "relayed_by": names(echoed),
+        });
+        say_json("Summary", &fields)
     }
 }
 

@@ -35,6 +35,8 @@ use clap::Parser;
 
 #[path = "../shared/dial.rs"]
 mod dial;
+#[path = "../shared/milliseconds.rs"]
+mod milliseconds;
 #[path = "../shared/node.rs"]
 mod named_node;
 #[path = "../shared/mod.rs"]

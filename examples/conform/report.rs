@@ -4,6 +4,7 @@ use std::io;
 
 use serde_json::json;
 
+use crate::milliseconds::milliseconds;
 use crate::node::Node;
 use crate::rule::Rule;
 use crate::run::{Outcome, Verdict};
@@ -31,14 +32,14 @@ impl Report {
     pub(crate) fn list(&self, rules: &[Rule]) -> io::Result<()> {
         for rule in rules {
             if self.json {
-                say_json(&json!({
-                    "event": "Rule",
+                let fields = json!({
                     "rule": rule.id,
                     "text": rule.text,
                     "source": rule.source,
                     "expected": rule.expected,
                     "needs": rule.needs(),
-                }))?;
+                });
+                say_json("Rule", &fields)?;
             } else {
                 say(format_args!("{:ID_WIDTH$} {}", rule.id, rule.text))?;
                 say(format_args!("{:ID_WIDTH$} defined in {}", "", rule.source))?;
@@ -83,8 +84,8 @@ impl Report {
         let (rule, verdict) = (&outcome.rule, outcome.verdict);
         self.results.push((rule.id, verdict));
         if self.json {
-            return say_json(&json!({
-                "event": "Rule",
+            let fields = json!({
+                "peer": self.address,
                 "rule": rule.id,
                 "text": rule.text,
                 "source": rule.source,
@@ -92,8 +93,9 @@ impl Report {
                 "expected": rule.expected,
                 "received": outcome.received,
                 "note": outcome.note,
-                "duration": outcome.duration.as_secs_f64(),
-            }));
+                "duration_ms": milliseconds(outcome.duration),
+            });
+            return say_json("Rule", &fields);
         }
         say(format_args!(
             "{:9} {:ID_WIDTH$} {}",
@@ -123,15 +125,15 @@ impl Report {
         };
         let failed = ids_with(Verdict::Fail);
         if self.json {
-            say_json(&json!({
-                "event": "Summary",
+            let fields = json!({
                 "peer": self.address,
                 "user_agent": self.user_agent,
                 "pass": count(Verdict::Pass),
                 "different": ids_with(Verdict::Different),
                 "fail": failed,
                 "skipped": ids_with(Verdict::Skipped),
-            }))?;
+            });
+            say_json("Summary", &fields)?;
         } else {
             let counts =
                 Verdict::ALL.map(|verdict| format!("{} {}", verdict.name(), count(verdict)));

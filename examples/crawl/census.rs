@@ -56,7 +56,6 @@ impl Census {
     /// `duration` that of the crawl.
     pub(crate) fn object(&self, known: usize, duration: Duration) -> Value {
         json!({
-            "event": "Summary",
             "duration_ms": milliseconds(duration),
             "known": known,
             "reached": self.reached,

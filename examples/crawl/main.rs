@@ -132,7 +132,7 @@ fn crawl(arguments: Arguments) -> Result<(), shared::Failure> {
     let known = crawler.known();
     let report = Report::new(&census, known, &run);
     if reach.json() {
-        shared::say_json(&census.object(known, run.duration()))?;
+        shared::say_json("Summary", &census.object(known, run.duration()))?;
     } else {
         table::print(&report, &census, known)?;
     }
@@ -204,8 +204,7 @@ fn print_visit(visit: &Visit) -> std::io::Result<()> {
         Ok(node) => node,
         Err(reason) => return not_reached(&peer, reason, true),
     };
-    shared::say_json(&json!({
-        "event": "Node",
+    let fields = json!({
         "peer": peer,
         "user_agent": node.info.user_agent.to_string(),
         "version": node.info.version,
@@ -213,13 +212,14 @@ fn print_visit(visit: &Visit) -> std::io::Result<()> {
         "height": node.info.start_height,
         "rtt_ms": node.round_trip.map(milliseconds),
         "addresses": node.addresses.as_ref().map(Vec::len),
-    }))
+    });
+    shared::say_json("Node", &fields)
 }
 
 /// Prints why a node or a name was not reached.
 fn not_reached(name: &str, reason: &str, json: bool) -> std::io::Result<()> {
     if json {
-        shared::say_json(&json!({ "event": "NotReached", "peer": name, "reason": reason }))
+        shared::say_json("NotReached", &json!({ "peer": name, "reason": reason }))
     } else {
         shared::say(format_args!("{name}: {reason}"))
     }

@@ -58,7 +58,10 @@ impl RunInfo {
             ("maximum wait for addresses", seconds(arguments.patience)),
             ("pause between visits", seconds(arguments.pause)),
             ("time limit", seconds(reach.timeout)),
-            ("own user agent", reach.connection_config().session.user_agent),
+            (
+                "own user agent",
+                reach.connection_config().session.user_agent,
+            ),
         ]);
         Self {
             network: reach.network(),

@@ -21,6 +21,8 @@ mod events;
 mod lasting;
 #[path = "../shared/meeting.rs"]
 mod meeting;
+#[path = "../shared/milliseconds.rs"]
+mod milliseconds;
 #[path = "../shared/reach.rs"]
 mod reach;
 #[path = "../shared/seeds.rs"]

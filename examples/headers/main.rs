@@ -105,13 +105,15 @@ fn headers(arguments: Arguments) -> Result<(), shared::Failure> {
     }
     let (height, tip) = chain.tip();
     if common.json {
-        shared::say_json(&json!({
+        let fields = json!({
+            "peer": node.address().to_string(),
             "height": height,
             "tip": tip.to_string(),
             "work": chain.total_work().to_string(),
             "loaded": file.map(|file| file.loaded()),
             "downloaded": downloaded,
-        }))?;
+        });
+        shared::say_json("Summary", &fields)?;
     } else {
         shared::say(format_args!("height {height}"))?;
         shared::say(format_args!("tip {tip}"))?;

@@ -21,6 +21,8 @@ mod events;
 mod lasting;
 #[path = "../shared/listening.rs"]
 mod listening;
+#[path = "../shared/milliseconds.rs"]
+mod milliseconds;
 #[path = "../shared/seeds.rs"]
 mod seeds;
 #[path = "../shared/mod.rs"]

@@ -27,7 +27,8 @@ impl Report {
     pub(crate) fn not_dialled(&self, name: &str, reason: &dyn Error) -> io::Result<()> {
         let reason = with_sources(reason);
         if self.json {
-            say_json(&json!({ "event": "ConnectionFailed", "peer": name, "reason": reason }))
+            let fields = json!({ "peer": name, "reason": reason });
+            say_json("ConnectionFailed", &fields)
         } else {
             say(format_args!("{name}: connection failed: {reason}"))
         }
@@ -40,21 +41,20 @@ impl Report {
             return say(format_args!("{peer}: {what}"));
         }
         let mut object = json!({
-            "event": "Message",
             "peer": peer,
             "command": command.to_string(),
-            "bytes": bytes,
+            "size_bytes": bytes,
         });
         if let Message::Block(block) = &**message {
             object["hash"] = block.hash().to_string().into();
             object["transactions"] = block.transaction_count().into();
         }
-        say_json(&object)
+        say_json("Message", &object)
     }
 
     pub(crate) fn summary(&self, peers: &[Value]) -> io::Result<()> {
         if self.json {
-            return say_json(&json!({ "event": "Summary", "peers": peers }));
+            return say_json("Summary", &json!({ "peers": peers }));
         }
         let header = COLUMNS.map(|(title, _)| title.to_owned());
         let rows = peers.iter().flat_map(rows);

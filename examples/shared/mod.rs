@@ -6,11 +6,12 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
-use serde::Serialize;
 
 mod common;
+mod json;
 
 pub(crate) use common::Common;
+pub(crate) use json::say_json;
 
 /// The error of a tool, printed as one line on standard error. The exit status is 1, or 2 for
 /// [`WrongUsage`].
@@ -78,22 +79,4 @@ pub(crate) fn say(line: impl Display) -> io::Result<()> {
     let mut out = io::stdout().lock();
     writeln!(out, "{line}")?;
     out.flush()
-}
-
-/// Prints an object as one line of JSON on standard output and flushes it.
-///
-/// Escapes all characters except printable ASCII, so that text from peers cannot control the
-/// terminal.
-pub(crate) fn say_json(object: &impl Serialize) -> io::Result<()> {
-    let mut line = String::new();
-    for character in serde_json::to_string(object)?.chars() {
-        if matches!(character, ' '..='~') {
-            line.push(character);
-        } else {
-            for unit in character.encode_utf16(&mut [0; 2]) {
-                line += &format!("\\u{unit:04x}");
-            }
-        }
-    }
-    say(line)
 }

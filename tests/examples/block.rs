@@ -122,10 +122,10 @@ fn block_json_reports_failed_and_successful_peers() {
     }
     assert_eq!(text(given, "event"), "Block");
     assert_eq!(text(given, "hash"), block.hash().to_string());
-    assert_eq!(integer(given, "bytes"), block.bytes().len() as i64);
+    assert_eq!(integer(given, "size_bytes"), block.bytes().len() as i64);
     assert_eq!(integer(given, "transactions"), 1);
     assert_eq!(text(given, "peer"), address);
-    assert!(number(given, "seconds") > 0.0);
+    assert!(number(given, "duration_ms") > 0.0);
     assert_eq!(written(&folder), block.bytes()[..]);
     assert_eq!(content(&folder), ["block"]);
 }

@@ -62,22 +62,22 @@ fn broadcast_reports_echo_of_unannounced_peer() {
     let peers = ["--peer", &names[0], "--peer", &names[1], "--json"];
     let ended = broadcast(&raw, &peers);
     ended.assert_success();
-    let (asked, summary) = events(&ended, "Asked");
-    let [asked] = &asked[..] else {
+    let (requested, summary) = events(&ended, "Requested");
+    let [requested] = &requested[..] else {
         panic!("{ended:#?}");
     };
     assert_eq!(text(&summary, "txid"), txid.to_string());
     // Half of the peers, selected at random, received the announcement.
-    let (first, second) = match text(asked, "peer") == names[0] {
+    let (first, second) = match text(requested, "peer") == names[0] {
         true => (&names[0], &names[1]),
         false => (&names[1], &names[0]),
     };
-    assert_eq!(summary["told"], 1);
-    assert_eq!(summary["asked_by"], json!([first]));
+    assert_eq!(summary["announced_to"], 1);
+    assert_eq!(summary["requested_by"], json!([first]));
     assert_eq!(summary["rejected_by"], json!([]));
-    assert_eq!(summary["echoed_by"], json!([second]));
-    let (echoed, _) = events(&ended, "Echoed");
-    assert_eq!(text(&echoed[0], "peer"), second);
+    assert_eq!(summary["relayed_by"], json!([second]));
+    let (relayed, _) = events(&ended, "Relayed");
+    assert_eq!(text(&relayed[0], "peer"), second);
 }
 
 #[test]
@@ -123,15 +123,15 @@ fn broadcast_ignores_messages_about_other_transactions() {
         begin.elapsed()
     );
     let (_, summary) = events(&ended, "");
-    assert_eq!(summary["told"], 1);
-    assert_eq!(summary["asked_by"], json!([]));
+    assert_eq!(summary["announced_to"], 1);
+    assert_eq!(summary["requested_by"], json!([]));
     // A peer that rejects the unseen transaction has not requested it.
     let peer = servers::wallet(servers::reject);
     let ended = broadcast(&raw, &["--peer", &peer, "--json", "--timeout", "4"]);
     ended.assert_failure(1, "nobody has asked");
     let (rejected, summary) = events(&ended, "Rejected");
     assert_eq!(text(&rejected[0], "peer"), peer);
-    assert_eq!(summary["asked_by"], json!([]));
+    assert_eq!(summary["requested_by"], json!([]));
 }
 
 #[test]
@@ -144,7 +144,9 @@ fn broadcast_reads_transaction_from_standard_input() {
     file.rewind().unwrap();
     let arguments = ["-", "--network", "regtest", "--peer", &address];
     let child = command("broadcast", &arguments).stdin(file).spawn();
-    Tool::of(child.unwrap()).finish().assert_success();
+    Tool::of("broadcast", child.unwrap())
+        .finish()
+        .assert_success();
     assert!(node.wait_for_transaction(txid, DEADLINE));
 }
 
@@ -185,14 +187,14 @@ fn broadcast_uses_nodes_of_seed() {
     let seeds = seed.each_ref().map(String::as_str);
     let arguments = [&[&raw[..], "--network", "regtest", "--json"], &seeds[..]].concat();
     let tool = Tool::start("broadcast", &arguments);
-    tool.object(|_| (), |object| object["event"] == "Asked");
+    tool.object(|_| (), |object| object["event"] == "Requested");
     assert!(node.wait_for_transaction(txid, DEADLINE));
     // The tool would wait for further peers.
     tool.interrupt();
     let ended = tool.finish();
     ended.assert_success();
     assert_eq!(
-        events(&ended, "").1["asked_by"],
+        events(&ended, "").1["requested_by"],
         json!([node.address().to_string()])
     );
 }

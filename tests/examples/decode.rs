@@ -23,11 +23,26 @@ fn decode(network: &str, input: &[u8]) -> Ended {
     let child = command("decode", &["--network", network])
         .stdin(file)
         .spawn();
-    Tool::of(child.unwrap()).finish()
+    Tool::of("decode", child.unwrap()).finish()
 }
 
+/// Returns the objects without their event, which depends on the `error` field.
 fn objects(ended: &Ended) -> Vec<Value> {
-    ended.lines.iter().map(|line| object(line)).collect()
+    let objects = ended.lines.iter().map(|line| {
+        let mut object = object(line);
+        let event = object.as_object_mut().unwrap().remove("event").unwrap();
+        let is_rejected = object.get("error").is_some();
+        assert_eq!(
+            event,
+            if is_rejected {
+                "FrameRejected"
+            } else {
+                "Frame"
+            }
+        );
+        object
+    });
+    objects.collect()
 }
 
 /// Encodes a frame with a payload that no encoder of this library produces.
@@ -154,7 +169,7 @@ fn decode_shows_block_with_transactions_and_hashes() {
     let [object] = &objects(&ended)[..] else {
         panic!("{ended:#?}");
     };
-    assert!(ended.lines[0].starts_with(r#"{"command":"block","#));
+    assert!(ended.lines[0].starts_with(r#"{"event":"Frame","command":"block","#));
     let txid = "4a5e1e4baab89f3a32518a88c31bc87f618f76673e2cc77ab2127b7afdeda33b";
     assert_eq!(text(&object["header"], "hash"), block.hash().to_string());
     assert_eq!(text(&object["header"], "merkle_root"), txid);

@@ -37,7 +37,7 @@ fn check(object: &Value) {
         }
         "Message" => {
             assert_ne!(text(object, "command"), "");
-            assert!(integer(object, "bytes") >= 0);
+            assert!(integer(object, "size_bytes") >= 0);
         }
         "Summary" => {
             for peer in object["peers"].as_array().expect("a list of peers") {
@@ -195,10 +195,10 @@ fn monitor_prints_lines_immediately_and_summary_at_interrupt() {
     let hash = nodes[0].mine(1).unwrap()[0];
     let block = message("block", one);
     let len = nodes[0].block(hash).unwrap().bytes().len();
-    assert_eq!(integer(&block, "bytes"), len as i64);
+    assert_eq!(integer(&block, "size_bytes"), len as i64);
     assert_eq!(text(&block, "hash"), hash.to_string());
     nodes[1].submit(&payment(0)).unwrap();
-    assert_eq!(integer(&message("inv", other), "bytes"), 1 + 36);
+    assert_eq!(integer(&message("inv", other), "size_bytes"), 1 + 36);
     nodes[1].mine(1).unwrap();
     assert_eq!(integer(&message("block", other), "transactions"), 2);
 

@@ -11,7 +11,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::servers;
-use crate::tool::{DEADLINE, Ended, Tool, integer, object, run, text};
+use crate::tool::{DEADLINE, Ended, Tool, integer, number, object, run, text};
 use crate::usage::VERACK;
 
 /// Starts a listening monitor on its own port. Returns its address, too.
@@ -134,7 +134,7 @@ fn monitor_shows_ban_and_keeps_it_in_store() {
     let banned = event(&monitor, "PeerBanned");
     assert_eq!(text(&banned, "subnet"), "127.0.0.1");
     assert!(text(&banned, "reason").contains("network"), "{banned}");
-    assert_eq!(integer(&banned, "seconds"), 24 * 3600);
+    assert_eq!(number(&banned, "duration_ms"), 24.0 * 3600.0 * 1000.0);
     let refused = |monitor: &Tool, address: &str| {
         let mut again = TcpStream::connect(address).unwrap();
         let rejected = event(monitor, "InboundConnectionRejected");

@@ -455,7 +455,7 @@ fn closed_output_pipe_is_no_failure() {
         let (reader, writer) = io::pipe().unwrap();
         drop(reader);
         let child = command(name, arguments).stdout(writer).spawn().unwrap();
-        Tool::of(child).finish().assert_success();
+        Tool::of(name, child).finish().assert_success();
         // Nobody reads standard error either.
         let (reader, writer) = io::pipe().unwrap();
         drop(reader);
@@ -463,7 +463,7 @@ fn closed_output_pipe_is_no_failure() {
             .stderr(writer)
             .spawn()
             .unwrap();
-        Tool::of(child).finish().assert_status(2);
+        Tool::of(name, child).finish().assert_status(2);
     }
 }
 
@@ -501,7 +501,7 @@ fn output_that_cannot_be_written_is_a_failure() {
     ] {
         let full = std::fs::File::options().write(true).open("/dev/full");
         let child = command(name, arguments).stdout(full.unwrap()).spawn();
-        let ended = Tool::of(child.unwrap()).finish();
+        let ended = Tool::of(name, child.unwrap()).finish();
         ended.assert_failure(1, "No space left on device");
     }
 }
