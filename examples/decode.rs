@@ -21,7 +21,7 @@ mod shared;
 /// message encoded again, in hexadecimal. If a frame is rejected, its object contains an `error`,
 /// and the exit status is 1.
 #[derive(Parser)]
-#[command(name = "decode")]
+#[command(name = "decode", version)]
 struct Arguments {
     /// Frames in hexadecimal. Defaults to standard input, line by line.
     ///

@@ -35,7 +35,7 @@ use user_agent::OwnUserAgent;
 /// Mines a chain with the difficulty of regtest and serves its headers and blocks. With
 /// --handshakes-only it serves nothing and works on any network.
 #[derive(Parser)]
-#[command(name = "listen")]
+#[command(name = "listen", version)]
 #[command(mut_arg("network", |network| network.help(NETWORK_HELP)))]
 struct Arguments {
     /// The listening address: HOST:PORT or IP:PORT. Port 0 selects a free port. Without a port, the

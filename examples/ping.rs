@@ -27,7 +27,7 @@ use node::NamedNode;
 /// another network than --network, has banned this host, or is full. Nodes ban hosts of other
 /// networks for 24 hours.
 #[derive(Parser)]
-#[command(name = "ping")]
+#[command(name = "ping", version)]
 struct Arguments {
     #[command(flatten)]
     node: NamedNode,

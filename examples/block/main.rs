@@ -41,7 +41,7 @@ use target::Target;
 /// match the merkle root of the header. The file is created only after this verification. Memory
 /// usage does not depend on the size of the block.
 #[derive(Parser)]
-#[command(name = "block")]
+#[command(name = "block", version)]
 struct Arguments {
     /// The hash of the block in hexadecimal, as block explorers print it
     #[arg(value_name = "HASH")]

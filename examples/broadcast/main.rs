@@ -44,7 +44,7 @@ use report::Report;
 /// The tool fails if no peer requests the transaction, or if every peer that requested it rejects
 /// it. A peer that already has the transaction does not request it.
 #[derive(Parser)]
-#[command(name = "broadcast")]
+#[command(name = "broadcast", version)]
 struct Arguments {
     /// The transaction in hexadecimal, or - for standard input
     #[arg(value_name = "RAWTX")]

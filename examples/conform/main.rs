@@ -70,7 +70,7 @@ use shared::WrongUsage;
 ///
 /// Many rules send invalid messages. Run it against your own node only.
 #[derive(Parser)]
-#[command(name = "conform")]
+#[command(name = "conform", version)]
 struct Arguments {
     #[command(flatten)]
     node: NamedNode,

@@ -59,7 +59,7 @@ use visit::{Visit, VisitOptions};
 /// Advertised addresses are dialed only if they belong to the public internet. On networks that
 /// allow private addresses, such as regtest, private and loopback addresses are dialed as well.
 #[derive(Parser)]
-#[command(name = "crawl")]
+#[command(name = "crawl", version)]
 struct Arguments {
     #[command(flatten)]
     reach: Reach,

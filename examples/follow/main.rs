@@ -52,7 +52,7 @@ use report::Report;
 /// Then prints each new block once, with its size and its number of transactions, which requires
 /// its download. Scripts are not verified. Ends when the time is over or after Ctrl-C.
 #[derive(Parser)]
-#[command(name = "follow")]
+#[command(name = "follow", version)]
 struct Arguments {
     #[command(flatten)]
     reach: Reach,

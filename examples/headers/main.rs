@@ -35,7 +35,7 @@ use node::NamedNode;
 /// of the network. Transactions and scripts are not verified. The error of an invalid header
 /// contains its hash, its height and the violated rule.
 #[derive(Parser)]
-#[command(name = "headers")]
+#[command(name = "headers", version)]
 struct Arguments {
     #[command(flatten)]
     node: NamedNode,

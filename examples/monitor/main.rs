@@ -52,7 +52,7 @@ use seeds::Seeds;
 /// further peers are discovered: through the given seeds or those of the network, and through the
 /// addresses that peers advertise.
 #[derive(Parser)]
-#[command(name = "monitor")]
+#[command(name = "monitor", version)]
 #[command(mut_arg("network", |network| network.help(NETWORK_HELP)))]
 struct Arguments {
     /// A peer to monitor: HOST:PORT, or HOST for the default port of the network. No other peers

@@ -144,6 +144,50 @@ fn help_lists_every_option_on_standard_output() {
     }
 }
 
+const TOOLS: [&str; 10] = [
+    "block",
+    "broadcast",
+    "conform",
+    "crawl",
+    "decode",
+    "follow",
+    "headers",
+    "listen",
+    "monitor",
+    "ping",
+];
+
+#[test]
+fn version_is_printed_on_standard_output() {
+    for name in TOOLS {
+        for option in ["--version", "-V"] {
+            let ended = run(name, &[option]);
+            ended.assert_success();
+            let version = env!("CARGO_PKG_VERSION");
+            assert_eq!(ended.lines, [format!("{name} {version}")]);
+        }
+    }
+}
+
+#[test]
+fn help_is_wrapped_to_the_terminal() {
+    for name in TOOLS {
+        for (columns, width) in [(Some("60"), 60), (None, 100)] {
+            let mut command = command(name, &["--help"]);
+            command.envs(columns.map(|columns| ("COLUMNS", columns)));
+            let ended = Tool::of(name, command.spawn().unwrap()).finish();
+            ended.assert_success();
+            for line in ended
+                .lines
+                .iter()
+                .filter(|line| !line.starts_with("Usage:"))
+            {
+                assert!(line.chars().count() <= width, "{name}: {line}");
+            }
+        }
+    }
+}
+
 #[test]
 fn node_can_be_named_by_peer_option() {
     let node = LocalNode::start().unwrap();
