@@ -100,12 +100,22 @@ fn listen(arguments: Arguments) -> Result<(), shared::Failure> {
     let events = manager.subscribe_with(SubscriptionOptions::default().only(QUESTIONS));
     manager.start()?;
     let end = over(arguments.timeout);
+    let mut is_listening = false;
     loop {
         select! {
             recv(events) -> event => match event {
                 Ok(Event::Control(event)) => {
-                    if let (Some(server), ControlEvent::ConnectionLost { peer_id, .. }) = (&mut server, &event) {
-                        server.on_lost(*peer_id);
+                    match (&event, &mut server) {
+                        (ControlEvent::ListenerStarted { .. }, _) => is_listening = true,
+                        // The manager would try again. The first failure ends the tool.
+                        (ControlEvent::ListenerBindFailed { address, error, .. }, _) if !is_listening => {
+                            let error = shared::with_sources(error);
+                            return Err(format!("cannot listen on {address}: {error}").into());
+                        }
+                        (ControlEvent::ConnectionLost { peer_id, .. }, Some(server)) => {
+                            server.on_lost(*peer_id);
+                        }
+                        _ => {}
                     }
                     say_event(&event, arguments.common.json)?;
                 }

@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
+use env_logger::Env;
 
 mod common;
 mod json;
@@ -31,8 +32,10 @@ impl Error for WrongUsage {}
 
 /// Parses the arguments, runs a tool and returns its exit status. Prints an error with its sources
 /// as one line on standard error.
+///
+/// Log records are printed only if `RUST_LOG` selects them: the tools report errors themselves.
 pub(crate) fn run<A: Parser>(tool: impl FnOnce(A) -> Result<(), Failure>) -> ExitCode {
-    env_logger::init();
+    env_logger::Builder::from_env(Env::default().default_filter_or("off")).init();
     let result = match A::try_parse() {
         Ok(arguments) => tool(arguments),
         // Requested help is no failure, so it is printed on standard output.

@@ -293,12 +293,8 @@ fn damaged_header_file_is_reported() {
     );
     assert_eq!(integer(&event(&follow, "Synced"), "height"), 30);
     follow.interrupt();
-    let ended = follow.finish();
-    ended.assert_status(0);
-    assert!(
-        ended.errors.contains("5 bytes from height 20 on"),
-        "{ended:#?}"
-    );
+    // The event is not repeated by a log record.
+    follow.finish().assert_success();
     assert!(fs::read(&file).unwrap() == whole);
 }
 
