@@ -33,6 +33,7 @@ mod user_agent;
 mod local_network;
 mod peers;
 mod report;
+mod table;
 
 use dial::Dial;
 use lasting::{interrupts, over, seconds};

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::events::say_event;
 use crate::shared::{say, say_json, with_sources};
+use crate::table;
 
 pub(crate) struct Report {
     json: bool,
@@ -56,63 +57,7 @@ impl Report {
         if self.json {
             return say_json("Summary", &json!({ "peers": peers }));
         }
-        let header = COLUMNS.map(|(title, _)| title.to_owned());
-        let rows = peers.iter().flat_map(rows);
-        let rows: Vec<_> = std::iter::once(header).chain(rows).collect();
-        let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
-        say("")?;
-        for row in &rows {
-            let mut line = String::new();
-            for (column, cell) in row.iter().enumerate() {
-                let width = width(column).unwrap_or_default();
-                line += &match column {
-                    0 | 1 => format!("{cell:<width$}  "),
-                    _ => format!("{cell:>width$}  "),
-                };
-            }
-            say(line.trim_end())?;
-        }
-        Ok(())
-    }
-}
-
-/// The columns of the summary: title, and field of the JSON object.
-const COLUMNS: [(&str, &str); 9] = [
-    ("peer", "peer"),
-    ("user agent", "user_agent"),
-    ("version", "version"),
-    ("height at start", "height"),
-    ("round trip ms", "rtt_ms"),
-    ("messages in", "messages_in"),
-    ("messages out", "messages_out"),
-    ("bytes in", "bytes_in"),
-    ("bytes out", "bytes_out"),
-];
-
-/// Returns the row of a peer, followed by one row for each stream if it has or had two.
-fn rows(peer: &Value) -> Vec<[String; COLUMNS.len()]> {
-    let mut rows = vec![COLUMNS.map(|(_, field)| cell(&peer[field]))];
-    let streams = peer["streams"].as_array().map_or(&[][..], Vec::as_slice);
-    if streams.len() > 1 {
-        rows.extend(streams.iter().map(|stream| {
-            COLUMNS.map(|(_, field)| match field {
-                "peer" => format!("  {}", cell(&stream["stream"])),
-                _ if stream[field].is_null() => String::new(),
-                _ => cell(&stream[field]),
-            })
-        }));
-    }
-    rows
-}
-
-fn cell(value: &Value) -> String {
-    match value {
-        Value::Null => "-".to_owned(),
-        Value::String(text) => text.clone(),
-        Value::Number(number) if number.is_f64() => {
-            format!("{:.3}", number.as_f64().unwrap_or_default())
-        }
-        value => value.to_string(),
+        table::print(peers)
     }
 }
 
