@@ -12,6 +12,8 @@ use serde_json::json;
 mod addresses;
 #[path = "../shared/dial.rs"]
 mod dial;
+#[path = "../shared/folder.rs"]
+mod folder;
 #[path = "../shared/lasting.rs"]
 mod lasting;
 #[path = "../shared/milliseconds.rs"]

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use bsv_p2p::wire::HeaderChain;
 use bsv_p2p::{HeaderStore, HeaderStoreError, Network};
 
+use crate::folder::check_folder;
+
 /// The file from which the download continues.
 pub(crate) struct ChainFile {
     store: HeaderStore,
@@ -57,6 +59,7 @@ pub(crate) struct OutputFile {
 impl OutputFile {
     /// Checks that the file can be written. Creates a missing file; an existing one is unchanged.
     pub(crate) fn open(path: PathBuf) -> Result<Self, String> {
+        check_folder(&path)?;
         let mut options = File::options();
         options.write(true).create(true).truncate(false);
         match options.open(&path) {

@@ -14,6 +14,8 @@ use serde_json::json;
 
 #[path = "../shared/dial.rs"]
 mod dial;
+#[path = "../shared/folder.rs"]
+mod folder;
 #[path = "../shared/node.rs"]
 mod node;
 #[path = "../shared/mod.rs"]

@@ -227,9 +227,29 @@ fn output_path_must_be_a_regular_file() {
         let ended = run("block", &arguments);
         ended.assert_failure(1, out);
         assert!(ended.lines.is_empty(), "{ended:#?}");
+        assert!(!ended.errors.contains(".part"), "{ended:#?}");
     }
     #[cfg(unix)]
     assert!(!fs::metadata("/dev/null").unwrap().is_file());
+}
+
+#[test]
+fn missing_folder_of_output_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let missing = folder.path().join("missing");
+    let out = missing.join("block");
+    let hash = BlockHash([7; 32]).to_string();
+    let arguments = [&hash, "--out", out.to_str().unwrap(), "--peer", "127.0.0.1"];
+    let ended = run("block", &arguments);
+    let system = fs::metadata(&missing).unwrap_err();
+    let said = format!(
+        "{}: directory {}: {system}",
+        out.display(),
+        missing.display()
+    );
+    ended.assert_failure(1, &said);
+    let ended = run("headers", &["127.0.0.1:1", "--out", out.to_str().unwrap()]);
+    ended.assert_failure(1, &said);
 }
 
 #[test]
