@@ -13,13 +13,17 @@ use clap::Parser;
 use serde::{Serialize, Serializer};
 use serde_json::json;
 
+#[path = "shared/plural.rs"]
+mod plural;
 mod shared;
+
+use plural::plural;
 
 /// Decode frames of the Bitcoin SV protocol and print one JSON object per line.
 ///
 /// An object contains the command of the frame, all fields of the message, and `reencoded`: the
 /// message encoded again, in hexadecimal. If a frame is rejected, its object contains an `error`,
-/// and the exit status is 1.
+/// and the exit status is 1. The output is always JSON, also without --json.
 #[derive(Parser)]
 #[command(name = "decode", version)]
 struct Arguments {
@@ -40,11 +44,11 @@ fn decode(arguments: Arguments) -> Result<(), shared::Failure> {
     let mut output = Output {
         magic: arguments.common.network_or(Network::Mainnet).magic(),
         frames: 0,
-        refused: 0,
+        rejected: 0,
     };
     match arguments.hex {
         Some(frames) if frames.trim().is_empty() => {
-            return Err(shared::WrongUsage("[HEX] has no frame (see --help)".into()).into());
+            return Err(shared::WrongUsage("[HEX] contains no frame (see --help)".into()).into());
         }
         Some(frames) => output.line(frames.as_bytes())?,
         None => {
@@ -54,10 +58,10 @@ fn decode(arguments: Arguments) -> Result<(), shared::Failure> {
         }
     }
     match output {
-        Output { refused: 0, .. } => Ok(()),
+        Output { rejected: 0, .. } => Ok(()),
         Output {
-            refused, frames, ..
-        } => Err(format!("{refused} of {frames} frames were refused").into()),
+            rejected, frames, ..
+        } => Err(format!("rejected {rejected} of {}", plural(frames, "frame")).into()),
     }
 }
 
@@ -67,7 +71,7 @@ struct Output {
     /// Number of frames printed, including the rejected ones.
     frames: u64,
     /// Number of rejected frames.
-    refused: u64,
+    rejected: u64,
 }
 
 impl Output {
@@ -80,9 +84,9 @@ impl Output {
         let mut rest = &bytes[..];
         while !rest.is_empty() {
             // Split by length, so that a rejected frame does not affect the next one.
-            let (frame, behind) = rest.split_at(frame_len(rest));
+            let (frame, next) = rest.split_at(frame_len(rest));
             self.print(decode_frame(self.magic, frame))?;
-            rest = behind;
+            rest = next;
         }
         Ok(())
     }
@@ -93,7 +97,7 @@ impl Output {
         match frame {
             Ok(decoded) => shared::say_json("Frame", &decoded),
             Err(error) => {
-                self.refused += 1;
+                self.rejected += 1;
                 shared::say_json("FrameRejected", &json!({ "error": error }))
             }
         }
@@ -172,7 +176,8 @@ fn decode_frame(magic: Magic, mut bytes: &[u8]) -> Result<Decoded, String> {
             }
             Some(Incoming::Dropped(cause)) => return Err(cause.to_string()),
             Some(Incoming::Discarded { command, len, .. }) => {
-                return Err(format!("{command}: {len} bytes are too many"));
+                let len = plural(len, "byte");
+                return Err(format!("{command}: payload of {len} exceeds the limit"));
             }
             // A complete block is returned as a frame.
             Some(
@@ -184,12 +189,16 @@ fn decode_frame(magic: Magic, mut bytes: &[u8]) -> Result<Decoded, String> {
                     .map_err(|error| error.to_string())?;
                 if read == 0 {
                     return Err(match frames.arriving() {
-                        Some((_, missing)) => format!(
-                            "the frame is cut off: {missing} bytes of its payload are missing"
-                        ),
-                        None => {
-                            format!("the frame is cut off within its header, after {len} bytes")
+                        Some((_, missing)) => {
+                            format!(
+                                "frame is truncated: {} of its payload missing",
+                                plural(missing, "byte")
+                            )
                         }
+                        None => format!(
+                            "frame is truncated within its header, after {}",
+                            plural(len, "byte")
+                        ),
                     });
                 }
             }

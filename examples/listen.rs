@@ -64,7 +64,7 @@ const NETWORK_HELP: &str = "The network: mainnet, testnet, stn, regtest, terates
                             --handshakes-only]";
 
 /// The requests that this tool answers. The library answers pings and performs handshakes.
-const QUESTIONS: [Command; 3] = [
+const REQUESTS: [Command; 3] = [
     Command::new("getheaders"),
     Command::new("getblocks"),
     Command::new("getdata"),
@@ -97,7 +97,7 @@ fn listen(arguments: Arguments) -> Result<(), shared::Failure> {
 
     let interrupted = interrupts()?;
     let manager = Manager::new(config)?;
-    let events = manager.subscribe_with(SubscriptionOptions::default().only(QUESTIONS));
+    let events = manager.subscribe_with(SubscriptionOptions::default().only(REQUESTS));
     manager.start()?;
     let end = over(arguments.timeout);
     let mut is_listening = false;
@@ -119,8 +119,8 @@ fn listen(arguments: Arguments) -> Result<(), shared::Failure> {
                     }
                     say_event(&event, arguments.common.json)?;
                 }
-                Ok(Event::Message(question)) => if let Some(server) = &mut server {
-                    server.serve(&manager, &question);
+                Ok(Event::Message(request)) => if let Some(server) = &mut server {
+                    server.serve(&manager, &request);
                 },
                 Err(_) => break,
             },
@@ -141,7 +141,7 @@ fn listen(arguments: Arguments) -> Result<(), shared::Failure> {
 fn mine(network: &Network, blocks: u64) -> Result<Chain, shared::Failure> {
     let chain = Chain::for_network(network.clone(), Chain::DEFAULT_MAX_BYTES);
     let mut chain = chain.map_err(|_| {
-        let reason = "only networks with the difficulty of regtest are mined";
+        let reason = "blocks are mined on networks with the difficulty of regtest only";
         let text = format!("--network {network} needs --handshakes-only: {reason}");
         shared::WrongUsage(text)
     })?;
@@ -174,13 +174,13 @@ impl Server {
     }
 
     /// Answers a request. Disconnects a peer that does not read its answers. Does not block.
-    fn serve(&mut self, manager: &Manager, question: &BitcoinMessageEvent) {
-        let peer = question.peer_id;
+    fn serve(&mut self, manager: &Manager, request: &BitcoinMessageEvent) {
+        let peer = request.peer_id;
         let Ok(connection) = manager.connection(peer) else {
             return;
         };
         let max_inventory = connection.max_inventory();
-        for answer in self.answers(peer, &question.message, max_inventory) {
+        for answer in self.answers(peer, &request.message, max_inventory) {
             if let Err(error) = connection.try_send(&answer) {
                 log::info!("{}", shared::with_sources(&error));
                 // Fails if the connection has ended already.
@@ -192,8 +192,8 @@ impl Server {
 
     /// Returns the answers to a request. As in SV Node, `notfound` lists missing transactions but
     /// no missing blocks. It has at most `max_inventory` entries.
-    fn answers(&mut self, peer: PeerId, question: &Message, max_inventory: usize) -> Vec<Message> {
-        match question {
+    fn answers(&mut self, peer: PeerId, request: &Message, max_inventory: usize) -> Vec<Message> {
+        match request {
             Message::GetHeaders(wanted) => {
                 let headers = self.chain.headers_for_locator(&wanted.locator, wanted.stop);
                 let answer = headers.map(|headers| Headers { headers }.into());

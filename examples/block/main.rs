@@ -18,6 +18,8 @@ mod folder;
 mod lasting;
 #[path = "../shared/milliseconds.rs"]
 mod milliseconds;
+#[path = "../shared/plural.rs"]
+mod plural;
 #[path = "../shared/reach.rs"]
 mod reach;
 #[path = "../shared/seeds.rs"]
@@ -34,6 +36,7 @@ mod target;
 use download::{Download, Downloaded, NotDownloaded};
 use lasting::interrupts;
 use milliseconds::milliseconds;
+use plural::plural;
 use reach::Reach;
 use target::Target;
 
@@ -91,13 +94,14 @@ fn block(arguments: Arguments) -> Result<(), shared::Failure> {
             }
             Err(NotDownloaded::TimeOver) => {
                 let after = reach.timeout;
-                return Err(format!("no peer has given block {hash} within {after:?}").into());
+                return Err(format!("download of block {hash} timed out after {after:?}").into());
             }
             Err(NotDownloaded::Here(failure)) => return Err(failure),
         }
     }
-    let (count, last) = (reasons.len(), reasons.pop().unwrap_or_default());
-    Err(format!("none of {count} peers has given block {hash}; the last: {last}").into())
+    let (peers, last) = (plural(reasons.len(), "peer"), reasons.last());
+    let last = last.map_or("", String::as_str);
+    Err(format!("block {hash} not received from {peers}; last failure: {last}").into())
 }
 
 /// Prints the results, as text or as JSON.

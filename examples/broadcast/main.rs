@@ -14,6 +14,8 @@ mod dial;
 mod lasting;
 #[path = "../shared/meeting.rs"]
 mod meeting;
+#[path = "../shared/plural.rs"]
+mod plural;
 #[path = "../shared/reach.rs"]
 mod reach;
 #[path = "../shared/seeds.rs"]
@@ -100,10 +102,13 @@ fn broadcast(arguments: Arguments) -> Result<(), shared::Failure> {
     };
     if made_of_it.asked_by.is_empty() {
         let after = reach.timeout;
-        return Err(format!("nobody has asked for transaction {txid} within {after:?}").into());
+        let hint = "peers may already have it";
+        let text = format!("transaction {txid} not requested by any peer within {after:?}: {hint}");
+        return Err(text.into());
     }
     if made_of_it.asked_by.iter().all(rejects) {
-        return Err(format!("whoever has asked for transaction {txid} has rejected it").into());
+        let text = format!("transaction {txid} rejected by every peer that requested it");
+        return Err(text.into());
     }
     Ok(())
 }

@@ -8,6 +8,7 @@ use bsv_p2p::wire::Txid;
 use serde_json::{Value, json};
 
 use crate::news::{News, Watch};
+use crate::plural::plural;
 use crate::shared::{say, say_json};
 
 /// The output of the tool.
@@ -35,14 +36,16 @@ impl Report {
             };
         }
         match news {
-            News::Asked { peer } => say(format_args!("{peer}: asks for it")),
+            News::Asked { peer } => say(format_args!("{peer}: requested the transaction")),
             News::Rejected(Rejection {
                 address,
                 code,
                 reason,
                 ..
-            }) => say(format_args!("{address}: rejects it ({code}): {reason}")),
-            News::Echoed { peer } => say(format_args!("{peer}: has it from the network")),
+            }) => say(format_args!(
+                "{address}: rejected the transaction ({code}): {reason}"
+            )),
+            News::Echoed { peer } => say(format_args!("{peer}: relayed the transaction")),
         }
     }
 
@@ -52,10 +55,11 @@ impl Report {
         let (rejected, echoed) = (&report.rejected_by, &report.echoed_by);
         if !self.json {
             return say(format_args!(
-                "told {told}, asked {}, rejected {}, has it from the network {}",
+                "announced to {}, requested by {}, relayed by {}, rejected by {}",
+                plural(told, "peer"),
                 asked.len(),
-                rejected.len(),
-                echoed.len()
+                echoed.len(),
+                rejected.len()
             ));
         }
         let names = |peers: &[PeerId]| -> Vec<_> {

@@ -1,30 +1,30 @@
-//! Checks whether a node keeps the rules of the wire protocol.
+//! Command-line tool that checks whether a node follows the rules of the wire protocol.
 //!
 //! Each rule runs on fresh connections and compares what the node does with what SV Node 1.2.2 does.
 //!
 //! | result | meaning |
 //! | --- | --- |
-//! | `pass` | the node keeps the rule |
-//! | `different` | the node does something else, and its software is known to: a Teranode, or an SV Node before 1.2.2; the note says what |
-//! | `fail` | the node does something else, or accepts no new connection after it |
+//! | `pass` | the node follows the rule |
+//! | `different` | the node behaves differently, as its software is known to: a Teranode, or an SV Node before 1.2.2 |
+//! | `fail` | the node behaves differently, or accepts no new connection afterwards |
 //! | `skipped` | the rule was not run, for the reason given |
 //!
-//! Invalid messages raise the score that the node keeps for a connection. No rule reaches the default ban score on a connection, except
-//! those that `--include-bans` adds. These run last, and the run ends when the node closes a new connection at once.
+//! Invalid messages raise the ban score of a connection at the node. Only rules that `--include-bans` adds reach the default threshold on
+//! one connection. They run last, and the run ends when the node closes a new connection immediately.
 //!
 //! # Known differences
 //!
-//! The tests run all rules against SV Node 1.0.13 and against this crate's `LocalNode`, and expect exactly these differences:
+//! The tests run all rules against SV Node 1.0.13 and against the `LocalNode` of this crate, and expect exactly these differences:
 //!
-//! | server | rule | what it does instead |
+//! | server | rule | behavior |
 //! | --- | --- | --- |
-//! | SV Node 1.0.13 | `inv-invalid-type` | ignores the entry; the disconnection came with a later version |
+//! | SV Node 1.0.13 | `inv-invalid-type` | ignores the entry; later versions disconnect |
 //! | `LocalNode` | `features-by-version` | sends no `sendcmpct`, because it requests no compact blocks |
 //! | `LocalNode` | `inv-block` | requests headers without a stop hash, to receive all that follow |
 //! | `LocalNode` | `tx-orphan` | requests parents only with `LocalNodeConfig::keep_orphans` |
-//! | `LocalNode` | `createstrm-data2-to-data4` | has one further stream, because no stream policy uses more |
+//! | `LocalNode` | `createstrm-data2-to-data4` | accepts one additional stream, because no stream policy uses more |
 //!
-//! A `LocalNode` that acts as a Teranode fails no rule, and its results are `different` where those of a Teranode are.
+//! A `LocalNode` that acts as a Teranode fails no rule. Its results are `different` for the same rules as those of a Teranode.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -39,6 +39,8 @@ mod dial;
 mod milliseconds;
 #[path = "../shared/node.rs"]
 mod named_node;
+#[path = "../shared/plural.rs"]
+mod plural;
 #[path = "../shared/mod.rs"]
 mod shared;
 #[path = "../shared/user_agent.rs"]
@@ -63,27 +65,30 @@ use rule::Rule;
 use run::Run;
 use shared::WrongUsage;
 
-/// Check whether a node keeps the rules of the Bitcoin SV wire protocol.
+/// Check whether a node follows the rules of the Bitcoin SV wire protocol.
 ///
-/// Each rule runs on fresh connections. The results are compared with what SV Node 1.2.2 does. The exit status is 0 if no rule failed, 1 if
-/// a rule failed or the node cannot be reached, and 2 for wrong usage.
+/// Each rule runs on fresh connections. The results are compared with the behavior of SV Node 1.2.2.
+/// The exit status is 0 if no rule failed, 1 if a rule failed or the node cannot be reached, and 2
+/// for wrong usage.
 ///
 /// Many rules send invalid messages. Run it against your own node only.
 #[derive(Parser)]
 #[command(name = "conform", version)]
+#[command(mut_group("named_node", |node| node.required(false)))]
 struct Arguments {
     #[command(flatten)]
     node: NamedNode,
-    /// Confirm that the node is yours: required on public networks
+    /// Confirm that the node is yours. Required on public networks
     #[arg(long)]
     i_operate_this_node: bool,
-    /// Also run the rules that get this address banned for a day; the run ends at the first ban
+    /// Also run the rules for which the node bans this address for a day. They run last, and the run
+    /// ends at the first ban
     #[arg(long)]
     include_bans: bool,
-    /// Also run the rules that extend the chain of the node; on regtest only
+    /// Also run the rules that extend the chain of the node. On regtest only
     #[arg(long)]
     mine: bool,
-    /// Run this rule only; may be given several times
+    /// Run this rule only. Can be repeated
     #[arg(long, value_name = "ID")]
     rule: Vec<String>,
     /// List all rules and exit
@@ -119,7 +124,7 @@ fn conform(arguments: Arguments) -> Result<(), shared::Failure> {
     let name = arguments.node.name()?;
     let network = common.network_or(Network::Mainnet);
     if is_public(&network) && !arguments.i_operate_this_node {
-        let error = "is a public network: give --i-operate-this-node if the node is yours";
+        let error = "is a public network: --i-operate-this-node is required to confirm that the node is yours";
         return Err(WrongUsage(format!("{network} {error}")).into());
     }
     if arguments.mine && network != Network::Regtest {
@@ -129,7 +134,7 @@ fn conform(arguments: Arguments) -> Result<(), shared::Failure> {
         report.warn("--include-bans gets this address banned by the node for 24 hours")?;
     }
     let addresses = resolve(name, network.port(), RESOLVE_TIMEOUT)?;
-    let address = *addresses.first().ok_or("the name has no address")?;
+    let address = *addresses.first().ok_or("name has no address")?;
     let config = arguments.dial.connection_config(network.clone());
     config.check_port(address)?;
     let endpoint = Endpoint {
@@ -148,7 +153,7 @@ fn conform(arguments: Arguments) -> Result<(), shared::Failure> {
     report.finish()
 }
 
-/// Returns whether strangers run nodes with the magic of this network.
+/// Returns whether the network has nodes of other operators.
 fn is_public(network: &Network) -> bool {
     !matches!(network.magic().network(), None | Some(Network::Regtest))
 }
@@ -157,7 +162,7 @@ fn is_public(network: &Network) -> bool {
 fn selected(ids: &[String]) -> Result<Vec<Rule>, WrongUsage> {
     let all = rules::all();
     if let Some(unknown) = ids.iter().find(|id| all.iter().all(|rule| rule.id != **id)) {
-        return Err(WrongUsage(format!("no rule {unknown}: see --list")));
+        return Err(WrongUsage(format!("rule {unknown} not found (see --list)")));
     }
     let is_selected = |rule: &Rule| ids.is_empty() || ids.iter().any(|id| id == rule.id);
     Ok(all.into_iter().filter(is_selected).collect())

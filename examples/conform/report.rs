@@ -1,4 +1,4 @@
-//! The output: a table for people, JSON objects for programs.
+//! The output, as a table or as JSON.
 
 use std::io;
 
@@ -10,7 +10,7 @@ use crate::rule::Rule;
 use crate::run::{Outcome, Verdict};
 use crate::shared::{Failure, say, say_json};
 
-/// Prints outcomes as they come, and counts them.
+/// Prints and counts outcomes.
 pub(crate) struct Report {
     json: bool,
     address: String,
@@ -57,7 +57,7 @@ impl Report {
         writeln!(io::stderr(), "warning: {text}")
     }
 
-    /// Prints who the node is.
+    /// Prints the identity of the node.
     pub(crate) fn node(&mut self, node: &Node) -> io::Result<()> {
         self.address = node.endpoint.address.to_string();
         self.user_agent = node.user_agent().to_string();
@@ -74,7 +74,7 @@ impl Report {
             "SV Node 1.2.2",
         ))?;
         say(format_args!(
-            "{:9} {:ID_WIDTH$} rule in words",
+            "{:9} {:ID_WIDTH$} description",
             "result", "rule"
         ))
     }
@@ -141,12 +141,12 @@ impl Report {
         }
         match failed.len() {
             0 => Ok(()),
-            _ => Err(format!("{} does not keep: {}", self.address, failed.join(", ")).into()),
+            _ => Err(format!("{} violates: {}", self.address, failed.join(", ")).into()),
         }
     }
 }
 
 /// The width of the column of rule ids.
 const ID_WIDTH: usize = 27;
-/// Where the lines below a rule begin.
+/// The indentation of the lines below a rule.
 const INDENT: usize = 9 + 1 + ID_WIDTH;

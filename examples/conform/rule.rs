@@ -5,6 +5,7 @@ use bsv_p2p::wire::WireString;
 
 use crate::finding::{Check, Finding};
 use crate::node::Node;
+use crate::plural::plural;
 
 /// A rule that a node must keep.
 #[derive(Clone, Copy)]
@@ -81,9 +82,8 @@ impl Rule {
     pub(crate) fn needs(&self) -> Option<String> {
         let needs = match self.needs {
             Needs::Nothing => None,
-            Needs::Blocks(1) => Some("a block".into()),
-            Needs::Blocks(count) => Some(format!("{count} blocks")),
-            Needs::Mining => Some("a block, and --mine".into()),
+            Needs::Blocks(count) => Some(plural(count, "block")),
+            Needs::Mining => Some("1 block and --mine".into()),
         };
         match self.bans {
             Bans::Never => needs,
@@ -102,7 +102,8 @@ impl Rule {
         };
         if !node.has_blocks(count) {
             return Finding::skipped(format!(
-                "node serves fewer than {count} headers, or is in initial download"
+                "node serves fewer than {}, or is in initial download",
+                plural(count, "header")
             ));
         }
         (self.check)(node)

@@ -23,6 +23,8 @@ mod lasting;
 mod meeting;
 #[path = "../shared/milliseconds.rs"]
 mod milliseconds;
+#[path = "../shared/plural.rs"]
+mod plural;
 #[path = "../shared/reach.rs"]
 mod reach;
 #[path = "../shared/seeds.rs"]
@@ -40,6 +42,7 @@ mod report;
 use lasting::{interrupts, over};
 use meeting::Meeting;
 use news::News;
+use plural::plural;
 use reach::Reach;
 use report::Report;
 
@@ -100,17 +103,17 @@ fn follow(arguments: Arguments) -> Result<(), shared::Failure> {
     let first = tips.try_iter().find(|tip| tip.height > height);
 
     // Fetching a block blocks, so a separate thread does it. The scope joins this thread.
-    let mut told = 0;
+    let mut printed = 0;
     let ended = thread::scope(|scope| {
         let (sender, news) = bounded(16);
         let tips = first.into_iter().chain(tips);
         scope.spawn(move || news::gather(manager, tips, end, &sender));
-        let ended = tell(
+        let ended = print_news(
             (&news, &control),
             &interrupted,
             end,
             &report,
-            (&mut told, arguments.blocks),
+            (&mut printed, arguments.blocks),
         );
         // Without receiver and manager, the thread ends.
         drop(news);
@@ -120,7 +123,11 @@ fn follow(arguments: Arguments) -> Result<(), shared::Failure> {
     match (ended, arguments.blocks) {
         (Ended::TimeOver, Some(wanted)) => {
             let after = reach.timeout;
-            Err(format!("{told} of {wanted} blocks have come within {after:?}").into())
+            Err(format!(
+                "{printed} of {} arrived within {after:?}",
+                plural(wanted, "block")
+            )
+            .into())
         }
         _ => Ok(()),
     }
@@ -147,7 +154,7 @@ fn catch_up(
         // The subscription must be read, or it ends.
         for event in control.try_iter() {
             if let ControlEvent::PeerMisbehavior { .. } = event {
-                misbehavior = Some(format!("; {event}"));
+                misbehavior = Some(format!("; last misbehavior: {event}"));
             }
             report.event(&event)?;
         }
@@ -171,31 +178,34 @@ fn catch_up(
         let height = meeting.manager.with_chain(|chain| chain.tip().0);
         let (peers, all) = (meeting.manager.connected(), meeting.expected());
         let height = height.unwrap_or_default();
-        progress.set_message(format!("{peers} of {all} peers, height {height}"));
+        progress.set_message(format!(
+            "{peers} of {}, height {height}",
+            plural(all, "peer")
+        ));
     }
 }
 
 /// Prints news and events until `wanted` blocks are printed, the time is over, or the user
 /// interrupts it. Adds the number of printed blocks to the counter.
-fn tell(
+fn print_news(
     (news, control): (&Receiver<News>, &Receiver<ControlEvent>),
     interrupted: &Receiver<()>,
     end: Instant,
     report: &Report,
-    (told, wanted): (&mut u64, Option<u64>),
+    (printed, wanted): (&mut u64, Option<u64>),
 ) -> Result<Ended, shared::Failure> {
     let time_over = over(Some(end.saturating_duration_since(Instant::now())));
     loop {
         select! {
             recv(news) -> new => match new {
                 Ok(new) => {
-                    *told += u64::from(matches!(new, News::Block { .. }));
+                    *printed += u64::from(matches!(new, News::Block { .. }));
                     report.news(&new)?;
-                    if wanted.is_some_and(|wanted| *told >= wanted) {
+                    if wanted.is_some_and(|wanted| *printed >= wanted) {
                         return Ok(Ended::Enough);
                     }
                 }
-                Err(_) => return Err("the manager has ended".into()),
+                Err(_) => return Err("manager was shut down".into()),
             },
             recv(control) -> event => match event {
                 Ok(event) => report.event(&event)?,

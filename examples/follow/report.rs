@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::date::utc;
 use crate::events::say_event;
 use crate::news::News;
+use crate::plural::plural;
 use crate::shared::{say, say_json};
 
 pub(crate) struct Report {
@@ -54,9 +55,10 @@ impl Report {
                 let from = from.unwrap_or_default();
                 let content = match content {
                     Ok((bytes, transactions)) => {
-                        format!("{bytes} bytes, {transactions} transactions")
+                        let transactions = plural(*transactions, "transaction");
+                        format!("{}, {transactions}", plural(*bytes, "byte"))
                     }
-                    Err(error) => format!("not to be had: {error}"),
+                    Err(error) => format!("download failed: {error}"),
                 };
                 say(format_args!(
                     "block {hash}: height {height}, {time}, {content}{from}"
@@ -72,7 +74,7 @@ impl Report {
                     hashes.join(", ")
                 ))
             }
-            News::Missed(tips) => say(format_args!("{tips} tips were missed")),
+            News::Missed(tips) => say(format_args!("missed {}", plural(*tips, "tip update"))),
         }
     }
 }

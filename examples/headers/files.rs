@@ -9,6 +9,7 @@ use bsv_p2p::wire::HeaderChain;
 use bsv_p2p::{HeaderStore, HeaderStoreError, Network};
 
 use crate::folder::check_folder;
+use crate::plural::plural;
 
 /// The file from which the download continues.
 pub(crate) struct ChainFile {
@@ -25,7 +26,8 @@ impl ChainFile {
     ) -> Result<(Self, HeaderChain), HeaderStoreError> {
         let (store, chain, report) = HeaderStore::open(path, network)?;
         let loaded = report.headers;
-        warn(format_args!("{}: loaded {loaded} headers", path.display()));
+        let headers = plural(loaded, "header");
+        warn(format_args!("{}: loaded {headers}", path.display()));
         if let Some(damaged) = report.damaged {
             warn(format_args!("{}: {damaged} (removed)", path.display()));
         }

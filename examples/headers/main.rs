@@ -18,6 +18,8 @@ mod dial;
 mod folder;
 #[path = "../shared/node.rs"]
 mod node;
+#[path = "../shared/plural.rs"]
+mod plural;
 #[path = "../shared/mod.rs"]
 mod shared;
 #[path = "../shared/user_agent.rs"]

@@ -23,6 +23,8 @@ mod lasting;
 mod listening;
 #[path = "../shared/milliseconds.rs"]
 mod milliseconds;
+#[path = "../shared/plural.rs"]
+mod plural;
 #[path = "../shared/seeds.rs"]
 mod seeds;
 #[path = "../shared/mod.rs"]
@@ -222,7 +224,7 @@ fn look_for_peers(
         return Ok(());
     }
     if let Some(peer) = arguments.peer.first() {
-        let text = format!("--peer {peer} is all that is dialled: --seed cannot be used with it");
+        let text = format!("--peer {peer} cannot be combined with --seed, --dns or --default-port");
         return Err(shared::WrongUsage(text));
     }
     discovery.seeds = Some(seeds.names(&network)?);

@@ -109,7 +109,7 @@ impl<'a> Peers<'a> {
             match self.manager.connect(address) {
                 Ok(peer_id) => self.add(address, Some(peer_id)).further = further,
                 Err(error) => {
-                    report.not_dialled(name, &error)?;
+                    report.not_dialed(name, &error)?;
                     self.add(address, None);
                 }
             }
@@ -126,7 +126,7 @@ impl<'a> Peers<'a> {
             Err(reason) => {
                 // Control characters in the name must not reach the terminal.
                 let name = name.escape_debug().to_string();
-                report.not_dialled(&name, &reason)?;
+                report.not_dialed(&name, &reason)?;
                 self.add(name, None);
                 Vec::new()
             }

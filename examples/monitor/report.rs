@@ -8,6 +8,7 @@ use bsv_p2p::wire::{Inventory, Message};
 use serde_json::{Value, json};
 
 use crate::events::say_event;
+use crate::plural::plural;
 use crate::shared::{say, say_json, with_sources};
 use crate::table;
 
@@ -25,7 +26,7 @@ impl Report {
     }
 
     /// Prints that a peer was not dialed, and why.
-    pub(crate) fn not_dialled(&self, name: &str, reason: &dyn Error) -> io::Result<()> {
+    pub(crate) fn not_dialed(&self, name: &str, reason: &dyn Error) -> io::Result<()> {
         let reason = with_sources(reason);
         if self.json {
             let fields = json!({ "peer": name, "reason": reason });
@@ -38,7 +39,8 @@ impl Report {
     pub(crate) fn message(&self, peer: &str, message: &SharedMessage) -> io::Result<()> {
         let (command, bytes) = (message.command(), message.payload_len());
         if !self.json {
-            let what = describe(message).unwrap_or_else(|| format!("{command} of {bytes} bytes"));
+            let size = || format!("{command} of {}", plural(bytes, "byte"));
+            let what = describe(message).unwrap_or_else(size);
             return say(format_args!("{peer}: {what}"));
         }
         let mut object = json!({
@@ -91,13 +93,8 @@ fn describe(message: &Message) -> Option<String> {
             plural(block.transaction_count(), "transaction"),
             plural(block.bytes().len(), "byte")
         )),
-        Message::SendHeaders => Some("wants new blocks announced by their headers".to_owned()),
+        Message::SendHeaders => Some("requests announcements of blocks by headers".to_owned()),
         Message::Reject(reject) => Some(reject.to_string()),
         _ => None,
     }
-}
-
-fn plural(count: usize, name: &str) -> String {
-    let s = if count == 1 { "" } else { "s" };
-    format!("{count} {name}{s}")
 }

@@ -99,7 +99,7 @@ impl Meeting {
                     | ControlEvent::DiscoveryFailed { .. }
             )
         });
-        let last = told.last().map(|event| format!("; the last: {event}"));
+        let last = told.last().map(|event| format!("; last failure: {event}"));
         format!("no peer was reached{}", last.unwrap_or_default())
     }
 }

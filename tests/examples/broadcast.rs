@@ -41,8 +41,8 @@ fn broadcast_transaction_reaches_requesting_node() {
     ended.assert_success();
     let expected = [
         format!("transaction {txid}"),
-        format!("{address}: asks for it"),
-        "told 1, asked 1, rejected 0, has it from the network 0".to_owned(),
+        format!("{address}: requested the transaction"),
+        "announced to 1 peer, requested by 1, relayed by 0, rejected by 0".to_owned(),
     ];
     assert_eq!(ended.lines, expected);
     assert!(node.wait_for_transaction(txid, DEADLINE));
@@ -90,7 +90,7 @@ fn broadcast_reports_reject_and_fails() {
     let ended = broadcast(&raw, &["--peer", &peer, "--json"]);
     ended.assert_failure(
         1,
-        &format!("whoever has asked for transaction {txid} has rejected it"),
+        &format!("transaction {txid} rejected by every peer that requested it"),
     );
     let (rejected, summary) = events(&ended, "Rejected");
     let [rejected] = &rejected[..] else {
@@ -102,8 +102,8 @@ fn broadcast_reports_reject_and_fails() {
     assert_eq!(integer(&summary["rejected_by"][0], "code"), 0x42);
 
     let ended = broadcast(&raw, &["--peer", &peer]);
-    ended.assert_failure(1, "has rejected it");
-    let said = format!(r"{peer}: rejects it (0x42 insufficient fee): too\nlittle");
+    ended.assert_failure(1, "rejected by every peer");
+    let said = format!(r"{peer}: rejected the transaction (0x42 insufficient fee): too\nlittle");
     assert!(ended.lines.contains(&said), "{ended:#?}");
 }
 
@@ -115,8 +115,9 @@ fn broadcast_ignores_messages_about_other_transactions() {
     let ended = broadcast(&raw, &["--peer", &peer, "--json", "--timeout", "4"]);
     ended.assert_failure(
         1,
-        &format!("nobody has asked for transaction {txid} within 4s"),
+        &format!("transaction {txid} not requested by any peer within 4s"),
     );
+    ended.assert_failure(1, "peers may already have it");
     assert!(
         begin.elapsed() < Duration::from_secs(20),
         "{:?}",
@@ -128,7 +129,7 @@ fn broadcast_ignores_messages_about_other_transactions() {
     // A peer that rejects the unseen transaction has not requested it.
     let peer = servers::wallet(servers::reject);
     let ended = broadcast(&raw, &["--peer", &peer, "--json", "--timeout", "4"]);
-    ended.assert_failure(1, "nobody has asked");
+    ended.assert_failure(1, "not requested by any peer");
     let (rejected, summary) = events(&ended, "Rejected");
     assert_eq!(text(&rejected[0], "peer"), peer);
     assert_eq!(summary["requested_by"], json!([]));
@@ -154,14 +155,14 @@ fn broadcast_reads_transaction_from_standard_input() {
 fn broadcast_rejects_anything_but_one_transaction() {
     let (raw, _) = transaction(6);
     for (wrong, said) in [
-        ("", "nothing was given"),
-        ("-", "nothing was given"),
+        ("", "got nothing"),
+        ("-", "got nothing"),
         ("zz", "not hexadecimal"),
         (&raw[1..], "not hexadecimal"),
-        (&raw[2..], "no transaction"),
-        (&raw[..raw.len() - 2], "no transaction"),
-        (&format!("{raw}00"), "1 bytes come behind it"),
-        (&raw.repeat(2), "come behind it"),
+        (&raw[2..], "invalid transaction"),
+        (&raw[..raw.len() - 2], "invalid transaction"),
+        (&format!("{raw}00"), "got 1 byte after it"),
+        (&raw.repeat(2), "bytes after it"),
     ] {
         let ended = broadcast(wrong, &["--peer", "127.0.0.1:1"]);
         ended.assert_failure(2, said);

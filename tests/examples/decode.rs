@@ -143,7 +143,7 @@ fn decode_keeps_the_order_of_vectors() {
         match refused.count() {
             0 => ended.assert_success(),
             refused => {
-                let said = format!("{refused} of {} frames were refused", vectors.len());
+                let said = format!("rejected {refused} of {} frames", vectors.len());
                 ended.assert_failure(1, &said)
             }
         };
@@ -211,7 +211,7 @@ fn decode_accepts_concatenated_frames() {
         &[std::str::from_utf8(&spaced.join(&b" \t"[..])).unwrap()],
     );
     for ended in [&in_argument, &in_line, &in_lines, &spaced] {
-        ended.assert_failure(1, "4 of 7 frames were refused");
+        ended.assert_failure(1, "rejected 4 of 7 frames");
         assert_eq!(ended.lines, in_argument.lines);
     }
     let objects = objects(&in_argument);
@@ -222,7 +222,7 @@ fn decode_accepts_concatenated_frames() {
         Some("ping: expected checksum deadbeef"),
         Some("ping: ping nonce: expected 8 bytes, got 1"),
         None,
-        Some("cut off: 2 bytes of its payload are missing"),
+        Some("truncated: 2 bytes of its payload missing"),
     ]) {
         match refused {
             Some(why) => assert!(text(object, "error").contains(why), "{object}"),
@@ -290,13 +290,13 @@ fn decode_rejects_invalid_line_and_continues() {
         VERACK.as_bytes(),
     ];
     let ended = decode("mainnet", &lines.join(&b"\n"[..]));
-    ended.assert_failure(1, "5 of 6 frames were refused");
+    ended.assert_failure(1, "rejected 5 of 6 frames");
     let objects = objects(&ended);
     for (object, why) in objects.iter().zip([
         "not hexadecimal",
         "not hexadecimal",
-        "cut off within its header, after 4 bytes",
-        "cut off within its header, after 1 bytes",
+        "truncated within its header, after 4 bytes",
+        "truncated within its header, after 1 byte",
         "not hexadecimal",
     ]) {
         assert!(text(object, "error").contains(why), "{object}");
@@ -305,7 +305,7 @@ fn decode_rejects_invalid_line_and_continues() {
         objects[5],
         json!({ "command": "verack", "reencoded": VERACK })
     );
-    run("decode", &["xyz"]).assert_failure(1, "1 of 1 frames were refused");
+    run("decode", &["xyz"]).assert_failure(1, "rejected 1 of 1 frame");
     let nothing = decode("mainnet", b"\n \r\n");
     nothing.assert_success();
     assert!(nothing.lines.is_empty());

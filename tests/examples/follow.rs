@@ -80,7 +80,7 @@ fn follow_text_has_one_line_per_block() {
     let line = follow.line();
     let begin = format!("block {hash}: height 4, 20");
     assert!(line.starts_with(&begin), "{line}");
-    let end = format!(" UTC, {bytes} bytes, 1 transactions, announced by {address}");
+    let end = format!(" UTC, {bytes} bytes, 1 transaction, announced by {address}");
     assert!(line.ends_with(&end), "{line}");
     follow.interrupt();
     follow.finish().assert_success();
@@ -132,7 +132,7 @@ fn follow_timeout_fails_only_with_requested_blocks() {
     ended.assert_success();
     assert_eq!(ended.lines.len(), 1, "{ended:#?}");
     let ended = run("follow", &[&common[..], &["--blocks", "1"]].concat());
-    ended.assert_failure(1, "0 of 1 blocks have come within 3s");
+    ended.assert_failure(1, "0 of 1 block arrived within 3s");
     assert!(
         begin.elapsed() < Duration::from_secs(20),
         "{:?}",

@@ -269,7 +269,7 @@ fn invalid_usage_is_one_line_with_status_2() {
         (
             "monitor",
             &["--seed", "seed.test", "--peer", "127.0.0.1"],
-            "--peer 127.0.0.1 is all",
+            "--peer 127.0.0.1 cannot be combined",
         ),
         (
             "monitor",
@@ -300,7 +300,7 @@ fn invalid_usage_is_one_line_with_status_2() {
         ("decode", &["--network", "moon", "00"], "regtest"),
         ("decode", &["--network"], "--network"),
         ("broadcast", &[], "<RAWTX>"),
-        ("broadcast", &["00"], "no transaction"),
+        ("broadcast", &["00"], "invalid transaction"),
         (
             "broadcast",
             &[EMPTY, "--network", "regtest"],
@@ -402,6 +402,11 @@ fn failure_is_one_line_with_status_1() {
         ("no-such-name.invalid:1", "regtest", "could not be resolved"),
         ("127.0.0.1:port", "regtest", "invalid peer name"),
         ("127.0.0.1:65536", "regtest", "invalid peer name"),
+        (
+            "localhost:99999",
+            "regtest",
+            "expected a port from 0 to 65535, got \"99999\"",
+        ),
         ("", "regtest", "invalid peer name"),
     ] {
         for name in ["ping", "headers"] {
