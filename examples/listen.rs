@@ -194,13 +194,17 @@ impl Server {
     /// no missing blocks. It has at most `max_inventory` entries.
     fn answers(&mut self, peer: PeerId, request: &Message, max_inventory: usize) -> Vec<Message> {
         match request {
-            Message::GetHeaders(wanted) => {
-                let headers = self.chain.headers_for_locator(&wanted.locator, wanted.stop);
+            Message::GetHeaders(request) => {
+                let headers = self
+                    .chain
+                    .headers_for_locator(&request.locator, request.stop);
                 let answer = headers.map(|headers| Headers { headers }.into());
                 Vec::from_iter(answer)
             }
-            Message::GetBlocks(wanted) => {
-                let hashes = self.chain.hashes_for_locator(&wanted.locator, wanted.stop);
+            Message::GetBlocks(request) => {
+                let hashes = self
+                    .chain
+                    .hashes_for_locator(&request.locator, request.stop);
                 if hashes.len() == MAX_BLOCK_HASHES {
                     self.continued_at
                         .extend(hashes.last().map(|last| (peer, *last)));
@@ -209,10 +213,10 @@ impl Server {
                 let answer = (!blocks.is_empty()).then(|| Inv::from(blocks).into());
                 Vec::from_iter(answer)
             }
-            Message::GetData(wanted) => {
+            Message::GetData(request) => {
                 let mut answers = Vec::new();
                 let mut missing = Vec::new();
-                for entry in &wanted.inventory {
+                for entry in &request.inventory {
                     match entry {
                         Inventory::Block(hash) => {
                             answers.extend(self.chain.block(hash).cloned().map(Message::from));

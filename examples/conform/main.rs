@@ -1,6 +1,6 @@
 //! Command-line tool that checks whether a node follows the rules of the wire protocol.
 //!
-//! Each rule runs on fresh connections and compares what the node does with what SV Node 1.2.2 does.
+//! Each rule runs on fresh connections and compares the behavior of the node with that of SV Node 1.2.2.
 //!
 //! | result | meaning |
 //! | --- | --- |

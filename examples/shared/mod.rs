@@ -39,7 +39,7 @@ pub(crate) fn run<A: Parser>(tool: impl FnOnce(A) -> Result<(), Failure>) -> Exi
     let result = match A::try_parse() {
         Ok(arguments) => tool(arguments),
         // Requested help is no failure, so it is printed on standard output.
-        Err(asked) if !asked.use_stderr() => say(asked.to_string().trim_end()).map_err(Into::into),
+        Err(help) if !help.use_stderr() => say(help.to_string().trim_end()).map_err(Into::into),
         Err(error) => {
             // The first paragraph contains the error. Usage and advice follow.
             let text = error.to_string();
