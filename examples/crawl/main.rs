@@ -19,6 +19,10 @@ mod date;
 mod dial;
 #[path = "../shared/lasting.rs"]
 mod lasting;
+#[path = "../shared/milliseconds.rs"]
+mod milliseconds;
+#[path = "../shared/plural.rs"]
+mod plural;
 #[path = "../shared/reach.rs"]
 mod reach;
 #[path = "../shared/seeds.rs"]
@@ -40,11 +44,13 @@ mod run_info;
 mod table;
 mod visit;
 
-use census::{Census, milliseconds};
+use census::Census;
 use crawler::Crawler;
 use frontier::Frontier;
 use lasting::{interrupts, over, seconds};
+use milliseconds::milliseconds;
 use picture::Picture;
+use plural::plural;
 use reach::Reach;
 use report::Report;
 use run_info::{EndReason, RunInfo};
@@ -192,9 +198,8 @@ fn record(
 /// Returns the line of the progress display.
 fn progress_text(census: &Census, known: usize) -> String {
     let (reached, missed) = (census.reached, census.not_reached);
-    let nodes = if reached == 1 { "node" } else { "nodes" };
-    let addresses = if known == 1 { "address" } else { "addresses" };
-    format!("{reached} {nodes} reached, {missed} not reached, {known} {addresses} known")
+    let (nodes, addresses) = (plural(reached, "node"), plural(known, "address"));
+    format!("{nodes} reached, {missed} not reached, {addresses} known")
 }
 
 /// Prints a visit as JSON.
