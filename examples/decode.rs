@@ -167,14 +167,18 @@ fn decode_frame(magic: Magic, mut bytes: &[u8]) -> Result<Decoded, String> {
     let mut frames = FrameReader::new(magic, limits);
     let len = bytes.len();
     loop {
-        match frames.next_frame().map_err(|error| error.to_string())? {
+        match frames
+            .next_frame()
+            .map_err(|error| shared::with_sources(&error))?
+        {
             Some(Incoming::Frame(frame)) => {
-                let message = Message::decode(frame.command, frame.payload)
-                    .map_err(|error| format!("{}: {error}", frame.command))?;
+                let message = Message::decode(frame.command, frame.payload).map_err(|error| {
+                    format!("{}: {}", frame.command, shared::with_sources(&error))
+                })?;
                 let reencoded = reencode(magic, &message);
                 return Ok(Decoded { message, reencoded });
             }
-            Some(Incoming::Dropped(cause)) => return Err(cause.to_string()),
+            Some(Incoming::Dropped(cause)) => return Err(shared::with_sources(&cause)),
             Some(Incoming::Discarded { command, len, .. }) => {
                 let len = plural(len, "byte");
                 return Err(format!("{command}: payload of {len} exceeds the limit"));
@@ -186,7 +190,7 @@ fn decode_frame(magic: Magic, mut bytes: &[u8]) -> Result<Decoded, String> {
             None => {
                 let read = frames
                     .read_from(&mut bytes)
-                    .map_err(|error| error.to_string())?;
+                    .map_err(|error| shared::with_sources(&error))?;
                 if read == 0 {
                     return Err(match frames.arriving() {
                         Some((_, missing)) => {

@@ -5,7 +5,7 @@ use std::io::Read;
 use bsv_p2p::wire::{Decode, Reader, Tx};
 
 use crate::plural::plural;
-use crate::shared::{Failure, WrongUsage};
+use crate::shared::{Failure, WrongUsage, with_sources};
 
 /// Returns the transaction in `argument`, or in standard input if `argument` is `-`.
 ///
@@ -24,8 +24,8 @@ pub(crate) fn read(argument: &str) -> Result<Tx, Failure> {
     let bytes = hex::decode(&digits).map_err(|error| wrong(format!("not hexadecimal: {error}")))?;
     let bytes = bytes.into();
     let mut reader = Reader::from_shared(&bytes);
-    let transaction =
-        Tx::decode(&mut reader).map_err(|error| wrong(format!("invalid transaction: {error}")))?;
+    let transaction = Tx::decode(&mut reader)
+        .map_err(|error| wrong(format!("invalid transaction: {}", with_sources(&error))))?;
     match reader.remaining().len() {
         0 => Ok(transaction),
         more => {
