@@ -13,25 +13,27 @@ use clap::Parser;
 use serde::{Serialize, Serializer};
 use serde_json::json;
 
+#[path = "shared/plural.rs"]
+mod plural;
 mod shared;
+
+use plural::plural;
 
 /// Decode frames of the Bitcoin SV protocol and print one JSON object per line.
 ///
 /// An object contains the command of the frame, all fields of the message, and `reencoded`: the
 /// message encoded again, in hexadecimal. If a frame is rejected, its object contains an `error`,
-/// and the exit status is 1.
+/// and the exit status is 1. The output is always JSON, also without --json.
 #[derive(Parser)]
-#[command(name = "decode")]
+#[command(name = "decode", version)]
 struct Arguments {
     /// Frames in hexadecimal. Defaults to standard input, line by line.
     ///
     /// An argument or a line may contain several frames, spaces, and a leading 0x. Blank lines are
     /// ignored. A truncated frame consumes the rest of its line. The next line starts a new frame.
     hex: Option<String>,
-    /// The network of the frames: mainnet, testnet, stn, regtest, teratestnet, tstn, or a JSON file
-    /// that defines one
-    #[arg(long, default_value = "mainnet", value_name = "NAME|FILE", value_parser = shared::network)]
-    network: Network,
+    #[command(flatten)]
+    common: shared::Common,
 }
 
 fn main() -> ExitCode {
@@ -40,13 +42,13 @@ fn main() -> ExitCode {
 
 fn decode(arguments: Arguments) -> Result<(), shared::Failure> {
     let mut output = Output {
-        magic: arguments.network.magic(),
+        magic: arguments.common.network_or(Network::Mainnet).magic(),
         frames: 0,
-        refused: 0,
+        rejected: 0,
     };
     match arguments.hex {
         Some(frames) if frames.trim().is_empty() => {
-            return Err(shared::WrongUsage("[HEX] has no frame (see --help)".into()).into());
+            return Err(shared::WrongUsage("[HEX] contains no frame (see --help)".into()).into());
         }
         Some(frames) => output.line(frames.as_bytes())?,
         None => {
@@ -56,10 +58,10 @@ fn decode(arguments: Arguments) -> Result<(), shared::Failure> {
         }
     }
     match output {
-        Output { refused: 0, .. } => Ok(()),
+        Output { rejected: 0, .. } => Ok(()),
         Output {
-            refused, frames, ..
-        } => Err(format!("{refused} of {frames} frames were refused").into()),
+            rejected, frames, ..
+        } => Err(format!("rejected {rejected} of {}", plural(frames, "frame")).into()),
     }
 }
 
@@ -69,7 +71,7 @@ struct Output {
     /// Number of frames printed, including the rejected ones.
     frames: u64,
     /// Number of rejected frames.
-    refused: u64,
+    rejected: u64,
 }
 
 impl Output {
@@ -82,9 +84,9 @@ impl Output {
         let mut rest = &bytes[..];
         while !rest.is_empty() {
             // Split by length, so that a rejected frame does not affect the next one.
-            let (frame, behind) = rest.split_at(frame_len(rest));
+            let (frame, next) = rest.split_at(frame_len(rest));
             self.print(decode_frame(self.magic, frame))?;
-            rest = behind;
+            rest = next;
         }
         Ok(())
     }
@@ -93,10 +95,10 @@ impl Output {
     fn print(&mut self, frame: Result<Decoded, String>) -> io::Result<()> {
         self.frames += 1;
         match frame {
-            Ok(decoded) => shared::say_json(&decoded),
+            Ok(decoded) => shared::say_json("Frame", &decoded),
             Err(error) => {
-                self.refused += 1;
-                shared::say_json(&json!({ "error": error }))
+                self.rejected += 1;
+                shared::say_json("FrameRejected", &json!({ "error": error }))
             }
         }
     }
@@ -165,16 +167,21 @@ fn decode_frame(magic: Magic, mut bytes: &[u8]) -> Result<Decoded, String> {
     let mut frames = FrameReader::new(magic, limits);
     let len = bytes.len();
     loop {
-        match frames.next_frame().map_err(|error| error.to_string())? {
+        match frames
+            .next_frame()
+            .map_err(|error| shared::with_sources(&error))?
+        {
             Some(Incoming::Frame(frame)) => {
-                let message = Message::decode(frame.command, frame.payload)
-                    .map_err(|error| format!("{}: {error}", frame.command))?;
+                let message = Message::decode(frame.command, frame.payload).map_err(|error| {
+                    format!("{}: {}", frame.command, shared::with_sources(&error))
+                })?;
                 let reencoded = reencode(magic, &message);
                 return Ok(Decoded { message, reencoded });
             }
-            Some(Incoming::Dropped(cause)) => return Err(cause.to_string()),
+            Some(Incoming::Dropped(cause)) => return Err(shared::with_sources(&cause)),
             Some(Incoming::Discarded { command, len, .. }) => {
-                return Err(format!("{command}: {len} bytes are too many"));
+                let len = plural(len, "byte");
+                return Err(format!("{command}: payload of {len} exceeds the limit"));
             }
             // A complete block is returned as a frame.
             Some(
@@ -183,15 +190,19 @@ fn decode_frame(magic: Magic, mut bytes: &[u8]) -> Result<Decoded, String> {
             None => {
                 let read = frames
                     .read_from(&mut bytes)
-                    .map_err(|error| error.to_string())?;
+                    .map_err(|error| shared::with_sources(&error))?;
                 if read == 0 {
                     return Err(match frames.arriving() {
-                        Some((_, missing)) => format!(
-                            "the frame is cut off: {missing} bytes of its payload are missing"
-                        ),
-                        None => {
-                            format!("the frame is cut off within its header, after {len} bytes")
+                        Some((_, missing)) => {
+                            format!(
+                                "frame is truncated: {} of its payload missing",
+                                plural(missing, "byte")
+                            )
                         }
+                        None => format!(
+                            "frame is truncated within its header, after {}",
+                            plural(len, "byte")
+                        ),
                     });
                 }
             }

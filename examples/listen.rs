@@ -19,6 +19,8 @@ mod events;
 mod lasting;
 #[path = "shared/listening.rs"]
 mod listening;
+#[path = "shared/milliseconds.rs"]
+mod milliseconds;
 mod shared;
 #[path = "shared/user_agent.rs"]
 mod user_agent;
@@ -33,7 +35,8 @@ use user_agent::OwnUserAgent;
 /// Mines a chain with the difficulty of regtest and serves its headers and blocks. With
 /// --handshakes-only it serves nothing and works on any network.
 #[derive(Parser)]
-#[command(name = "listen")]
+#[command(name = "listen", version)]
+#[command(mut_arg("network", |network| network.help(NETWORK_HELP)))]
 struct Arguments {
     /// The listening address: HOST:PORT or IP:PORT. Port 0 selects a free port. Without a port, the
     /// default port of the network is used
@@ -46,22 +49,22 @@ struct Arguments {
     #[arg(long, value_name = "N", default_value_t = 10, conflicts_with = "handshakes_only",
         value_parser = clap::value_parser!(u64).range(..=5_000))]
     blocks: u64,
-    /// Duration in seconds [default: until Ctrl-C]
-    #[arg(long, value_name = "S", value_parser = seconds)]
-    seconds: Option<Duration>,
+    /// Duration of the whole run, in seconds [default: until Ctrl-C]
+    #[arg(long, alias = "seconds", value_name = "S", value_parser = seconds)]
+    timeout: Option<Duration>,
     #[command(flatten)]
     agent: OwnUserAgent,
-    /// The network: mainnet, testnet, stn, regtest, teratestnet, tstn, or a JSON file that defines
-    /// one [default: regtest, or mainnet with --handshakes-only]
-    #[arg(long, value_name = "NAME|FILE", value_parser = shared::network)]
-    network: Option<Network>,
-    /// Print events as JSON, one object per line
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    common: shared::Common,
 }
 
+/// Description of `--network`, which has another default than in most tools.
+const NETWORK_HELP: &str = "The network: mainnet, testnet, stn, regtest, teratestnet, tstn, or a \
+                            JSON file that defines one [default: regtest, or mainnet with \
+                            --handshakes-only]";
+
 /// The requests that this tool answers. The library answers pings and performs handshakes.
-const QUESTIONS: [Command; 3] = [
+const REQUESTS: [Command; 3] = [
     Command::new("getheaders"),
     Command::new("getblocks"),
     Command::new("getdata"),
@@ -77,7 +80,7 @@ fn listen(arguments: Arguments) -> Result<(), shared::Failure> {
     } else {
         Network::Regtest
     };
-    let network = arguments.network.unwrap_or(usual);
+    let network = arguments.common.network_or(usual);
     let mut config = ManagerConfig::new(network.clone());
     config.connection.session.user_agent = arguments.agent.user_agent;
     config.target_connections = 0; // no peers are dialed
@@ -94,20 +97,30 @@ fn listen(arguments: Arguments) -> Result<(), shared::Failure> {
 
     let interrupted = interrupts()?;
     let manager = Manager::new(config)?;
-    let events = manager.subscribe_with(SubscriptionOptions::default().with_commands(QUESTIONS));
+    let events = manager.subscribe_with(SubscriptionOptions::default().with_commands(REQUESTS));
     manager.start()?;
-    let end = over(arguments.seconds);
+    let end = over(arguments.timeout);
+    let mut is_listening = false;
     loop {
         select! {
             recv(events.as_receiver()) -> event => match events.with_end_reason(event)? {
                 Event::Control(event) => {
-                    if let (Some(server), ControlEvent::ConnectionLost { peer_id, .. }) = (&mut server, &event) {
-                        server.on_lost(*peer_id);
+                    match (&event, &mut server) {
+                        (ControlEvent::ListenerStarted { .. }, _) => is_listening = true,
+                        // The manager would try again. The first failure ends the tool.
+                        (ControlEvent::ListenerBindFailed { address, error, .. }, _) if !is_listening => {
+                            let error = shared::with_sources(error);
+                            return Err(format!("cannot listen on {address}: {error}").into());
+                        }
+                        (ControlEvent::ConnectionLost { peer_id, .. }, Some(server)) => {
+                            server.on_lost(*peer_id);
+                        }
+                        _ => {}
                     }
-                    say_event(&event, arguments.json)?;
+                    say_event(&event, arguments.common.json)?;
                 }
-                Event::Message(question) => if let Some(server) = &mut server {
-                    server.serve(&manager, &question);
+                Event::Message(request) => if let Some(server) = &mut server {
+                    server.serve(&manager, &request);
                 },
                 _ => {}
             },
@@ -128,7 +141,7 @@ fn listen(arguments: Arguments) -> Result<(), shared::Failure> {
 fn mine(network: &Network, blocks: u64) -> Result<Chain, shared::Failure> {
     let chain = Chain::for_network(network.clone(), Chain::DEFAULT_MAX_BYTES);
     let mut chain = chain.map_err(|_| {
-        let reason = "only networks with the difficulty of regtest are mined";
+        let reason = "blocks are mined on networks with the difficulty of regtest only";
         let text = format!("--network {network} needs --handshakes-only: {reason}");
         shared::WrongUsage(text)
     })?;
@@ -161,13 +174,13 @@ impl Server {
     }
 
     /// Answers a request. Disconnects a peer that does not read its answers. Does not block.
-    fn serve(&mut self, manager: &Manager, question: &BitcoinMessageEvent) {
-        let peer = question.peer_id;
+    fn serve(&mut self, manager: &Manager, request: &BitcoinMessageEvent) {
+        let peer = request.peer_id;
         let Ok(connection) = manager.connection(peer) else {
             return;
         };
         let max_inventory = connection.max_inventory();
-        for answer in self.answers(peer, &question.message, max_inventory) {
+        for answer in self.answers(peer, &request.message, max_inventory) {
             if let Err(error) = connection.try_send(&answer) {
                 log::info!("{}", shared::with_sources(&error));
                 // Fails if the connection has ended already.
@@ -179,15 +192,19 @@ impl Server {
 
     /// Returns the answers to a request. As in SV Node, `notfound` lists missing transactions but
     /// no missing blocks. It has at most `max_inventory` entries.
-    fn answers(&mut self, peer: PeerId, question: &Message, max_inventory: usize) -> Vec<Message> {
-        match question {
-            Message::GetHeaders(wanted) => {
-                let headers = self.chain.headers_for_locator(&wanted.locator, wanted.stop);
+    fn answers(&mut self, peer: PeerId, request: &Message, max_inventory: usize) -> Vec<Message> {
+        match request {
+            Message::GetHeaders(request) => {
+                let headers = self
+                    .chain
+                    .headers_for_locator(&request.locator, request.stop);
                 let answer = headers.map(|headers| Headers { headers }.into());
                 Vec::from_iter(answer)
             }
-            Message::GetBlocks(wanted) => {
-                let hashes = self.chain.hashes_for_locator(&wanted.locator, wanted.stop);
+            Message::GetBlocks(request) => {
+                let hashes = self
+                    .chain
+                    .hashes_for_locator(&request.locator, request.stop);
                 if hashes.len() == MAX_BLOCK_HASHES {
                     self.continued_at
                         .extend(hashes.last().map(|last| (peer, *last)));
@@ -196,10 +213,10 @@ impl Server {
                 let answer = (!blocks.is_empty()).then(|| Inv::from(blocks).into());
                 Vec::from_iter(answer)
             }
-            Message::GetData(wanted) => {
+            Message::GetData(request) => {
                 let mut answers = Vec::new();
                 let mut missing = Vec::new();
-                for entry in &wanted.inventory {
+                for entry in &request.inventory {
                     match entry {
                         Inventory::Block(hash) => {
                             answers.extend(self.chain.block(hash).cloned().map(Message::from));

@@ -3,15 +3,23 @@
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use bsv_p2p::{Connection, ConnectionConfig, Network};
+use bsv_p2p::{Connection, Network};
 use clap::Parser;
 use serde_json::json;
 
+#[path = "shared/dial.rs"]
+mod dial;
+#[path = "shared/milliseconds.rs"]
+mod milliseconds;
+#[path = "shared/node.rs"]
+mod node;
 mod shared;
 #[path = "shared/user_agent.rs"]
 mod user_agent;
 
-use user_agent::OwnUserAgent;
+use dial::Dial;
+use milliseconds::milliseconds;
+use node::NamedNode;
 
 /// Print the identity of a Bitcoin SV node and its round-trip times.
 ///
@@ -19,26 +27,15 @@ use user_agent::OwnUserAgent;
 /// another network than --network, has banned this host, or is full. Nodes ban hosts of other
 /// networks for 24 hours.
 #[derive(Parser)]
-#[command(name = "ping")]
+#[command(name = "ping", version)]
 struct Arguments {
-    /// The node: HOST:PORT, or HOST for the default port of the network
-    #[arg(value_name = "HOST:PORT")]
-    node: String,
+    #[command(flatten)]
+    node: NamedNode,
     /// The number of pings to send
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..))]
     count: u32,
     #[command(flatten)]
-    agent: OwnUserAgent,
-    /// The network of the node: mainnet, testnet, stn, regtest, teratestnet, tstn, or a JSON file
-    /// that defines one
-    #[arg(long, default_value = "mainnet", value_name = "NAME|FILE", value_parser = shared::network)]
-    network: Network,
-    /// Connect even if the port is the default port of another network
-    #[arg(long)]
-    force_port: bool,
-    /// Print one JSON object at the end
-    #[arg(long)]
-    json: bool,
+    dial: Dial,
 }
 
 /// Maximum time to wait for a `pong`.
@@ -51,12 +48,13 @@ fn main() -> ExitCode {
 }
 
 fn ping(arguments: Arguments) -> Result<(), shared::Failure> {
-    let mut config = ConnectionConfig::new(arguments.network);
-    config.session.user_agent = arguments.agent.user_agent;
-    config.allow_any_port = arguments.force_port;
-    let mut node = Connection::connect(&arguments.node, &config)?;
+    let common = &arguments.dial.common;
+    let config = arguments
+        .dial
+        .connection_config(common.network_or(Network::Mainnet));
+    let mut node = Connection::connect(arguments.node.name()?, &config)?;
     let peer = node.peer_info().clone();
-    if !arguments.json {
+    if !common.json {
         shared::say(format_args!(
             "{}: {}, version {}, services {}, height {}",
             node.peer_addr(),
@@ -71,7 +69,7 @@ fn ping(arguments: Arguments) -> Result<(), shared::Failure> {
         let next = Instant::now() + INTERVAL;
         let time = node.ping(TIMEOUT)?;
         times.push(milliseconds(time));
-        if !arguments.json {
+        if !common.json {
             shared::say(format_args!("ping {number}: {:.3} ms", milliseconds(time)))?;
         }
         // Receiving during the interval also answers the pings of the node.
@@ -82,25 +80,22 @@ fn ping(arguments: Arguments) -> Result<(), shared::Failure> {
     let min = times.iter().copied().fold(f64::INFINITY, f64::min);
     let max = times.iter().copied().fold(0.0, f64::max);
     let avg = times.iter().sum::<f64>() / times.len() as f64;
-    if arguments.json {
-        shared::say_json(&json!({
+    if common.json {
+        let fields = json!({
+            "peer": node.peer_addr().to_string(),
             "user_agent": peer.user_agent.to_string(),
             "version": peer.version,
             "services": peer.services.0,
             "height": peer.start_height,
-            "min": min,
-            "avg": avg,
-            "max": max,
-        }))?;
+            "min_ms": min,
+            "avg_ms": avg,
+            "max_ms": max,
+        });
+        shared::say_json("Summary", &fields)?;
     } else {
         shared::say(format_args!(
             "min {min:.3} ms, avg {avg:.3} ms, max {max:.3} ms"
         ))?;
     }
     Ok(())
-}
-
-/// Converts a duration to milliseconds.
-fn milliseconds(time: Duration) -> f64 {
-    time.as_secs_f64() * 1000.0
 }

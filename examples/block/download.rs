@@ -135,7 +135,7 @@ fn until_connected(events: &EventReceiver<ControlEvent>) -> Result<(), NotDownlo
             _ => {}
         }
     }
-    Err(NotDownloaded::Peer("the connection has ended".into()))
+    Err(NotDownloaded::Peer("connection was closed".into()))
 }
 
 /// Writes the block to `target` while it arrives.

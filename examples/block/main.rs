@@ -10,8 +10,16 @@ use serde_json::json;
 
 #[path = "../shared/addresses.rs"]
 mod addresses;
+#[path = "../shared/dial.rs"]
+mod dial;
+#[path = "../shared/folder.rs"]
+mod folder;
 #[path = "../shared/lasting.rs"]
 mod lasting;
+#[path = "../shared/milliseconds.rs"]
+mod milliseconds;
+#[path = "../shared/plural.rs"]
+mod plural;
 #[path = "../shared/reach.rs"]
 mod reach;
 #[path = "../shared/seeds.rs"]
@@ -27,6 +35,8 @@ mod target;
 
 use download::{Download, Downloaded, NotDownloaded};
 use lasting::interrupts;
+use milliseconds::milliseconds;
+use plural::plural;
 use reach::Reach;
 use target::Target;
 
@@ -36,7 +46,7 @@ use target::Target;
 /// match the merkle root of the header. The file is created only after this verification. Memory
 /// usage does not depend on the size of the block.
 #[derive(Parser)]
-#[command(name = "block")]
+#[command(name = "block", version)]
 struct Arguments {
     /// The hash of the block in hexadecimal, as block explorers print it
     #[arg(value_name = "HASH")]
@@ -58,7 +68,7 @@ fn block(arguments: Arguments) -> Result<(), shared::Failure> {
     let found = addresses::find(&reach, end)?;
     // Created before the download, so that a path without write permission fails early.
     let mut target = Target::create(&out)?;
-    let report = Report { json: reach.json };
+    let report = Report { json: reach.json() };
     for (name, reason) in &found.failed {
         report.peer_failed(name, reason)?;
     }
@@ -84,13 +94,14 @@ fn block(arguments: Arguments) -> Result<(), shared::Failure> {
             }
             Err(NotDownloaded::TimeOver) => {
                 let after = reach.timeout;
-                return Err(format!("no peer has given block {hash} within {after:?}").into());
+                return Err(format!("download of block {hash} timed out after {after:?}").into());
             }
             Err(NotDownloaded::Here(failure)) => return Err(failure),
         }
     }
-    let (count, last) = (reasons.len(), reasons.pop().unwrap_or_default());
-    Err(format!("none of {count} peers has given block {hash}; the last: {last}").into())
+    let (peers, last) = (plural(reasons.len(), "peer"), reasons.last());
+    let last = last.map_or("", String::as_str);
+    Err(format!("block {hash} not received from {peers}; last failure: {last}").into())
 }
 
 /// Prints the results, as text or as JSON.
@@ -104,8 +115,8 @@ impl Report {
         // Some reasons begin with the name of the peer, which is printed anyway.
         let reason = reason.strip_prefix(&format!("{peer}: ")).unwrap_or(reason);
         if self.json {
-            let object = json!({ "event": "PeerFailed", "peer": peer, "reason": reason });
-            return shared::say_json(&object);
+            let fields = json!({ "peer": peer, "reason": reason });
+            return shared::say_json("PeerFailed", &fields);
         }
         shared::say(format_args!("{peer}: {reason}"))
     }
@@ -118,23 +129,23 @@ impl Report {
         block: &Downloaded,
         begin: Instant,
     ) -> Result<(), shared::Failure> {
-        let seconds = begin.elapsed().as_secs_f64();
+        let time = begin.elapsed();
         if self.json {
-            shared::say_json(&json!({
-                "event": "Block",
+            let fields = json!({
                 "hash": hash.to_string(),
-                "bytes": block.bytes,
+                "size_bytes": block.bytes,
                 "transactions": block.transactions,
                 "peer": peer,
-                "seconds": seconds,
-            }))?;
+                "duration_ms": milliseconds(time),
+            });
+            shared::say_json("Block", &fields)?;
             return Ok(());
         }
         shared::say(format_args!("block {hash}"))?;
         shared::say(format_args!("size {} bytes", block.bytes))?;
         shared::say(format_args!("transactions {}", block.transactions))?;
         shared::say(format_args!("peer {peer}"))?;
-        shared::say(format_args!("time {seconds:.3} s"))?;
+        shared::say(format_args!("time {:.3} s", time.as_secs_f64()))?;
         Ok(())
     }
 }

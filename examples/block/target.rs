@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
+use crate::folder::{check_folder, folder};
 use crate::shared::Failure;
 
 /// A temporary file that [`Target::keep`] moves to its final path.
@@ -28,12 +29,9 @@ impl Target {
         let named = |error| name(&place, error);
         if fs::metadata(&place).is_ok_and(|there| !there.is_file()) {
             // `persist` must not replace a device or a folder.
-            return Err(format!("{}: it is there, and is no file", place.display()).into());
+            return Err(format!("{}: already exists and is not a file", place.display()).into());
         }
-        let folder = match place.parent() {
-            Some(folder) if folder != Path::new("") => folder,
-            _ => Path::new("."),
-        };
+        check_folder(&place)?;
         let mut builder = tempfile::Builder::new();
         builder.prefix(".block-").suffix(".part");
         #[cfg(unix)]
@@ -42,7 +40,7 @@ impl Target {
             // The default of `tempfile` is 0600. The umask applies, as to any other new file.
             builder.permissions(fs::Permissions::from_mode(0o666));
         }
-        let file = builder.tempfile_in(folder).map_err(named)?;
+        let file = builder.tempfile_in(folder(&place)).map_err(named)?;
         Ok(Self { place, file })
     }
 
@@ -70,7 +68,9 @@ impl Target {
     }
 }
 
-/// Returns `error` with the path as a prefix.
+/// Returns `error` with the final path as a prefix, without the path of the temporary file.
 fn name(place: &Path, error: io::Error) -> Failure {
+    let system = error.get_ref().and_then(|error| error.source());
+    let error = system.map_or_else(|| error.to_string(), ToString::to_string);
     format!("{}: {error}", place.display()).into()
 }

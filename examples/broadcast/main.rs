@@ -8,10 +8,14 @@ use bsv_p2p::peers::PeerRef;
 use clap::Parser;
 use crossbeam_channel::{Receiver, select};
 
+#[path = "../shared/dial.rs"]
+mod dial;
 #[path = "../shared/lasting.rs"]
 mod lasting;
 #[path = "../shared/meeting.rs"]
 mod meeting;
+#[path = "../shared/plural.rs"]
+mod plural;
 #[path = "../shared/reach.rs"]
 mod reach;
 #[path = "../shared/seeds.rs"]
@@ -42,7 +46,7 @@ use report::Report;
 /// The tool fails if no peer requests the transaction, or if every peer that requested it rejects
 /// it. A peer that already has the transaction does not request it.
 #[derive(Parser)]
-#[command(name = "broadcast")]
+#[command(name = "broadcast", version)]
 struct Arguments {
     /// The transaction in hexadecimal, or - for standard input
     #[arg(value_name = "RAWTX")]
@@ -74,7 +78,7 @@ fn broadcast(arguments: Arguments) -> Result<(), shared::Failure> {
     let end = reach.end();
     let transaction = raw::read(&arguments.transaction)?;
     let meeting = Meeting::new(reach, end)?;
-    let report = Report { json: reach.json };
+    let report = Report { json: reach.json() };
     let txid = transaction.txid();
     report.begin(txid)?;
     let patience = Patience {
@@ -93,10 +97,13 @@ fn broadcast(arguments: Arguments) -> Result<(), shared::Failure> {
     let rejects = |peer: &PeerRef| made_of_it.rejected_by.iter().any(|one| one.peer == *peer);
     if made_of_it.requested_by.is_empty() {
         let after = reach.timeout;
-        return Err(format!("nobody has asked for transaction {txid} within {after:?}").into());
+        let hint = "peers may already have it";
+        let text = format!("transaction {txid} not requested by any peer within {after:?}: {hint}");
+        return Err(text.into());
     }
     if made_of_it.requested_by.iter().all(rejects) {
-        return Err(format!("whoever has asked for transaction {txid} has rejected it").into());
+        let text = format!("transaction {txid} rejected by every peer that requested it");
+        return Err(text.into());
     }
     Ok(())
 }

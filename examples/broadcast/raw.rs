@@ -4,7 +4,8 @@ use std::io::Read;
 
 use bsv_p2p::wire::{Decode, Reader, Tx};
 
-use crate::shared::{Failure, WrongUsage};
+use crate::plural::plural;
+use crate::shared::{Failure, WrongUsage, with_sources};
 
 /// Returns the transaction in `argument`, or in standard input if `argument` is `-`.
 ///
@@ -18,19 +19,18 @@ pub(crate) fn read(argument: &str) -> Result<Tx, Failure> {
     let wrong = |what: String| WrongUsage(format!("RAWTX: {what}"));
     let digits: String = text.split_whitespace().collect();
     if digits.is_empty() {
-        return Err(
-            wrong("a transaction in hexadecimal is needed, nothing was given".into()).into(),
-        );
+        return Err(wrong("expected a transaction in hexadecimal, got nothing".into()).into());
     }
     let bytes = hex::decode(&digits).map_err(|error| wrong(format!("not hexadecimal: {error}")))?;
     let bytes = bytes.into();
     let mut reader = Reader::from_shared(&bytes);
     let transaction = Tx::decode(&mut reader)
-        .map_err(|error| wrong(format!("the bytes are no transaction: {error}")))?;
+        .map_err(|error| wrong(format!("invalid transaction: {}", with_sources(&error))))?;
     match reader.remaining().len() {
         0 => Ok(transaction),
         more => {
-            let text = format!("one transaction is needed, {more} bytes come behind it");
+            let more = plural(more, "byte");
+            let text = format!("expected one transaction, got {more} after it");
             Err(wrong(text).into())
         }
     }

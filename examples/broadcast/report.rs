@@ -20,7 +20,7 @@ impl Report {
     /// Prints the id of the transaction.
     pub(crate) fn begin(&self, txid: Txid) -> io::Result<()> {
         if self.json {
-            return say_json(&json!({ "event": "Transaction", "txid": txid.to_string() }));
+            return say_json("Transaction", &json!({ "txid": txid.to_string() }));
         }
         say(format_args!("transaction {txid}"))
     }
@@ -28,17 +28,13 @@ impl Report {
     /// Prints a response of a peer.
     pub(crate) fn news(&self, news: &News) -> io::Result<()> {
         if self.json {
-            return say_json(&match news {
+            return match news {
                 News::Requested { peer } => {
-                    json!({ "event": "Requested", "peer": peer.to_string() })
+                    say_json("Requested", &json!({ "peer": peer.to_string() }))
                 }
-                News::Rejected(rejection) => {
-                    let mut object = object(rejection);
-                    object["event"] = "Rejected".into();
-                    object
-                }
-                News::Relayed { peer } => json!({ "event": "Relayed", "peer": peer.to_string() }),
-            });
+                News::Rejected(rejection) => say_json("Rejected", &object(rejection)),
+                News::Relayed { peer } => say_json("Relayed", &json!({ "peer": peer.to_string() })),
+            };
         }
         match news {
             News::Requested { peer } => say(format_args!("{peer}: requested the transaction")),
@@ -54,14 +50,14 @@ impl Report {
         }
         let names =
             |peers: &[PeerRef]| -> Vec<_> { peers.iter().map(PeerRef::to_string).collect() };
-        say_json(&json!({
-            "event": "Summary",
+        let fields = json!({
             "txid": report.txid.to_string(),
             "announced_to": report.announced_to,
             "requested_by": names(&report.requested_by),
             "rejected_by": report.rejected_by.iter().map(object).collect::<Vec<_>>(),
             "relayed_by": names(&report.relayed_by),
-        }))
+        });
+        say_json("Summary", &fields)
     }
 }
 

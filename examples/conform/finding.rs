@@ -1,16 +1,16 @@
-//! What a check finds.
+//! The result of a check.
 
-/// The result of a check: what the node did, if that keeps the rule.
+/// The result of a check: the behavior of the node, or why the check did not pass.
 pub(crate) type Check = Result<String, Finding>;
 
-/// Why a check did not end in a kept rule.
+/// The reason why a check did not pass.
 #[derive(Debug)]
 pub(crate) enum Finding {
-    /// The node does not keep the rule; what it did instead.
+    /// The node violates the rule. Contains its behavior.
     Broken(String),
-    /// The rule does not apply to the node; the reason.
+    /// The rule does not apply to the node. Contains the reason.
     Skipped(String),
-    /// No connection could be opened; the reason.
+    /// No connection could be opened. Contains the reason.
     Unreachable(String),
 }
 

@@ -1,38 +1,46 @@
-//! Checks whether a node keeps the rules of the wire protocol.
+//! Command-line tool that checks whether a node follows the rules of the wire protocol.
 //!
-//! Each rule runs on fresh connections and compares what the node does with what SV Node 1.2.2 does.
+//! Each rule runs on fresh connections and compares the behavior of the node with that of SV Node 1.2.2.
 //!
 //! | result | meaning |
 //! | --- | --- |
-//! | `pass` | the node keeps the rule |
-//! | `different` | the node does something else, and its software is known to: a Teranode, or an SV Node before 1.2.2; the note says what |
-//! | `fail` | the node does something else, or accepts no new connection after it |
+//! | `pass` | the node follows the rule |
+//! | `different` | the node behaves differently, as its software is known to: a Teranode, or an SV Node before 1.2.2 |
+//! | `fail` | the node behaves differently, or accepts no new connection afterwards |
 //! | `skipped` | the rule was not run, for the reason given |
 //!
-//! Invalid messages raise the score that the node keeps for a connection. No rule reaches the default ban score on a connection, except
-//! those that `--include-bans` adds. These run last, and the run ends when the node closes a new connection at once.
+//! Invalid messages raise the ban score of a connection at the node. Only rules that `--include-bans` adds reach the default threshold on
+//! one connection. They run last, and the run ends when the node closes a new connection immediately.
 //!
 //! # Known differences
 //!
-//! The tests run all rules against SV Node 1.0.13 and against this crate's `LocalNode`, and expect exactly these differences:
+//! The tests run all rules against SV Node 1.0.13 and against the `LocalNode` of this crate, and expect exactly these differences:
 //!
-//! | server | rule | what it does instead |
+//! | server | rule | behavior |
 //! | --- | --- | --- |
-//! | SV Node 1.0.13 | `inv-invalid-type` | ignores the entry; the disconnection came with a later version |
+//! | SV Node 1.0.13 | `inv-invalid-type` | ignores the entry; later versions disconnect |
 //! | `LocalNode` | `features-by-version` | sends no `sendcmpct`, because it requests no compact blocks |
 //! | `LocalNode` | `inv-block` | requests headers without a stop hash, to receive all that follow |
 //! | `LocalNode` | `tx-orphan` | requests parents only with `LocalNodeConfig::keep_orphans` |
-//! | `LocalNode` | `createstrm-data2-to-data4` | has one further stream, because no stream policy uses more |
+//! | `LocalNode` | `createstrm-data2-to-data4` | accepts one additional stream, because no stream policy uses more |
 //!
-//! A `LocalNode` that acts as a Teranode fails no rule, and its results are `different` where those of a Teranode are.
+//! A `LocalNode` that acts as a Teranode fails no rule. Its results are `different` for the same rules as those of a Teranode.
 
 use std::process::ExitCode;
 use std::time::Duration;
 
+use bsv_p2p::Network;
 use bsv_p2p::connection::resolve;
-use bsv_p2p::{ConnectionConfig, Network};
 use clap::Parser;
 
+#[path = "../shared/dial.rs"]
+mod dial;
+#[path = "../shared/milliseconds.rs"]
+mod milliseconds;
+#[path = "../shared/node.rs"]
+mod named_node;
+#[path = "../shared/plural.rs"]
+mod plural;
 #[path = "../shared/mod.rs"]
 mod shared;
 #[path = "../shared/user_agent.rs"]
@@ -48,44 +56,39 @@ mod rule;
 mod rules;
 mod run;
 
+use dial::Dial;
+use named_node::NamedNode;
 use node::Endpoint;
 use pace::{Pace, rate};
 use report::Report;
 use rule::Rule;
 use run::Run;
 use shared::WrongUsage;
-use user_agent::OwnUserAgent;
 
-/// Check whether a node keeps the rules of the Bitcoin SV wire protocol.
+/// Check whether a node follows the rules of the Bitcoin SV wire protocol.
 ///
-/// Each rule runs on fresh connections. The results are compared with what SV Node 1.2.2 does. The exit status is 0 if no rule failed, 1 if
-/// a rule failed or the node cannot be reached, and 2 for wrong usage.
+/// Each rule runs on fresh connections. The results are compared with the behavior of SV Node 1.2.2.
+/// The exit status is 0 if no rule failed, 1 if a rule failed or the node cannot be reached, and 2
+/// for wrong usage.
 ///
 /// Many rules send invalid messages. Run it against your own node only.
 #[derive(Parser)]
-#[command(name = "conform")]
+#[command(name = "conform", version)]
+#[command(mut_group("named_node", |node| node.required(false)))]
 struct Arguments {
-    /// The node: HOST:PORT, or HOST for the network's own port
-    #[arg(value_name = "HOST:PORT", required_unless_present = "list")]
-    node: Option<String>,
     #[command(flatten)]
-    agent: OwnUserAgent,
-    /// The node's network: mainnet, testnet, stn, regtest, teratestnet, tstn, or a JSON file that defines one
-    #[arg(long, default_value = "mainnet", value_name = "NAME|FILE", value_parser = shared::network)]
-    network: Network,
-    /// Connect even if the port is the default port of another network: its nodes ban this address for the magic
-    #[arg(long)]
-    force_port: bool,
-    /// Confirm that the node is yours: required on public networks
+    node: NamedNode,
+    /// Confirm that the node is yours. Required on public networks
     #[arg(long)]
     i_operate_this_node: bool,
-    /// Also run the rules that get this address banned for a day; the run ends at the first ban
+    /// Also run the rules for which the node bans this address for a day. They run last, and the run
+    /// ends at the first ban
     #[arg(long)]
     include_bans: bool,
-    /// Also run the rules that extend the chain of the node; on regtest only
+    /// Also run the rules that extend the chain of the node. On regtest only
     #[arg(long)]
     mine: bool,
-    /// Run this rule only; may be given several times
+    /// Run this rule only. Can be repeated
     #[arg(long, value_name = "ID")]
     rule: Vec<String>,
     /// List all rules and exit
@@ -97,9 +100,8 @@ struct Arguments {
     /// The maximum duration of one connection, in seconds
     #[arg(long, value_name = "S", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=HOUR))]
     timeout: u64,
-    /// Print JSON objects, each in a line of its own
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    dial: Dial,
 }
 
 /// The maximum duration of the resolution of the node's name.
@@ -114,13 +116,15 @@ fn main() -> ExitCode {
 
 fn conform(arguments: Arguments) -> Result<(), shared::Failure> {
     let rules = selected(&arguments.rule)?;
-    let mut report = Report::new(arguments.json);
-    let Some(name) = arguments.node.filter(|_| !arguments.list) else {
+    let common = &arguments.dial.common;
+    let mut report = Report::new(common.json);
+    if arguments.list {
         return Ok(report.list(&rules)?);
-    };
-    let network = arguments.network;
+    }
+    let name = arguments.node.name()?;
+    let network = common.network_or(Network::Mainnet);
     if is_public(&network) && !arguments.i_operate_this_node {
-        let error = "is a public network: give --i-operate-this-node if the node is yours";
+        let error = "is a public network: --i-operate-this-node is required to confirm that the node is yours";
         return Err(WrongUsage(format!("{network} {error}")).into());
     }
     if arguments.mine && network != Network::Regtest {
@@ -129,16 +133,15 @@ fn conform(arguments: Arguments) -> Result<(), shared::Failure> {
     if arguments.include_bans {
         report.warn("--include-bans gets this address banned by the node for 24 hours")?;
     }
-    let addresses = resolve(&name, network.port(), RESOLVE_TIMEOUT)?;
-    let address = *addresses.first().ok_or("the name has no address")?;
-    let mut config = ConnectionConfig::new(network.clone());
-    config.allow_any_port = arguments.force_port;
+    let addresses = resolve(name, network.port(), RESOLVE_TIMEOUT)?;
+    let address = *addresses.first().ok_or("name has no address")?;
+    let config = arguments.dial.connection_config(network.clone());
     config.check_port(address)?;
     let endpoint = Endpoint {
         address,
         network,
         may_mine: arguments.mine,
-        user_agent: arguments.agent.user_agent,
+        user_agent: config.session.user_agent,
         timeout: Duration::from_secs(arguments.timeout),
         pace: Pace::new(arguments.rate),
     };
@@ -150,7 +153,7 @@ fn conform(arguments: Arguments) -> Result<(), shared::Failure> {
     report.finish()
 }
 
-/// Returns whether strangers run nodes with the magic of this network.
+/// Returns whether the network has nodes of other operators.
 fn is_public(network: &Network) -> bool {
     !matches!(network.magic().network(), None | Some(Network::Regtest))
 }
@@ -159,7 +162,7 @@ fn is_public(network: &Network) -> bool {
 fn selected(ids: &[String]) -> Result<Vec<Rule>, WrongUsage> {
     let all = rules::all();
     if let Some(unknown) = ids.iter().find(|id| all.iter().all(|rule| rule.id != **id)) {
-        return Err(WrongUsage(format!("no rule {unknown}: see --list")));
+        return Err(WrongUsage(format!("rule {unknown} not found (see --list)")));
     }
     let is_selected = |rule: &Rule| ids.is_empty() || ids.iter().any(|id| id == rule.id);
     Ok(all.into_iter().filter(is_selected).collect())

@@ -6,6 +6,8 @@ use bsv_p2p::network::Magic;
 use bsv_p2p::wire::{BlockHash, Message, Txid, sha256d};
 use uuid::Uuid;
 
+use crate::plural::plural;
+
 /// The maximum number of messages that a description names.
 const MAX_DESCRIBED: usize = 4;
 
@@ -125,6 +127,5 @@ pub(crate) fn describe(message: &Message) -> String {
         other => return other.command().to_string(),
     };
     let command = message.command();
-    let entries = if count == 1 { "entry" } else { "entries" };
-    format!("{command} with {count} {entries}")
+    format!("{command} with {}", plural(count, "entry"))
 }

@@ -1,4 +1,4 @@
-//! The node under test: how to reach it, and what is known of it.
+//! The node under test.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -29,12 +29,12 @@ pub(crate) struct Endpoint {
     pub(crate) pace: Pace,
 }
 
-/// What the node does with a new connection.
+/// The reaction of the node to a new connection.
 pub(crate) enum Access {
     Open,
-    /// It closes the connection without an answer, as for a banned address.
+    /// The node closes the connection without an answer, as for a banned address.
     Closed,
-    /// The connection fails otherwise; how.
+    /// The connection fails in another way. Contains the error.
     Failed(String),
 }
 
@@ -47,7 +47,7 @@ pub(crate) struct Node {
     pub(crate) max_payload: u32,
     /// The first headers after genesis, at most 2,000. Empty if the node did not answer.
     pub(crate) headers: Vec<BlockHeader>,
-    /// The hash of the node's best block, if it could be found out.
+    /// The hash of the best block of the node, if known.
     pub(crate) tip: Option<BlockHash>,
 }
 
@@ -58,7 +58,7 @@ impl Endpoint {
         Probe::open(self.address, self.network.magic(), self.timeout)
     }
 
-    /// Returns the `version` to send: it declines further streams, and requests no transactions.
+    /// Returns the `version` to send. It declines additional streams and requests no transactions.
     fn version(&self) -> Version {
         Version {
             version: PROTOCOL_VERSION,
@@ -91,7 +91,7 @@ impl Endpoint {
         Ok(probe)
     }
 
-    /// Finds out whether the node still answers connections from this address.
+    /// Checks whether the node still answers connections from this address.
     pub(crate) fn access(&self) -> Access {
         let mut probe = match self.open() {
             Ok(probe) => probe,
@@ -105,7 +105,7 @@ impl Endpoint {
         }
     }
 
-    /// Finds out what the rules need to know of the node.
+    /// Connects to the node and collects the data that the rules use.
     pub(crate) fn survey(self) -> Result<Node, Finding> {
         let mut probe = self.handshake()?;
         let genesis = BlockHeader::genesis(&self.network).hash();

@@ -20,13 +20,13 @@ pub(crate) struct Probe {
     magic: Magic,
     timeout: Duration,
     deadline: Instant,
-    /// What the node may still send on this connection: messages and bytes.
+    /// The numbers of messages and bytes that are still read from this connection.
     budget: (usize, usize),
     /// The node's `version`, once the handshake is complete.
     pub(crate) version: Option<Version>,
     /// The node's `protoconf`, once the handshake is complete.
     pub(crate) protoconf: Option<Protoconf>,
-    /// What else the node sent during the handshake.
+    /// The other messages of the node during the handshake.
     pub(crate) greeting: Vec<Message>,
 }
 
@@ -74,7 +74,7 @@ impl Probe {
     pub(crate) fn send_bytes(&mut self, bytes: &[u8]) {
         let left = self.time_left().max(MIN_TIMEOUT);
         let sent = self.tcp.set_write_timeout(Some(left));
-        // An error that lasts shows at the next read, together with what the node has sent.
+        // A permanent error is reported by the next read, after the messages of the node.
         let _ = sent.and_then(|()| (&self.tcp).write_all(bytes));
     }
 
@@ -111,7 +111,7 @@ impl Probe {
         }
     }
 
-    /// Decodes what came.
+    /// Decodes a received frame.
     fn take(&mut self, incoming: Incoming) -> Result<Message, Finding> {
         let frame = match incoming {
             Incoming::Frame(frame) => frame,
@@ -206,14 +206,15 @@ impl Probe {
         }
     }
 
-    /// Sends a marker and returns what the node sends ahead of its answer, without messages that a node sends unprompted: the
-    /// node has handled everything sent before.
+    /// Sends a marker and returns the messages before its answer. The node has then handled all
+    /// messages sent before. Unprompted messages of the node are not returned.
     pub(crate) fn until_marker(&mut self) -> Result<Vec<Message>, Finding> {
         let marker = self.send_marker();
         self.until(|message| *message == marker)
     }
 
-    /// Sends a request whose answer shows that the node has handled everything sent before, and returns that answer.
+    /// Sends a request and returns its expected answer. The answer shows that the node has handled all
+    /// messages sent before.
     ///
     /// The request is for an unknown transaction. A pong could overtake other answers, and peers of old versions get none.
     fn send_marker(&mut self) -> Message {
@@ -222,7 +223,8 @@ impl Probe {
         NotFound::from(missing).into()
     }
 
-    /// Returns what the node sends ahead of the message for which `is_end` holds, without messages that a node sends unprompted.
+    /// Returns the messages before the message for which `is_end` returns true. Unprompted messages of
+    /// the node are not returned.
     pub(crate) fn until(
         &mut self,
         is_end: impl Fn(&Message) -> bool,
@@ -246,7 +248,7 @@ impl Probe {
         }
     }
 
-    /// Keeps what belongs to the handshake.
+    /// Records a message of the handshake.
     fn greet(&mut self, message: Message) {
         match message {
             Message::Protoconf(protoconf) if self.protoconf.is_none() => {
@@ -258,12 +260,12 @@ impl Probe {
     }
 
     /// Sends a message and returns the answers to it.
-    pub(crate) fn ask(&mut self, message: impl Into<Message>) -> Result<Vec<Message>, Finding> {
+    pub(crate) fn request(&mut self, message: impl Into<Message>) -> Result<Vec<Message>, Finding> {
         self.send(message);
         self.until_marker()
     }
 
-    /// Checks that the node answers nothing to what was sent, and keeps the connection open.
+    /// Checks that the node does not answer the messages sent before, and leaves the connection open.
     pub(crate) fn stays_silent(&mut self) -> Check {
         let answers = self.until_marker()?;
         match answers[..] {
@@ -272,7 +274,8 @@ impl Probe {
         }
     }
 
-    /// Checks that the node answers what was sent with this `reject` only, and keeps the connection open.
+    /// Checks that the node answers the messages sent before with this `reject` only, and leaves the
+    /// connection open.
     pub(crate) fn rejects(&mut self, of: &str, code: RejectCode, reason: &str) -> Check {
         let answers = self.until_marker()?;
         match &answers[..] {
@@ -283,7 +286,8 @@ impl Probe {
         }
     }
 
-    /// Checks that the node answers what was sent with this `reject` and closes the connection.
+    /// Checks that the node answers the messages sent before with this `reject`, and closes the
+    /// connection.
     pub(crate) fn rejects_and_closes(&mut self, of: &str, code: RejectCode, reason: &str) -> Check {
         // No marker here: unread data would make a closing node reset the connection, and the reject would be lost.
         let answer = self.first_answer("a reject")?;
@@ -377,7 +381,7 @@ fn is_reject(reject: &Reject, of: &str, code: RejectCode, reason: &str) -> bool 
     reject.message == of && reject.code == code && text.contains(reason)
 }
 
-/// What is received from a node that closes a connection at once.
+/// The description of a node that closes a connection immediately.
 pub(crate) const CLOSED: &str = "close without any message";
 
 /// The maximum number of messages read from one connection.

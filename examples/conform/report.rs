@@ -1,15 +1,16 @@
-//! The output: a table for people, JSON objects for programs.
+//! The output, as a table or as JSON.
 
 use std::io;
 
 use serde_json::json;
 
+use crate::milliseconds::milliseconds;
 use crate::node::Node;
 use crate::rule::Rule;
 use crate::run::{Outcome, Verdict};
 use crate::shared::{Failure, say, say_json};
 
-/// Prints outcomes as they come, and counts them.
+/// Prints and counts outcomes.
 pub(crate) struct Report {
     json: bool,
     address: String,
@@ -31,14 +32,14 @@ impl Report {
     pub(crate) fn list(&self, rules: &[Rule]) -> io::Result<()> {
         for rule in rules {
             if self.json {
-                say_json(&json!({
-                    "event": "Rule",
+                let fields = json!({
                     "rule": rule.id,
                     "text": rule.text,
                     "source": rule.source,
                     "expected": rule.expected,
                     "needs": rule.needs(),
-                }))?;
+                });
+                say_json("Rule", &fields)?;
             } else {
                 say(format_args!("{:ID_WIDTH$} {}", rule.id, rule.text))?;
                 say(format_args!("{:ID_WIDTH$} defined in {}", "", rule.source))?;
@@ -56,7 +57,7 @@ impl Report {
         writeln!(io::stderr(), "warning: {text}")
     }
 
-    /// Prints who the node is.
+    /// Prints the identity of the node.
     pub(crate) fn node(&mut self, node: &Node) -> io::Result<()> {
         self.address = node.endpoint.address.to_string();
         self.user_agent = node.user_agent().to_string();
@@ -73,7 +74,7 @@ impl Report {
             "SV Node 1.2.2",
         ))?;
         say(format_args!(
-            "{:9} {:ID_WIDTH$} rule in words",
+            "{:9} {:ID_WIDTH$} description",
             "result", "rule"
         ))
     }
@@ -83,8 +84,8 @@ impl Report {
         let (rule, verdict) = (&outcome.rule, outcome.verdict);
         self.results.push((rule.id, verdict));
         if self.json {
-            return say_json(&json!({
-                "event": "Rule",
+            let fields = json!({
+                "peer": self.address,
                 "rule": rule.id,
                 "text": rule.text,
                 "source": rule.source,
@@ -92,8 +93,9 @@ impl Report {
                 "expected": rule.expected,
                 "received": outcome.received,
                 "note": outcome.note,
-                "duration": outcome.duration.as_secs_f64(),
-            }));
+                "duration_ms": milliseconds(outcome.duration),
+            });
+            return say_json("Rule", &fields);
         }
         say(format_args!(
             "{:9} {:ID_WIDTH$} {}",
@@ -123,15 +125,15 @@ impl Report {
         };
         let failed = ids_with(Verdict::Fail);
         if self.json {
-            say_json(&json!({
-                "event": "Summary",
+            let fields = json!({
                 "peer": self.address,
                 "user_agent": self.user_agent,
                 "pass": count(Verdict::Pass),
                 "different": ids_with(Verdict::Different),
                 "fail": failed,
                 "skipped": ids_with(Verdict::Skipped),
-            }))?;
+            });
+            say_json("Summary", &fields)?;
         } else {
             let counts =
                 Verdict::ALL.map(|verdict| format!("{} {}", verdict.name(), count(verdict)));
@@ -139,12 +141,12 @@ impl Report {
         }
         match failed.len() {
             0 => Ok(()),
-            _ => Err(format!("{} does not keep: {}", self.address, failed.join(", ")).into()),
+            _ => Err(format!("{} violates: {}", self.address, failed.join(", ")).into()),
         }
     }
 }
 
 /// The width of the column of rule ids.
 const ID_WIDTH: usize = 27;
-/// Where the lines below a rule begin.
+/// The indentation of the lines below a rule.
 const INDENT: usize = 9 + 1 + ID_WIDTH;

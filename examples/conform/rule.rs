@@ -5,25 +5,26 @@ use bsv_p2p::wire::WireString;
 
 use crate::finding::{Check, Finding};
 use crate::node::Node;
+use crate::plural::plural;
 
-/// A rule that a node must keep.
+/// A rule that nodes must follow.
 #[derive(Clone, Copy)]
 pub(crate) struct Rule {
     pub(crate) id: &'static str,
-    /// The rule in words.
+    /// The description of the rule.
     pub(crate) text: &'static str,
     /// Where the rule is defined.
     pub(crate) source: &'static str,
     pub(crate) needs: Needs,
-    /// What the node does if it keeps the rule.
+    /// The behavior of a node that follows the rule.
     pub(crate) expected: &'static str,
     pub(crate) bans: Bans,
-    /// What other software is known to do instead.
+    /// The known behavior of other software that violates the rule.
     pub(crate) differences: &'static [Difference],
     pub(crate) check: fn(&Node) -> Check,
 }
 
-/// What the node must have so that a rule can be checked.
+/// The requirements of a rule.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Needs {
     Nothing,
@@ -33,7 +34,7 @@ pub(crate) enum Needs {
     Mining,
 }
 
-/// Which software bans the sender's address for what a rule sends.
+/// The software that bans the address of the sender for the messages of a rule.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Bans {
     Never,
@@ -41,11 +42,11 @@ pub(crate) enum Bans {
     Teranode,
     /// Every node, by a score. SV Node spares loopback addresses and peers on its whitelist.
     ByScore,
-    /// Every node, whatever the address.
+    /// Every node, also for loopback addresses.
     AtOnce,
 }
 
-/// What other software does instead of keeping a rule.
+/// The behavior of other software that violates a rule.
 #[derive(Clone, Copy)]
 pub(crate) struct Difference {
     pub(crate) of: Software,
@@ -60,7 +61,8 @@ pub(crate) enum Software {
 }
 
 impl Rule {
-    /// Returns how certainly the node bans the sender's address for what the rule sends: 0 if it does not.
+    /// Returns the risk that the node bans the address of the sender for the messages of the rule.
+    /// 0 means none.
     pub(crate) fn danger(&self, profile: PeerProfile) -> u8 {
         match self.bans {
             Bans::Never => 0,
@@ -70,20 +72,19 @@ impl Rule {
         }
     }
 
-    /// Returns the note about what the node's software is known to do instead.
+    /// Returns the note about the known behavior of the software of the node.
     pub(crate) fn known_difference(&self, user_agent: &WireString) -> Option<&'static str> {
         let known = self.differences.iter();
         let mut known = known.filter(|difference| difference.of.matches(user_agent));
         known.next().map(|difference| difference.note)
     }
 
-    /// Returns what the rule needs, in words.
+    /// Returns a description of the requirements of the rule.
     pub(crate) fn needs(&self) -> Option<String> {
         let needs = match self.needs {
             Needs::Nothing => None,
-            Needs::Blocks(1) => Some("a block".into()),
-            Needs::Blocks(count) => Some(format!("{count} blocks")),
-            Needs::Mining => Some("a block, and --mine".into()),
+            Needs::Blocks(count) => Some(plural(count, "block")),
+            Needs::Mining => Some("1 block and --mine".into()),
         };
         match self.bans {
             Bans::Never => needs,
@@ -102,7 +103,8 @@ impl Rule {
         };
         if !node.has_blocks(count) {
             return Finding::skipped(format!(
-                "node serves fewer than {count} headers, or is in initial download"
+                "node serves fewer than {}, or is in initial download",
+                plural(count, "header")
             ));
         }
         (self.check)(node)

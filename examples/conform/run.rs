@@ -16,13 +16,13 @@ pub(crate) struct Run {
     stopped: Option<String>,
 }
 
-/// What became of a rule.
+/// The outcome of a rule.
 pub(crate) struct Outcome {
     pub(crate) rule: Rule,
     pub(crate) verdict: Verdict,
-    /// What the node did, or why the rule was skipped.
+    /// The behavior of the node, or the reason why the rule was skipped.
     pub(crate) received: String,
-    /// What the node's software is known to do, or whether this address is banned now.
+    /// The known behavior of the software of the node, or whether this address is banned now.
     pub(crate) note: Option<String>,
     pub(crate) duration: Duration,
 }
@@ -124,7 +124,7 @@ impl Run {
         };
         let is_dangerous = rule.danger(self.node.profile()) > 0;
         if is_dangerous || verdict != Verdict::Pass {
-            // What ended the connection may have been a ban.
+            // A ban may have closed the connection.
             let access = match self.node.endpoint.access() {
                 Access::Open if is_dangerous => "this address is not banned".to_owned(),
                 Access::Open => return (verdict, received, note),

@@ -7,6 +7,7 @@ use std::time::Duration;
 use bsv_p2p::wire::Services;
 use serde_json::{Value, json};
 
+use crate::milliseconds::milliseconds;
 use crate::visit::Visit;
 
 /// Statistics about all visits so far.
@@ -56,7 +57,6 @@ impl Census {
     /// `duration` that of the crawl.
     pub(crate) fn object(&self, known: usize, duration: Duration) -> Value {
         json!({
-            "event": "Summary",
             "duration_ms": milliseconds(duration),
             "known": known,
             "reached": self.reached,
@@ -70,11 +70,6 @@ impl Census {
             "failures": objects(self.failures.by_count(), |reason| json!(reason)),
         })
     }
-}
-
-/// Converts a duration to milliseconds.
-pub(crate) fn milliseconds(time: Duration) -> f64 {
-    time.as_secs_f64() * 1000.0
 }
 
 /// Number of nodes for each value of a property.

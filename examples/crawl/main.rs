@@ -15,8 +15,14 @@ use serde_json::json;
 mod addresses;
 #[path = "../shared/date.rs"]
 mod date;
+#[path = "../shared/dial.rs"]
+mod dial;
 #[path = "../shared/lasting.rs"]
 mod lasting;
+#[path = "../shared/milliseconds.rs"]
+mod milliseconds;
+#[path = "../shared/plural.rs"]
+mod plural;
 #[path = "../shared/reach.rs"]
 mod reach;
 #[path = "../shared/seeds.rs"]
@@ -38,11 +44,13 @@ mod run_info;
 mod table;
 mod visit;
 
-use census::{Census, milliseconds};
+use census::Census;
 use crawler::Crawler;
 use frontier::Frontier;
 use lasting::{interrupts, over, seconds};
+use milliseconds::milliseconds;
 use picture::Picture;
+use plural::plural;
 use reach::Reach;
 use report::Report;
 use run_info::{EndReason, RunInfo};
@@ -57,7 +65,7 @@ use visit::{Visit, VisitOptions};
 /// Advertised addresses are dialed only if they belong to the public internet. On networks that
 /// allow private addresses, such as regtest, private and loopback addresses are dialed as well.
 #[derive(Parser)]
-#[command(name = "crawl")]
+#[command(name = "crawl", version)]
 struct Arguments {
     #[command(flatten)]
     reach: Reach,
@@ -92,12 +100,12 @@ fn crawl(arguments: Arguments) -> Result<(), shared::Failure> {
     // Created before the crawl, so that a path without write permission fails early.
     let picture = arguments.out.clone().map(Picture::create).transpose()?;
     for (name, reason) in &found.failed {
-        progress.suspend(|| not_reached(name, reason, reach.json))?;
+        progress.suspend(|| not_reached(name, reason, reach.json()))?;
     }
     let interrupted = interrupts()?;
     let frontier = Frontier::new(
         arguments.max_nodes.get(),
-        reach.network.params().allow_private,
+        reach.network().params().allow_private,
         found.addresses,
     );
     let options = VisitOptions {
@@ -118,7 +126,7 @@ fn crawl(arguments: Arguments) -> Result<(), shared::Failure> {
         drop(sender);
         let recorded = started.map_err(Into::into).and_then(|()| {
             let channels = (&visits, &interrupted);
-            record(channels, &crawler, &mut census, &progress, reach.json)
+            record(channels, &crawler, &mut census, &progress, reach.json())
         });
         crawler.stop();
         recorded
@@ -129,8 +137,8 @@ fn crawl(arguments: Arguments) -> Result<(), shared::Failure> {
 
     let known = crawler.known();
     let report = Report::new(&census, known, &run);
-    if reach.json {
-        shared::say_json(&census.object(known, run.duration()))?;
+    if reach.json() {
+        shared::say_json("Summary", &census.object(known, run.duration()))?;
     } else {
         table::print(&report, &census, known)?;
     }
@@ -190,9 +198,8 @@ fn record(
 /// Returns the line of the progress display.
 fn progress_text(census: &Census, known: usize) -> String {
     let (reached, missed) = (census.reached, census.not_reached);
-    let nodes = if reached == 1 { "node" } else { "nodes" };
-    let addresses = if known == 1 { "address" } else { "addresses" };
-    format!("{reached} {nodes} reached, {missed} not reached, {known} {addresses} known")
+    let (nodes, addresses) = (plural(reached, "node"), plural(known, "address"));
+    format!("{nodes} reached, {missed} not reached, {addresses} known")
 }
 
 /// Prints a visit as JSON.
@@ -202,8 +209,7 @@ fn print_visit(visit: &Visit) -> std::io::Result<()> {
         Ok(node) => node,
         Err(reason) => return not_reached(&peer, reason, true),
     };
-    shared::say_json(&json!({
-        "event": "Node",
+    let fields = json!({
         "peer": peer,
         "user_agent": node.info.user_agent.to_string(),
         "version": node.info.version,
@@ -211,13 +217,14 @@ fn print_visit(visit: &Visit) -> std::io::Result<()> {
         "height": node.info.start_height,
         "rtt_ms": node.round_trip.map(milliseconds),
         "addresses": node.addresses.as_ref().map(Vec::len),
-    }))
+    });
+    shared::say_json("Node", &fields)
 }
 
 /// Prints why a node or a name was not reached.
 fn not_reached(name: &str, reason: &str, json: bool) -> std::io::Result<()> {
     if json {
-        shared::say_json(&json!({ "event": "NotReached", "peer": name, "reason": reason }))
+        shared::say_json("NotReached", &json!({ "peer": name, "reason": reason }))
     } else {
         shared::say(format_args!("{name}: {reason}"))
     }

@@ -4,6 +4,7 @@ use std::hash::Hash;
 
 use crate::census::{Census, Counts};
 use crate::histogram::{self, Bin};
+use crate::plural::plural;
 use crate::run_info::RunInfo;
 
 /// Maximum number of values in a chart. An additional row sums up the less frequent ones.
@@ -67,10 +68,10 @@ impl Report {
         Self {
             title: format!("Crawl of Bitcoin SV {}", run.network()),
             subtitle: format!(
-                "{}, {:.1} s: {reached} {} reached, {missed} not reached",
+                "{}, {:.1} s: {} reached, {missed} not reached",
                 run.started_at(),
                 run.duration().as_secs_f64(),
-                if reached == 1 { "node" } else { "nodes" },
+                plural(reached, "node"),
             ),
             figures: vec![
                 figure("nodes reached", reached.to_string(), false),

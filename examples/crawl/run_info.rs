@@ -45,7 +45,7 @@ impl RunInfo {
     /// Creates the record of a run that starts now. `seeds` are the seeds that are queried.
     pub(crate) fn start(arguments: &Arguments, seeds: &[String]) -> Self {
         let reach = &arguments.reach;
-        let mut parameters = vec![("network", reach.network.to_string())];
+        let mut parameters = vec![("network", reach.network().to_string())];
         for (name, values) in [("peers", &reach.peer[..]), ("DNS seeds", seeds)] {
             if !values.is_empty() {
                 parameters.push((name, values.join(", ")));
@@ -58,10 +58,13 @@ impl RunInfo {
             ("maximum wait for addresses", seconds(arguments.patience)),
             ("pause between visits", seconds(arguments.pause)),
             ("time limit", seconds(reach.timeout)),
-            ("own user agent", reach.agent.user_agent.clone()),
+            (
+                "own user agent",
+                reach.connection_config().session.user_agent,
+            ),
         ]);
         Self {
-            network: reach.network.clone(),
+            network: reach.network(),
             parameters,
             started_at: SystemTime::now(),
             started: Instant::now(),

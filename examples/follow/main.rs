@@ -15,12 +15,18 @@ use crossbeam_channel::{Receiver, bounded, select};
 
 #[path = "../shared/date.rs"]
 mod date;
+#[path = "../shared/dial.rs"]
+mod dial;
 #[path = "../shared/events.rs"]
 mod events;
 #[path = "../shared/lasting.rs"]
 mod lasting;
 #[path = "../shared/meeting.rs"]
 mod meeting;
+#[path = "../shared/milliseconds.rs"]
+mod milliseconds;
+#[path = "../shared/plural.rs"]
+mod plural;
 #[path = "../shared/reach.rs"]
 mod reach;
 #[path = "../shared/seeds.rs"]
@@ -38,6 +44,7 @@ mod report;
 use lasting::{interrupts, over};
 use meeting::Meeting;
 use news::News;
+use plural::plural;
 use reach::Reach;
 use report::Report;
 
@@ -50,7 +57,7 @@ use report::Report;
 /// Then prints each new block once, with its size and its number of transactions, which requires
 /// its download. Scripts are not verified. Ends when the time is over or after Ctrl-C.
 #[derive(Parser)]
-#[command(name = "follow")]
+#[command(name = "follow", version)]
 struct Arguments {
     #[command(flatten)]
     reach: Reach,
@@ -88,7 +95,7 @@ fn follow(arguments: Arguments) -> Result<(), shared::Failure> {
     let control = manager.subscribe_control();
     let tips = manager.subscribe_blocks()?; // before the start, so that no update is missed
     meeting.start()?;
-    let report = Report { json: reach.json };
+    let report = Report { json: reach.json() };
     let times = (reach.timeout, end);
     let Some((height, hash)) = catch_up(&meeting, &control, &report, &interrupted, times)? else {
         return Ok(());
@@ -99,17 +106,17 @@ fn follow(arguments: Arguments) -> Result<(), shared::Failure> {
     let first = tips.try_iter().find(is_new);
 
     // Fetching a block blocks, so a separate thread does it. The scope joins this thread.
-    let mut told = 0;
+    let mut printed = 0;
     let ended = thread::scope(|scope| {
         let (sender, news) = bounded(16);
         let tips = first.into_iter().chain(tips);
         scope.spawn(move || news::gather(manager, tips, end, &sender));
-        let ended = tell(
+        let ended = print_news(
             (&news, &control),
             &interrupted,
             end,
             &report,
-            (&mut told, arguments.blocks),
+            (&mut printed, arguments.blocks),
         );
         // Without receiver and manager, the thread ends.
         drop(news);
@@ -119,7 +126,11 @@ fn follow(arguments: Arguments) -> Result<(), shared::Failure> {
     match (ended, arguments.blocks) {
         (Ended::TimeOver, Some(wanted)) => {
             let after = reach.timeout;
-            Err(format!("{told} of {wanted} blocks have come within {after:?}").into())
+            Err(format!(
+                "{printed} of {} arrived within {after:?}",
+                plural(wanted, "block")
+            )
+            .into())
         }
         _ => Ok(()),
     }
@@ -147,7 +158,7 @@ fn catch_up(
         for event in control.try_iter() {
             let event = event?;
             if let ControlEvent::PeerMisbehavior { .. } = event {
-                misbehavior = Some(format!("; {event}"));
+                misbehavior = Some(format!("; last misbehavior: {event}"));
             }
             report.event(&event)?;
         }
@@ -157,7 +168,7 @@ fn catch_up(
             Err(Error::NoPeers) if is_over => Some(meeting.nobody()),
             Err(Error::Timeout { peer, which, .. }) if is_over => {
                 let after = timeout;
-                Some(Error::Timeout { peer, which, after }.to_string())
+                Some(shared::with_sources(&Error::Timeout { peer, which, after }))
             }
             Err(Error::NoPeers | Error::Timeout { .. }) => None,
             Err(error) => return Err(error.into()),
@@ -171,13 +182,16 @@ fn catch_up(
         let height = meeting.manager.with_chain(|chain| chain.tip().0);
         let (peers, all) = (meeting.manager.connected_count(), meeting.expected());
         let height = height.unwrap_or_default();
-        progress.set_message(format!("{peers} of {all} peers, height {height}"));
+        progress.set_message(format!(
+            "{peers} of {}, height {height}",
+            plural(all, "peer")
+        ));
     }
 }
 
 /// Prints news and events until `wanted` blocks are printed, the time is over, or the user
 /// interrupts it. Adds the number of printed blocks to the counter.
-fn tell(
+fn print_news(
     (news, control): (
         &Receiver<Result<News, RecvError>>,
         &EventReceiver<ControlEvent>,
@@ -185,7 +199,7 @@ fn tell(
     interrupted: &Receiver<()>,
     end: Instant,
     report: &Report,
-    (told, wanted): (&mut u64, Option<u64>),
+    (printed, wanted): (&mut u64, Option<u64>),
 ) -> Result<Ended, shared::Failure> {
     let time_over = over(Some(end.saturating_duration_since(Instant::now())));
     loop {
@@ -193,9 +207,9 @@ fn tell(
             recv(news) -> new => match new {
                 Ok(new) => {
                     let new = new?;
-                    *told += u64::from(matches!(new, News::Block { .. }));
+                    *printed += u64::from(matches!(new, News::Block { .. }));
                     report.news(&new)?;
-                    if wanted.is_some_and(|wanted| *told >= wanted) {
+                    if wanted.is_some_and(|wanted| *printed >= wanted) {
                         return Ok(Ended::Enough);
                     }
                 }

@@ -28,7 +28,7 @@ pub(crate) enum News {
         content: Result<(u64, u64), String>,
     },
     /// Blocks left the active chain.
-    Reorganisation {
+    Reorganization {
         /// The height of the lowest disconnected block.
         height: u32,
         /// In descending order of height.
@@ -76,7 +76,7 @@ fn of_tip<'a>(
     // The height of the first connected block, directly above the fork point.
     let first = (tip.height + 1).saturating_sub(tip.connected.len() as u32);
     let missed = (tip.skipped > 0).then_some(News::Missed(tip.skipped));
-    let reorganised = (!tip.disconnected.is_empty()).then(|| News::Reorganisation {
+    let reorganized = (!tip.disconnected.is_empty()).then(|| News::Reorganization {
         height: first,
         disconnected: tip.disconnected.clone(),
     });
@@ -97,7 +97,7 @@ fn of_tip<'a>(
                 content: content(manager, *hash, end).map_err(|error| with_sources(&error)),
             })
         });
-    missed.into_iter().chain(reorganised).chain(blocks)
+    missed.into_iter().chain(reorganized).chain(blocks)
 }
 
 /// Returns the size of a block in bytes and its number of transactions.

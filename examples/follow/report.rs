@@ -5,11 +5,12 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use bsv_p2p::event::ControlEvent;
 use bsv_p2p::wire::BlockHash;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::date::utc;
 use crate::events::say_event;
 use crate::news::News;
+use crate::plural::plural;
 use crate::shared::{say, say_json};
 
 pub(crate) struct Report {
@@ -20,8 +21,8 @@ impl Report {
     /// Prints the tip after the chain caught up.
     pub(crate) fn begin(&self, height: u32, tip: BlockHash) -> io::Result<()> {
         if self.json {
-            let tip = tip.to_string();
-            return say_json(&json!({ "event": "Synced", "height": height, "tip": tip }));
+            let fields = json!({ "height": height, "tip": tip.to_string() });
+            return say_json("Synced", &fields);
         }
         say(format_args!("height {height}, tip {tip}"))
     }
@@ -38,7 +39,8 @@ impl Report {
 
     pub(crate) fn news(&self, news: &News) -> io::Result<()> {
         if self.json {
-            return say_json(&object(news));
+            let (event, fields) = object(news);
+            return say_json(event, &fields);
         }
         match news {
             News::Block {
@@ -53,30 +55,32 @@ impl Report {
                 let from = from.unwrap_or_default();
                 let content = match content {
                     Ok((bytes, transactions)) => {
-                        format!("{bytes} bytes, {transactions} transactions")
+                        let transactions = plural(*transactions, "transaction");
+                        format!("{}, {transactions}", plural(*bytes, "byte"))
                     }
-                    Err(error) => format!("not to be had: {error}"),
+                    Err(error) => format!("download failed: {error}"),
                 };
                 say(format_args!(
                     "block {hash}: height {height}, {time}, {content}{from}"
                 ))
             }
-            News::Reorganisation {
+            News::Reorganization {
                 height,
                 disconnected,
             } => {
                 let hashes: Vec<_> = disconnected.iter().map(ToString::to_string).collect();
                 say(format_args!(
-                    "reorganisation from height {height} on, in place of: {}",
+                    "reorganization at height {height}, disconnected: {}",
                     hashes.join(", ")
                 ))
             }
-            News::Missed(tips) => say(format_args!("{tips} tips were missed")),
+            News::Missed(tips) => say(format_args!("missed {}", plural(*tips, "tip update"))),
         }
     }
 }
 
-fn object(news: &News) -> serde_json::Value {
+/// Returns the name and the fields of an event.
+fn object(news: &News) -> (&'static str, Value) {
     match news {
         News::Block {
             hash,
@@ -86,24 +90,25 @@ fn object(news: &News) -> serde_json::Value {
             content,
         } => {
             let (bytes, transactions) = content.as_ref().copied().ok().unzip();
-            json!({
-                "event": "Block",
+            let fields = json!({
                 "hash": hash.to_string(),
                 "height": height,
                 "time": time,
-                "bytes": bytes,
+                "size_bytes": bytes,
                 "transactions": transactions,
-                "announced_by": announced_by.map(|from| from.to_string()),
+                "peer": announced_by.map(|from| from.to_string()),
                 "error": content.as_ref().err(),
-            })
+            });
+            ("Block", fields)
         }
-        News::Reorganisation {
+        News::Reorganization {
             height,
             disconnected,
         } => {
             let hashes: Vec<_> = disconnected.iter().map(ToString::to_string).collect();
-            json!({ "event": "Reorganisation", "height": height, "disconnected": hashes })
+            let fields = json!({ "height": height, "disconnected": hashes });
+            ("Reorganization", fields)
         }
-        News::Missed(tips) => json!({ "event": "Missed", "tips": tips }),
+        News::Missed(tips) => ("Missed", json!({ "tips": tips })),
     }
 }

@@ -155,6 +155,7 @@ fn with_height(chain: &HeaderChain, headers: &[BlockHeader], error: HeaderChainE
 fn explain(error: Error) -> Failure {
     match error {
         Error::Timeout { .. } => {
+            let error = with_sources(&error);
             format!("{error}: a node sends no headers while it downloads the chain itself").into()
         }
         error => error.into(),

@@ -8,6 +8,9 @@ use std::path::{Path, PathBuf};
 use bsv_p2p::wire::HeaderChain;
 use bsv_p2p::{HeaderStore, HeaderStoreError, Network};
 
+use crate::folder::check_folder;
+use crate::plural::plural;
+
 /// The file from which the download continues.
 pub(crate) struct ChainFile {
     store: HeaderStore,
@@ -23,7 +26,8 @@ impl ChainFile {
     ) -> Result<(Self, HeaderChain), HeaderStoreError> {
         let (store, chain, report) = HeaderStore::open(path, network)?;
         let loaded = report.headers;
-        warn(format_args!("{}: loaded {loaded} headers", path.display()));
+        let headers = plural(loaded, "header");
+        warn(format_args!("{}: loaded {headers}", path.display()));
         if let Some(damaged) = report.damaged {
             warn(format_args!("{}: {damaged} (removed)", path.display()));
         }
@@ -57,6 +61,7 @@ pub(crate) struct OutputFile {
 impl OutputFile {
     /// Checks that the file can be written. Creates a missing file; an existing one is unchanged.
     pub(crate) fn open(path: PathBuf) -> Result<Self, String> {
+        check_folder(&path)?;
         let mut options = File::options();
         options.write(true).create(true).truncate(false);
         match options.open(&path) {

@@ -7,11 +7,19 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use bsv_p2p::wire::HeaderChain;
-use bsv_p2p::{Connection, ConnectionConfig, Network};
+use bsv_p2p::{Connection, Network};
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
 use serde_json::json;
 
+#[path = "../shared/dial.rs"]
+mod dial;
+#[path = "../shared/folder.rs"]
+mod folder;
+#[path = "../shared/node.rs"]
+mod node;
+#[path = "../shared/plural.rs"]
+mod plural;
 #[path = "../shared/mod.rs"]
 mod shared;
 #[path = "../shared/user_agent.rs"]
@@ -20,9 +28,10 @@ mod user_agent;
 mod download;
 mod files;
 
+use dial::Dial;
 use download::Download;
 use files::{ChainFile, OutputFile};
-use user_agent::OwnUserAgent;
+use node::NamedNode;
 
 /// Download all headers of a Bitcoin SV node's chain and verify the rules of the network.
 ///
@@ -30,33 +39,21 @@ use user_agent::OwnUserAgent;
 /// of the network. Transactions and scripts are not verified. The error of an invalid header
 /// contains its hash, its height and the violated rule.
 #[derive(Parser)]
-#[command(name = "headers")]
+#[command(name = "headers", version)]
 struct Arguments {
-    /// The node: HOST:PORT, or HOST for the default port of the network
-    #[arg(value_name = "HOST:PORT")]
-    node: String,
+    #[command(flatten)]
+    node: NamedNode,
     /// Continue from the headers in this file and append the new ones. Created if missing
     #[arg(long, value_name = "FILE")]
     headers: Option<PathBuf>,
     /// Write the headers to this file: 80 bytes each, starting with the genesis block
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    #[command(flatten)]
-    agent: OwnUserAgent,
-    /// The network of the node: mainnet, testnet, stn, regtest, teratestnet, tstn, or a JSON file
-    /// that defines one
-    #[arg(long, default_value = "mainnet", value_name = "NAME|FILE", value_parser = shared::network)]
-    network: Network,
-    /// Connect even if the port is the default port of another network
-    #[arg(long)]
-    force_port: bool,
     /// Maximum duration of the download, in seconds
     #[arg(long, value_name = "S", default_value = "3600", value_parser = clap::value_parser!(u64).range(1..=YEAR))]
     timeout: u64,
-    /// Print one JSON object at the end: height, tip, work, loaded (headers in --headers FILE) and
-    /// downloaded (new headers)
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    dial: Dial,
 }
 
 /// Maximum of `--timeout`, in seconds.
@@ -67,7 +64,8 @@ fn main() -> ExitCode {
 }
 
 fn headers(arguments: Arguments) -> Result<(), shared::Failure> {
-    let network = arguments.network;
+    let common = &arguments.dial.common;
+    let network = common.network_or(Network::Mainnet);
     let (mut file, mut chain) = match &arguments.headers {
         Some(path) => {
             let (file, chain) = ChainFile::open(path, &network)?;
@@ -83,10 +81,8 @@ fn headers(arguments: Arguments) -> Result<(), shared::Failure> {
         }
         (out, _) => out.map(OutputFile::open).transpose()?,
     };
-    let mut config = ConnectionConfig::new(network);
-    config.session.user_agent = arguments.agent.user_agent;
-    config.allow_any_port = arguments.force_port;
-    let mut node = Connection::connect(&arguments.node, &config)?;
+    let config = arguments.dial.connection_config(network);
+    let mut node = Connection::connect(arguments.node.name()?, &config)?;
     let progress = progress(node.peer_info().start_height)?;
     let timeout = Duration::from_secs(arguments.timeout);
     let mut download = Download::new(&mut node, &mut chain, timeout);
@@ -112,14 +108,16 @@ fn headers(arguments: Arguments) -> Result<(), shared::Failure> {
         out.write(&chain)?;
     }
     let (height, tip) = chain.tip();
-    if arguments.json {
-        shared::say_json(&json!({
+    if common.json {
+        let fields = json!({
+            "peer": node.peer_addr().to_string(),
             "height": height,
             "tip": tip.to_string(),
             "work": chain.total_work().to_string(),
             "loaded": file.map(|file| file.loaded()),
             "downloaded": downloaded,
-        }))?;
+        });
+        shared::say_json("Summary", &fields)?;
     } else {
         shared::say(format_args!("height {height}"))?;
         shared::say(format_args!("tip {tip}"))?;

@@ -13,12 +13,18 @@ use bsv_p2p::{Manager, ManagerConfig, Network};
 use clap::Parser;
 use crossbeam_channel::select;
 
+#[path = "../shared/dial.rs"]
+mod dial;
 #[path = "../shared/events.rs"]
 mod events;
 #[path = "../shared/lasting.rs"]
 mod lasting;
 #[path = "../shared/listening.rs"]
 mod listening;
+#[path = "../shared/milliseconds.rs"]
+mod milliseconds;
+#[path = "../shared/plural.rs"]
+mod plural;
 #[path = "../shared/seeds.rs"]
 mod seeds;
 #[path = "../shared/mod.rs"]
@@ -29,14 +35,15 @@ mod user_agent;
 mod local_network;
 mod peers;
 mod report;
+mod table;
 
+use dial::Dial;
 use lasting::{interrupts, over, seconds};
 use listening::listen_address;
 use local_network::LocalNetwork;
 use peers::Peers;
 use report::Report;
 use seeds::Seeds;
-use user_agent::OwnUserAgent;
 
 /// Print the handshakes, announcements and blocks of Bitcoin SV peers, and a summary at the end.
 ///
@@ -48,7 +55,8 @@ use user_agent::OwnUserAgent;
 /// further peers are discovered: through the given seeds or those of the network, and through the
 /// addresses that peers advertise.
 #[derive(Parser)]
-#[command(name = "monitor")]
+#[command(name = "monitor", version)]
+#[command(mut_arg("network", |network| network.help(NETWORK_HELP)))]
 struct Arguments {
     /// A peer to monitor: HOST:PORT, or HOST for the default port of the network. No other peers
     /// are dialed then. Can be repeated
@@ -70,23 +78,19 @@ struct Arguments {
     /// A file that stores peers and bans. Created if missing
     #[arg(long, value_name = "FILE")]
     store: Option<PathBuf>,
-    /// Duration in seconds. Defaults to ten seconds for the local nodes, otherwise until Ctrl-C.
-    /// With --peer but neither --listen nor --seconds, the tool also ends when no peer is left
-    #[arg(long, value_name = "S", value_parser = seconds)]
-    seconds: Option<Duration>,
+    /// Duration of the whole run, in seconds. Defaults to ten seconds for the local nodes,
+    /// otherwise until Ctrl-C. With --peer but neither --listen nor --timeout, the tool also ends
+    /// when no peer is left
+    #[arg(long, alias = "seconds", value_name = "S", value_parser = seconds)]
+    timeout: Option<Duration>,
     #[command(flatten)]
-    agent: OwnUserAgent,
-    /// The network of the peers: mainnet, testnet, stn, regtest, teratestnet, tstn, or a JSON file
-    /// that defines one [default: mainnet, or regtest for the local nodes]
-    #[arg(long, value_name = "NAME|FILE", value_parser = shared::network)]
-    network: Option<Network>,
-    /// Connect to a --peer even if its port is the default port of another network
-    #[arg(long)]
-    force_port: bool,
-    /// Print events as JSON, one object per line
-    #[arg(long)]
-    json: bool,
+    dial: Dial,
 }
+
+/// Description of `--network`, which has another default than in most tools.
+const NETWORK_HELP: &str = "The network: mainnet, testnet, stn, regtest, teratestnet, tstn, or a \
+                            JSON file that defines one [default: mainnet, or regtest for the \
+                            local nodes]";
 
 impl Arguments {
     /// Returns whether peers are discovered through seeds and advertised addresses.
@@ -100,8 +104,8 @@ impl Arguments {
     }
 }
 
-/// Default of `--seconds` for the local nodes.
-const LOCAL_SECONDS: Duration = Duration::from_secs(10);
+/// Default of `--timeout` for the local nodes.
+const LOCAL_TIMEOUT: Duration = Duration::from_secs(10);
 
 fn main() -> ExitCode {
     shared::run(monitor)
@@ -119,22 +123,22 @@ fn monitor(arguments: Arguments) -> Result<(), shared::Failure> {
         None => Manager::new(config)?,
     };
     let events = manager.subscribe(); // before the start, so that no event is missed
-    let report = Report::new(arguments.json);
+    let report = Report::new(arguments.dial.common.json);
     let mut peers = Peers::new(&manager);
 
     let local = own_network.then(LocalNetwork::start).transpose()?;
     let names = local
         .as_ref()
         .map_or(arguments.peer, LocalNetwork::addresses);
-    let seconds = arguments.seconds.or(own_network.then_some(LOCAL_SECONDS));
-    let end = over(seconds);
+    let timeout = arguments.timeout.or(own_network.then_some(LOCAL_TIMEOUT));
+    let end = over(timeout);
     match (listens || seeks, names.is_empty()) {
         (true, true) => manager.start()?,
         (true, false) => peers.keep(&names, &report)?,
         (false, _) => peers.dial_once(&names, &report)?,
     }
     // Without a time limit, listener and discovery, no events follow once all peers are gone.
-    let waits = listens || seeks || seconds.is_some();
+    let waits = listens || seeks || timeout.is_some();
     let mut failure = None;
     while waits || !peers.all_gone() {
         select! {
@@ -175,19 +179,18 @@ fn monitor(arguments: Arguments) -> Result<(), shared::Failure> {
 /// - [`WrongUsage`](shared::WrongUsage) if the arguments contradict each other.
 /// - If the listening address cannot be resolved.
 fn config(arguments: &Arguments, own_network: bool) -> Result<ManagerConfig, shared::Failure> {
-    let network = match arguments.network.clone() {
-        Some(network) if own_network && network != Network::Regtest => {
-            let text =
-                format!("--network {network} needs a --peer to connect to, a --seed, or --listen");
-            return Err(shared::WrongUsage(text).into());
-        }
-        Some(network) => network,
-        None if own_network => Network::Regtest,
-        None => Network::Mainnet,
+    let usual = if own_network {
+        Network::Regtest
+    } else {
+        Network::Mainnet
     };
-    let mut config = ManagerConfig::new(network);
-    config.connection.session.user_agent = arguments.agent.user_agent.clone();
-    config.connection.allow_any_port = arguments.force_port;
+    let network = arguments.dial.common.network_or(usual);
+    if own_network && network != Network::Regtest {
+        let text = format!("--network {network} requires --peer, --seed or --listen");
+        return Err(shared::WrongUsage(text).into());
+    }
+    let mut config = ManagerConfig::new(network.clone());
+    config.connection = arguments.dial.connection_config(network);
     look_for_peers(arguments, &mut config)?;
     // Each manual peer needs a slot.
     let max = config.max_connections.max(arguments.peer.len());
@@ -227,7 +230,7 @@ fn look_for_peers(
         return Ok(());
     }
     if let Some(peer) = arguments.peer.first() {
-        let text = format!("--peer {peer} is all that is dialled: --seed cannot be used with it");
+        let text = format!("--peer {peer} cannot be combined with --seed, --dns or --default-port");
         return Err(shared::WrongUsage(text));
     }
     discovery.seeds = Some(seeds.names(&network)?);

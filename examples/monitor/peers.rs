@@ -13,6 +13,7 @@ use bsv_p2p::wire::{BlockHash, GetData, Inventory, Message};
 use serde_json::{Value, json};
 
 use crate::lasting::RESOLVE_TIMEOUT;
+use crate::milliseconds::milliseconds;
 use crate::report::Report;
 use crate::shared::{Failure, with_sources};
 
@@ -108,7 +109,7 @@ impl<'a> Peers<'a> {
             match self.manager.connect(address) {
                 Ok(peer_id) => self.add(address, Some(peer_id)).further = further,
                 Err(error) => {
-                    report.not_dialled(name, &error)?;
+                    report.not_dialed(name, &error)?;
                     self.add(address, None);
                 }
             }
@@ -125,7 +126,7 @@ impl<'a> Peers<'a> {
             Err(reason) => {
                 // Control characters in the name must not reach the terminal.
                 let name = name.escape_debug().to_string();
-                report.not_dialled(&name, &reason)?;
+                report.not_dialed(&name, &reason)?;
                 self.add(name, None);
                 Vec::new()
             }
@@ -263,7 +264,7 @@ impl<'a> Peers<'a> {
                 "user_agent": peer.map(|peer| peer.user_agent.to_string()),
                 "version": peer.map(|peer| peer.version),
                 "height": peer.map(|peer| peer.start_height),
-                "rtt_ms": round_trip.map(|time| time.as_secs_f64() * 1000.0),
+                "rtt_ms": round_trip.map(milliseconds),
                 "streams": streams.collect::<Vec<_>>(),
             });
             with_traffic(object, traffic.unwrap_or_default())

@@ -8,7 +8,9 @@ use bsv_p2p::wire::{Inventory, Message};
 use serde_json::{Value, json};
 
 use crate::events::say_event;
+use crate::plural::plural;
 use crate::shared::{say, say_json, with_sources};
+use crate::table;
 
 pub(crate) struct Report {
     json: bool,
@@ -24,10 +26,11 @@ impl Report {
     }
 
     /// Prints that a peer was not dialed, and why.
-    pub(crate) fn not_dialled(&self, name: &str, reason: &dyn Error) -> io::Result<()> {
+    pub(crate) fn not_dialed(&self, name: &str, reason: &dyn Error) -> io::Result<()> {
         let reason = with_sources(reason);
         if self.json {
-            say_json(&json!({ "event": "ConnectionFailed", "peer": name, "reason": reason }))
+            let fields = json!({ "peer": name, "reason": reason });
+            say_json("ConnectionFailed", &fields)
         } else {
             say(format_args!("{name}: connection failed: {reason}"))
         }
@@ -36,83 +39,27 @@ impl Report {
     pub(crate) fn message(&self, peer: &str, message: &SharedMessage) -> io::Result<()> {
         let (command, bytes) = (message.command(), message.payload_len());
         if !self.json {
-            let what = describe(message).unwrap_or_else(|| format!("{command} of {bytes} bytes"));
+            let size = || format!("{command} of {}", plural(bytes, "byte"));
+            let what = describe(message).unwrap_or_else(size);
             return say(format_args!("{peer}: {what}"));
         }
         let mut object = json!({
-            "event": "Message",
             "peer": peer,
             "command": command.to_string(),
-            "bytes": bytes,
+            "size_bytes": bytes,
         });
         if let Message::Block(block) = &**message {
             object["hash"] = block.hash().to_string().into();
             object["transactions"] = block.transaction_count().into();
         }
-        say_json(&object)
+        say_json("Message", &object)
     }
 
     pub(crate) fn summary(&self, peers: &[Value]) -> io::Result<()> {
         if self.json {
-            return say_json(&json!({ "event": "Summary", "peers": peers }));
+            return say_json("Summary", &json!({ "peers": peers }));
         }
-        let header = COLUMNS.map(|(title, _)| title.to_owned());
-        let rows = peers.iter().flat_map(rows);
-        let rows: Vec<_> = std::iter::once(header).chain(rows).collect();
-        let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
-        say("")?;
-        for row in &rows {
-            let mut line = String::new();
-            for (column, cell) in row.iter().enumerate() {
-                let width = width(column).unwrap_or_default();
-                line += &match column {
-                    0 | 1 => format!("{cell:<width$}  "),
-                    _ => format!("{cell:>width$}  "),
-                };
-            }
-            say(line.trim_end())?;
-        }
-        Ok(())
-    }
-}
-
-/// The columns of the summary: title, and field of the JSON object.
-const COLUMNS: [(&str, &str); 9] = [
-    ("peer", "peer"),
-    ("user agent", "user_agent"),
-    ("version", "version"),
-    ("height at start", "height"),
-    ("round trip ms", "rtt_ms"),
-    ("messages in", "messages_received"),
-    ("messages out", "messages_sent"),
-    ("bytes in", "bytes_received"),
-    ("bytes out", "bytes_sent"),
-];
-
-/// Returns the row of a peer, followed by one row for each stream if it has or had two.
-fn rows(peer: &Value) -> Vec<[String; COLUMNS.len()]> {
-    let mut rows = vec![COLUMNS.map(|(_, field)| cell(&peer[field]))];
-    let streams = peer["streams"].as_array().map_or(&[][..], Vec::as_slice);
-    if streams.len() > 1 {
-        rows.extend(streams.iter().map(|stream| {
-            COLUMNS.map(|(_, field)| match field {
-                "peer" => format!("  {}", cell(&stream["stream"])),
-                _ if stream[field].is_null() => String::new(),
-                _ => cell(&stream[field]),
-            })
-        }));
-    }
-    rows
-}
-
-fn cell(value: &Value) -> String {
-    match value {
-        Value::Null => "-".to_owned(),
-        Value::String(text) => text.clone(),
-        Value::Number(number) if number.is_f64() => {
-            format!("{:.3}", number.as_f64().unwrap_or_default())
-        }
-        value => value.to_string(),
+        table::print(peers)
     }
 }
 
@@ -146,13 +93,8 @@ fn describe(message: &Message) -> Option<String> {
             plural(block.transaction_count(), "transaction"),
             plural(block.bytes().len(), "byte")
         )),
-        Message::SendHeaders => Some("wants new blocks announced by their headers".to_owned()),
+        Message::SendHeaders => Some("requests announcements of blocks by headers".to_owned()),
         Message::Reject(reject) => Some(reject.to_string()),
         _ => None,
     }
-}
-
-fn plural(count: usize, name: &str) -> String {
-    let s = if count == 1 { "" } else { "s" };
-    format!("{count} {name}{s}")
 }

@@ -29,20 +29,21 @@ pub(crate) struct Found {
 /// - [`WrongUsage`](crate::shared::WrongUsage) if seeds are required and the network has none.
 pub(crate) fn find(reach: &Reach, end: Instant) -> Result<Found, Failure> {
     let seeds = reach.seed_names()?;
-    let (config, asked) = (
+    let (config, dns) = (
         reach.connection_config(),
         default_resolver(&reach.seeds.dns)?,
     );
+    let network = reach.network();
     let mut found = Found {
         addresses: Vec::new(),
         failed: Vec::new(),
     };
-    let patience = || {
+    let timeout = || {
         let left = end.saturating_duration_since(Instant::now());
         left.min(RESOLVE_TIMEOUT)
     };
     for name in &reach.peer {
-        match resolve(name, reach.network.port(), patience()) {
+        match resolve(name, network.port(), timeout()) {
             Ok(addresses) => {
                 for address in &addresses {
                     config.check_port(*address)?;
@@ -53,7 +54,7 @@ pub(crate) fn find(reach: &Reach, end: Instant) -> Result<Found, Failure> {
         }
     }
     for name in seeds {
-        match asked.resolve(&name, &Deadline::after(patience())) {
+        match dns.resolve(&name, &Deadline::after(timeout())) {
             Ok(addresses) => {
                 let port = reach.seed_port();
                 found.add(addresses.into_iter().map(|ip| (ip, port).into()));

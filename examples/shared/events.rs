@@ -6,20 +6,24 @@ use std::time::SystemTime;
 use bsv_p2p::event::ControlEvent;
 use serde_json::{Value, json};
 
+use crate::milliseconds::milliseconds;
 use crate::shared::{say, say_json, with_sources};
 
 /// Prints an event on one line, as text or as a JSON object.
 pub(crate) fn say_event(event: &ControlEvent, as_json: bool) -> io::Result<()> {
     if as_json {
-        say_json(&object(event))
+        say_json(event.name(), &fields(event))
     } else {
         say(event)
     }
 }
 
-fn object(event: &ControlEvent) -> Value {
-    let peer = event.peer().map(|(_, address)| address.to_string());
-    let mut object = json!({ "event": event.name(), "peer": peer });
+/// Returns the fields of an event. `peer` is present if the event belongs to a connection.
+fn fields(event: &ControlEvent) -> Value {
+    let mut object = json!({});
+    if let Some((_, address)) = event.peer() {
+        object["peer"] = address.to_string().into();
+    }
     match event {
         ControlEvent::ConnectionEstablished { direction, .. } => {
             object["direction"] = direction.to_string().into();
@@ -39,7 +43,7 @@ fn object(event: &ControlEvent) -> Value {
         }
         ControlEvent::ConnectionRestarting { reason, after, .. } => {
             object["reason"] = with_sources(reason).into();
-            object["after"] = after.as_secs_f64().into();
+            object["after_ms"] = milliseconds(*after).into();
         }
         ControlEvent::ConnectionLost { reason, .. }
         | ControlEvent::ConnectionFailed { reason, .. } => {
@@ -56,7 +60,7 @@ fn object(event: &ControlEvent) -> Value {
             object["subnet"] = ban.subnet.to_string().into();
             object["reason"] = ban.reason.to_string().into();
             // `null` means that the ban is permanent.
-            object["seconds"] = ban.remaining(ban.since).map(|time| time.as_secs()).into();
+            object["duration_ms"] = ban.remaining(ban.since).map(milliseconds).into();
         }
         ControlEvent::InboundConnectionRejected { address, reason } => {
             object["peer"] = address.to_string().into();
@@ -72,7 +76,7 @@ fn object(event: &ControlEvent) -> Value {
         } => {
             object["address"] = address.to_string().into();
             object["reason"] = with_sources(error).into();
-            object["after"] = retry_after.as_secs_f64().into();
+            object["after_ms"] = milliseconds(*retry_after).into();
         }
         ControlEvent::LocalFault { operation, error } => {
             object["operation"] = operation.to_string().into();
@@ -84,7 +88,7 @@ fn object(event: &ControlEvent) -> Value {
         } => {
             let failures = failures.iter().map(|failure| with_sources(&failure.error));
             object["reasons"] = failures.collect::<Vec<_>>().into();
-            object["after"] = retry_after.as_secs_f64().into();
+            object["after_ms"] = milliseconds(*retry_after).into();
         }
         ControlEvent::StoreFailed { error } => {
             object["reason"] = with_sources(error).into();
@@ -103,7 +107,7 @@ fn object(event: &ControlEvent) -> Value {
         }
         ControlEvent::PayloadDiscarded { command, len, .. } => {
             object["command"] = command.to_string().into();
-            object["bytes"] = (*len).into();
+            object["size_bytes"] = (*len).into();
         }
         ControlEvent::Lagged {
             subscription,

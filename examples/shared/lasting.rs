@@ -9,11 +9,11 @@ use crate::shared::Failure;
 /// Maximum time to resolve a name.
 pub(crate) const RESOLVE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Parses `--seconds` and `--timeout`.
+/// Parses `--timeout` and other durations.
 pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text
         .parse()
-        .map_err(|_| "a number of seconds is needed".to_owned())?;
+        .map_err(|_| "expected a number of seconds".to_owned())?;
     Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
 }
 

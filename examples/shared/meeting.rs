@@ -33,12 +33,12 @@ impl Meeting {
     /// - If the configuration is invalid.
     pub(crate) fn new(reach: &Reach, end: Instant) -> Result<Self, Failure> {
         let seeds = reach.seed_names()?;
-        let connection = reach.connection_config();
+        let (network, connection) = (reach.network(), reach.connection_config());
         let mut named = Vec::new();
         let mut last = None;
         for name in &reach.peer {
             let left = end.saturating_duration_since(Instant::now());
-            match resolve(name, reach.network.port(), left.min(RESOLVE_TIMEOUT)) {
+            match resolve(name, network.port(), left.min(RESOLVE_TIMEOUT)) {
                 Ok(addresses) => {
                     for address in &addresses {
                         connection.check_port(*address)?;
@@ -51,7 +51,7 @@ impl Meeting {
         if let (true, true, Some(reason)) = (seeds.is_empty(), named.is_empty(), last) {
             return Err(reason.into());
         }
-        let mut config = ManagerConfig::new(reach.network.clone());
+        let mut config = ManagerConfig::new(network);
         config.connection = connection;
         // Each named peer needs a slot.
         config.max_connections = config.max_connections.max(named.len());
@@ -98,7 +98,7 @@ impl Meeting {
                     | ControlEvent::DiscoveryFailed { .. }
             )
         });
-        let last = told.last().map(|event| format!("; the last: {event}"));
+        let last = told.last().map(|event| format!("; last failure: {event}"));
         format!("no peer was reached{}", last.unwrap_or_default())
     }
 }

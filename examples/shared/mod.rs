@@ -1,14 +1,18 @@
-//! Arguments, output, errors and exit status of the command-line tools.
+//! Common arguments, output, errors and exit status of the command-line tools.
 
 use std::error::Error;
 use std::fmt::Display;
-use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::process::ExitCode;
 
-use bsv_p2p::Network;
 use clap::Parser;
-use serde::Serialize;
+use env_logger::Env;
+
+mod common;
+mod json;
+
+pub(crate) use common::Common;
+pub(crate) use json::say_json;
 
 /// The error of a tool, printed as one line on standard error. The exit status is 1, or 2 for
 /// [`WrongUsage`].
@@ -26,39 +30,16 @@ impl Display for WrongUsage {
 
 impl Error for WrongUsage {}
 
-/// Parses `--network`: the name of a network, or the path of a JSON file that defines one.
+/// Parses the arguments, runs a tool and returns its exit status. Prints an error with its sources
+/// as one line on standard error.
 ///
-/// # Errors
-///
-/// - If the text is not the name of a network and the file cannot be read.
-/// - If the file defines no valid network.
-pub(crate) fn network(text: &str) -> Result<Network, String> {
-    let unknown = match text.parse() {
-        Ok(network) => return Ok(network),
-        Err(unknown) => unknown,
-    };
-    let file = match File::open(text) {
-        Ok(file) => file,
-        Err(error) => return Err(format!("{unknown}, or a file ({error})")),
-    };
-    let mut json = String::new();
-    let read = file.take(MAX_NETWORK_FILE).read_to_string(&mut json);
-    read.map_err(|error| error.to_string())?;
-    serde_json::from_str(&json).map_err(|error| error.to_string())
-}
-
-/// Maximum length of a file that defines a network, in bytes. A table with the maximum number of
-/// checkpoints is smaller.
-const MAX_NETWORK_FILE: u64 = 4 * 1024 * 1024;
-
-/// Parses the arguments, runs a tool and returns its exit status. Prints an error as one line on
-/// standard error.
+/// Log records are printed only if `RUST_LOG` selects them: the tools report errors themselves.
 pub(crate) fn run<A: Parser>(tool: impl FnOnce(A) -> Result<(), Failure>) -> ExitCode {
-    env_logger::init();
+    env_logger::Builder::from_env(Env::default().default_filter_or("off")).init();
     let result = match A::try_parse() {
         Ok(arguments) => tool(arguments),
         // Requested help is no failure, so it is printed on standard output.
-        Err(asked) if !asked.use_stderr() => say(asked.to_string().trim_end()).map_err(Into::into),
+        Err(help) if !help.use_stderr() => say(help.to_string().trim_end()).map_err(Into::into),
         Err(error) => {
             // The first paragraph contains the error. Usage and advice follow.
             let text = error.to_string();
@@ -101,22 +82,4 @@ pub(crate) fn say(line: impl Display) -> io::Result<()> {
     let mut out = io::stdout().lock();
     writeln!(out, "{line}")?;
     out.flush()
-}
-
-/// Prints an object as one line of JSON on standard output and flushes it.
-///
-/// Escapes all characters except printable ASCII, so that text from peers cannot control the
-/// terminal.
-pub(crate) fn say_json(object: &impl Serialize) -> io::Result<()> {
-    let mut line = String::new();
-    for character in serde_json::to_string(object)?.chars() {
-        if matches!(character, ' '..='~') {
-            line.push(character);
-        } else {
-            for unit in character.encode_utf16(&mut [0; 2]) {
-                line += &format!("\\u{unit:04x}");
-            }
-        }
-    }
-    say(line)
 }

@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 use bsv_p2p::{ConnectionConfig, Network};
 use clap::Args;
 
+use crate::dial::Dial;
 use crate::lasting::seconds;
 use crate::seeds::Seeds;
-use crate::shared::{WrongUsage, network};
-use crate::user_agent::OwnUserAgent;
+use crate::shared::WrongUsage;
 
 /// Maximum of `--timeout`. Longer times could overflow the clock.
 const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
@@ -22,24 +22,24 @@ pub(crate) struct Reach {
     pub(crate) peer: Vec<String>,
     #[command(flatten)]
     pub(crate) seeds: Seeds,
-    #[command(flatten)]
-    pub(crate) agent: OwnUserAgent,
-    /// The network of the peers: mainnet, testnet, stn, regtest, teratestnet, tstn, or a JSON file
-    /// that defines one
-    #[arg(long, default_value = "mainnet", value_name = "NAME|FILE", value_parser = network)]
-    pub(crate) network: Network,
-    /// Connect to a --peer even if its port is the default port of another network
-    #[arg(long)]
-    pub(crate) force_port: bool,
     /// Maximum duration of the whole run, in seconds
     #[arg(long, value_name = "S", default_value = "60", value_parser = seconds)]
     pub(crate) timeout: Duration,
-    /// Print one JSON object per line
-    #[arg(long)]
-    pub(crate) json: bool,
+    #[command(flatten)]
+    dial: Dial,
 }
 
 impl Reach {
+    /// Returns whether to print JSON.
+    pub(crate) fn json(&self) -> bool {
+        self.dial.common.json
+    }
+
+    /// Returns the network of the peers.
+    pub(crate) fn network(&self) -> Network {
+        self.dial.common.network_or(Network::Mainnet)
+    }
+
     /// Returns the seeds to query: none if `--peer` is given without `--seed`.
     ///
     /// # Errors
@@ -49,22 +49,18 @@ impl Reach {
         if !self.peer.is_empty() && self.seeds.seed.is_empty() {
             return Ok(Vec::new());
         }
-        self.seeds.names(&self.network)
+        self.seeds.names(&self.network())
     }
 
     /// Returns the configuration of connections to peers that the user named.
     pub(crate) fn connection_config(&self) -> ConnectionConfig {
-        let mut config = ConnectionConfig::new(self.network.clone());
-        config.session.user_agent = self.agent.user_agent.clone();
-        config.allow_any_port = self.force_port;
-        config
+        self.dial.connection_config(self.network())
     }
 
     /// Returns the port of the nodes whose addresses the seeds return.
     pub(crate) fn seed_port(&self) -> u16 {
-        self.seeds
-            .default_port
-            .map_or(self.network.port(), |port| port.get())
+        let port = self.seeds.default_port;
+        port.map_or(self.network().port(), |port| port.get())
     }
 
     /// Returns the time at which `--timeout` expires if it starts now.

@@ -35,7 +35,7 @@ impl Seeds {
         }
         let names = network.dns_seeds();
         if names.is_empty() {
-            let text = format!("{network} has no DNS seeds: name a --peer or a --seed");
+            let text = format!("{network} has no DNS seeds: --peer or --seed is required");
             return Err(WrongUsage(text));
         }
         Ok(names.to_vec())
@@ -49,10 +49,10 @@ fn name_server(text: &str) -> Result<SocketAddr, String> {
     let address = match (text.parse(), ip.parse::<IpAddr>()) {
         (Ok(address), _) => address,
         (Err(_), Ok(ip)) => SocketAddr::new(ip, PORT),
-        (Err(_), Err(_)) => return Err("an IP address is needed, with or without a port".into()),
+        (Err(_), Err(_)) => return Err("expected an IP address, with or without a port".into()),
     };
     if address.port() == 0 {
-        return Err("nobody can be asked at port 0".into());
+        return Err("expected a port from 1 to 65535, got port 0".into());
     }
     Ok(address)
 }

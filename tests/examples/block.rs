@@ -122,10 +122,10 @@ fn block_json_reports_failed_and_successful_peers() {
     }
     assert_eq!(text(given, "event"), "Block");
     assert_eq!(text(given, "hash"), block.hash().to_string());
-    assert_eq!(integer(given, "bytes"), block.bytes().len() as i64);
+    assert_eq!(integer(given, "size_bytes"), block.bytes().len() as i64);
     assert_eq!(integer(given, "transactions"), 1);
     assert_eq!(text(given, "peer"), address);
-    assert!(number(given, "seconds") > 0.0);
+    assert!(number(given, "duration_ms") > 0.0);
     assert_eq!(written(&folder), block.bytes()[..]);
     assert_eq!(content(&folder), ["block"]);
 }
@@ -138,7 +138,7 @@ fn mismatched_block_is_rejected_and_next_peer_requested() {
     let liar = servers::block(payload);
     let folder = tempfile::tempdir().unwrap();
     let ended = download(folder.path(), block.hash(), &["--peer", &liar]);
-    ended.assert_failure(1, "none of 1 peers");
+    ended.assert_failure(1, "not received from 1 peer");
     ended.assert_failure(1, "merkle root");
     assert!(content(&folder).is_empty());
 
@@ -156,7 +156,8 @@ fn unknown_block_fails_and_keeps_existing_file() {
     let (_node, address, _) = node();
     fs::write(folder.path().join("block"), "before").unwrap();
     let ended = download(folder.path(), BlockHash([7; 32]), &["--peer", &address]);
-    ended.assert_failure(1, "none of 1 peers has given block 0707");
+    ended.assert_failure(1, "block 0707");
+    ended.assert_failure(1, " not received from 1 peer; last failure: ");
     ended.assert_failure(1, "not found");
     assert_eq!(content(&folder), ["block"]);
     assert_eq!(written(&folder), b"before");
@@ -176,8 +177,8 @@ fn block_timeout_holds_and_leaves_no_file() {
             block.hash(),
             &["--peer", &peer, "--timeout", "1"],
         );
-        ended.assert_failure(1, "no peer has given block");
-        ended.assert_failure(1, "within 1s");
+        ended.assert_failure(1, "download of block ");
+        ended.assert_failure(1, " timed out after 1s");
         assert!(
             begin.elapsed() < Duration::from_secs(10),
             "{:?}",
@@ -227,9 +228,29 @@ fn output_path_must_be_a_regular_file() {
         let ended = run("block", &arguments);
         ended.assert_failure(1, out);
         assert!(ended.lines.is_empty(), "{ended:#?}");
+        assert!(!ended.errors.contains(".part"), "{ended:#?}");
     }
     #[cfg(unix)]
     assert!(!fs::metadata("/dev/null").unwrap().is_file());
+}
+
+#[test]
+fn missing_folder_of_output_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let missing = folder.path().join("missing");
+    let out = missing.join("block");
+    let hash = BlockHash([7; 32]).to_string();
+    let arguments = [&hash, "--out", out.to_str().unwrap(), "--peer", "127.0.0.1"];
+    let ended = run("block", &arguments);
+    let system = fs::metadata(&missing).unwrap_err();
+    let said = format!(
+        "{}: directory {}: {system}",
+        out.display(),
+        missing.display()
+    );
+    ended.assert_failure(1, &said);
+    let ended = run("headers", &["127.0.0.1:1", "--out", out.to_str().unwrap()]);
+    ended.assert_failure(1, &said);
 }
 
 #[test]

@@ -62,13 +62,13 @@ fn broadcast_reports_echo_of_unannounced_peer() {
     let peers = ["--peer", &names[0], "--peer", &names[1], "--json"];
     let ended = broadcast(&raw, &peers);
     ended.assert_success();
-    let (asked, summary) = events(&ended, "Requested");
-    let [asked] = &asked[..] else {
+    let (requested, summary) = events(&ended, "Requested");
+    let [requested] = &requested[..] else {
         panic!("{ended:#?}");
     };
     assert_eq!(text(&summary, "txid"), txid.to_string());
     // Half of the peers, selected at random, received the announcement.
-    let (first, second) = match text(asked, "peer") == names[0] {
+    let (first, second) = match text(requested, "peer") == names[0] {
         true => (&names[0], &names[1]),
         false => (&names[1], &names[0]),
     };
@@ -76,8 +76,8 @@ fn broadcast_reports_echo_of_unannounced_peer() {
     assert_eq!(summary["requested_by"], json!([first]));
     assert_eq!(summary["rejected_by"], json!([]));
     assert_eq!(summary["relayed_by"], json!([second]));
-    let (echoed, _) = events(&ended, "Relayed");
-    assert_eq!(text(&echoed[0], "peer"), second);
+    let (relayed, _) = events(&ended, "Relayed");
+    assert_eq!(text(&relayed[0], "peer"), second);
 }
 
 #[test]
@@ -90,7 +90,7 @@ fn broadcast_reports_reject_and_fails() {
     let ended = broadcast(&raw, &["--peer", &peer, "--json"]);
     ended.assert_failure(
         1,
-        &format!("whoever has asked for transaction {txid} has rejected it"),
+        &format!("transaction {txid} rejected by every peer that requested it"),
     );
     let (rejected, summary) = events(&ended, "Rejected");
     let [rejected] = &rejected[..] else {
@@ -102,7 +102,7 @@ fn broadcast_reports_reject_and_fails() {
     assert_eq!(integer(&summary["rejected_by"][0], "code"), 0x42);
 
     let ended = broadcast(&raw, &["--peer", &peer]);
-    ended.assert_failure(1, "has rejected it");
+    ended.assert_failure(1, "rejected by every peer");
     let said = format!(r"{peer}: transaction rejected (0x42 insufficient fee): too\nlittle");
     assert!(ended.lines.contains(&said), "{ended:#?}");
 }
@@ -115,8 +115,9 @@ fn broadcast_ignores_messages_about_other_transactions() {
     let ended = broadcast(&raw, &["--peer", &peer, "--json", "--timeout", "4"]);
     ended.assert_failure(
         1,
-        &format!("nobody has asked for transaction {txid} within 4s"),
+        &format!("transaction {txid} not requested by any peer within 4s"),
     );
+    ended.assert_failure(1, "peers may already have it");
     assert!(
         begin.elapsed() < Duration::from_secs(20),
         "{:?}",
@@ -128,7 +129,7 @@ fn broadcast_ignores_messages_about_other_transactions() {
     // A peer that rejects the unseen transaction has not requested it.
     let peer = servers::wallet(servers::reject);
     let ended = broadcast(&raw, &["--peer", &peer, "--json", "--timeout", "4"]);
-    ended.assert_failure(1, "nobody has asked");
+    ended.assert_failure(1, "not requested by any peer");
     let (rejected, summary) = events(&ended, "Rejected");
     assert_eq!(text(&rejected[0], "peer"), peer);
     assert_eq!(summary["requested_by"], json!([]));
@@ -144,7 +145,9 @@ fn broadcast_reads_transaction_from_standard_input() {
     file.rewind().unwrap();
     let arguments = ["-", "--network", "regtest", "--peer", &address];
     let child = command("broadcast", &arguments).stdin(file).spawn();
-    Tool::of(child.unwrap()).finish().assert_success();
+    Tool::of("broadcast", child.unwrap())
+        .finish()
+        .assert_success();
     assert!(node.wait_for_transaction(txid, DEADLINE));
 }
 
@@ -152,14 +155,14 @@ fn broadcast_reads_transaction_from_standard_input() {
 fn broadcast_rejects_anything_but_one_transaction() {
     let (raw, _) = transaction(6);
     for (wrong, said) in [
-        ("", "nothing was given"),
-        ("-", "nothing was given"),
+        ("", "got nothing"),
+        ("-", "got nothing"),
         ("zz", "not hexadecimal"),
         (&raw[1..], "not hexadecimal"),
-        (&raw[2..], "no transaction"),
-        (&raw[..raw.len() - 2], "no transaction"),
-        (&format!("{raw}00"), "1 bytes come behind it"),
-        (&raw.repeat(2), "come behind it"),
+        (&raw[2..], "invalid transaction"),
+        (&raw[..raw.len() - 2], "invalid transaction"),
+        (&format!("{raw}00"), "got 1 byte after it"),
+        (&raw.repeat(2), "bytes after it"),
     ] {
         let ended = broadcast(wrong, &["--peer", "127.0.0.1:1"]);
         ended.assert_failure(2, said);

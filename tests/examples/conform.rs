@@ -355,7 +355,7 @@ fn node_that_stops_accepting_ends_the_run() {
     });
     let ended = conform(&address, &["--rule", "ping-nonce", "--rule", "ping-order"]);
     server.join().unwrap();
-    ended.assert_failure(1, "does not keep: ping-nonce");
+    ended.assert_failure(1, "violates: ping-nonce");
     let (rules, _) = results(&ended);
     assert_eq!(ids(&rules, "fail"), ["ping-nonce"]);
     assert!(text(&rules[0], "note").contains("this address is banned, or"));
@@ -374,7 +374,7 @@ fn known_difference_that_ends_the_node_fails() {
     });
     let ended = conform(&address, &["--rule", "inv-invalid-type"]);
     server.join().unwrap();
-    ended.assert_failure(1, "does not keep: inv-invalid-type");
+    ended.assert_failure(1, "violates: inv-invalid-type");
     let (rules, _) = results(&ended);
     let note = text(&rules[0], "note");
     let has_both = note.contains("1.0.13 ignores") && note.contains("closes new connections");

@@ -83,7 +83,7 @@ fn browse(options: &[String], page: &Path) -> String {
         .stdin(std::process::Stdio::null())
         .stdout(std::process::Stdio::piped())
         .stderr(std::process::Stdio::null());
-    let ended = Tool::of(chromium.spawn().expect("the browser")).finish();
+    let ended = Tool::of("chromium", chromium.spawn().expect("the browser")).finish();
     ended.assert_status(0);
     ended.lines.join("\n")
 }

@@ -23,11 +23,26 @@ fn decode(network: &str, input: &[u8]) -> Ended {
     let child = command("decode", &["--network", network])
         .stdin(file)
         .spawn();
-    Tool::of(child.unwrap()).finish()
+    Tool::of("decode", child.unwrap()).finish()
 }
 
+/// Returns the objects without their event, which depends on the `error` field.
 fn objects(ended: &Ended) -> Vec<Value> {
-    ended.lines.iter().map(|line| object(line)).collect()
+    let objects = ended.lines.iter().map(|line| {
+        let mut object = object(line);
+        let event = object.as_object_mut().unwrap().remove("event").unwrap();
+        let is_rejected = object.get("error").is_some();
+        assert_eq!(
+            event,
+            if is_rejected {
+                "FrameRejected"
+            } else {
+                "Frame"
+            }
+        );
+        object
+    });
+    objects.collect()
 }
 
 /// Encodes a frame with a payload that no encoder of this library produces.
@@ -128,7 +143,7 @@ fn decode_keeps_the_order_of_vectors() {
         match refused.count() {
             0 => ended.assert_success(),
             refused => {
-                let said = format!("{refused} of {} frames were refused", vectors.len());
+                let said = format!("rejected {refused} of {} frames", vectors.len());
                 ended.assert_failure(1, &said)
             }
         };
@@ -154,7 +169,7 @@ fn decode_shows_block_with_transactions_and_hashes() {
     let [object] = &objects(&ended)[..] else {
         panic!("{ended:#?}");
     };
-    assert!(ended.lines[0].starts_with(r#"{"command":"block","#));
+    assert!(ended.lines[0].starts_with(r#"{"event":"Frame","command":"block","#));
     let txid = "4a5e1e4baab89f3a32518a88c31bc87f618f76673e2cc77ab2127b7afdeda33b";
     assert_eq!(text(&object["header"], "hash"), block.hash().to_string());
     assert_eq!(text(&object["header"], "merkle_root"), txid);
@@ -196,7 +211,7 @@ fn decode_accepts_concatenated_frames() {
         &[std::str::from_utf8(&spaced.join(&b" \t"[..])).unwrap()],
     );
     for ended in [&in_argument, &in_line, &in_lines, &spaced] {
-        ended.assert_failure(1, "4 of 7 frames were refused");
+        ended.assert_failure(1, "rejected 4 of 7 frames");
         assert_eq!(ended.lines, in_argument.lines);
     }
     let objects = objects(&in_argument);
@@ -207,7 +222,7 @@ fn decode_accepts_concatenated_frames() {
         Some("ping: expected checksum deadbeef"),
         Some("ping: ping nonce: expected 8 bytes, got 1"),
         None,
-        Some("cut off: 2 bytes of its payload are missing"),
+        Some("truncated: 2 bytes of its payload missing"),
     ]) {
         match refused {
             Some(why) => assert!(text(object, "error").contains(why), "{object}"),
@@ -275,13 +290,13 @@ fn decode_rejects_invalid_line_and_continues() {
         VERACK.as_bytes(),
     ];
     let ended = decode("mainnet", &lines.join(&b"\n"[..]));
-    ended.assert_failure(1, "5 of 6 frames were refused");
+    ended.assert_failure(1, "rejected 5 of 6 frames");
     let objects = objects(&ended);
     for (object, why) in objects.iter().zip([
         "not hexadecimal",
         "not hexadecimal",
-        "cut off within its header, after 4 bytes",
-        "cut off within its header, after 1 bytes",
+        "truncated within its header, after 4 bytes",
+        "truncated within its header, after 1 byte",
         "not hexadecimal",
     ]) {
         assert!(text(object, "error").contains(why), "{object}");
@@ -290,7 +305,7 @@ fn decode_rejects_invalid_line_and_continues() {
         objects[5],
         json!({ "command": "verack", "reencoded": VERACK })
     );
-    run("decode", &["xyz"]).assert_failure(1, "1 of 1 frames were refused");
+    run("decode", &["xyz"]).assert_failure(1, "rejected 1 of 1 frame");
     let nothing = decode("mainnet", b"\n \r\n");
     nothing.assert_success();
     assert!(nothing.lines.is_empty());

@@ -74,6 +74,8 @@ fn all_headers_are_exported_byte_for_byte() {
     assert_eq!(text(&object, "tip"), node.tip().to_string());
     // Two hashes per block, also for genesis.
     assert_eq!(text(&object, "work"), format!("{:064x}", 2 * 2_101));
+    assert_eq!(text(&object, "event"), "Summary");
+    assert_eq!(text(&object, "peer"), address);
     assert_eq!(integer(&object, "downloaded"), 2_100);
     assert!(object["loaded"].is_null(), "{object}");
 }

@@ -1,5 +1,6 @@
 //! `listen`.
 
+use std::net::TcpListener;
 use std::time::Duration;
 
 use bsv_p2p::wire::{
@@ -160,7 +161,23 @@ fn reject_of_dialing_node_is_shown() {
 
 #[test]
 fn listen_ends_after_given_time() {
-    run("listen", &["127.0.0.1:0", "--seconds", "0.2"]).assert_success();
+    // The second is a former name of the option.
+    for option in ["--timeout", "--seconds"] {
+        run("listen", &["127.0.0.1:0", option, "0.2"]).assert_success();
+    }
+}
+
+/// One line, and neither an event nor a log record.
+#[test]
+fn listen_fails_if_address_cannot_be_bound() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let system = TcpListener::bind(&address).unwrap_err();
+    for arguments in [&[&address[..]][..], &[&address, "--json"]] {
+        let ended = run("listen", arguments);
+        ended.assert_failure(1, &format!("cannot listen on {address}: {system}"));
+        assert!(ended.lines.is_empty(), "{ended:#?}");
+    }
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod conform;
 mod crawl;
 mod crawl_page;
 mod decode;
+mod documented;
 mod follow;
 mod headers;
 mod listen;

@@ -37,7 +37,7 @@ fn check(object: &Value) {
         }
         "Message" => {
             assert_ne!(text(object, "command"), "");
-            assert!(integer(object, "bytes") >= 0);
+            assert!(integer(object, "size_bytes") >= 0);
         }
         "Summary" => {
             for peer in object["peers"].as_array().expect("a list of peers") {
@@ -78,7 +78,7 @@ fn check_reached(peer: &Value, height: i64) {
 
 #[test]
 fn its_own_network_as_text() {
-    let ended = run("monitor", &["--seconds", "3"]);
+    let ended = run("monitor", &["--timeout", "3"]);
     ended.assert_success();
     let empty = ended
         .lines
@@ -109,15 +109,15 @@ fn its_own_network_as_text() {
         "user agent",
         "version",
         "height",
-        "round trip",
-        "messages in",
-        "bytes out",
+        "rtt ms",
+        "msgs in/out",
+        "bytes in/out",
     ] {
         assert!(header.contains(title), "{title} is not in {header:?}");
     }
     for peer in peers {
         assert!(
-            peer.starts_with("127.0.0.1:") && peer.contains("/bsv-p2p:0.1.0(Bitcoin SV)/"),
+            peer.starts_with("127.0.0.1:") && peer.contains(" /bsv-p2p:0.1.0(Bitc… "),
             "{peer}"
         );
         assert_eq!(
@@ -125,6 +125,7 @@ fn its_own_network_as_text() {
             header.chars().count(),
             "a table: {summary:#?}"
         );
+        assert!(peer.chars().count() <= 100, "{summary:#?}");
     }
 }
 
@@ -132,7 +133,7 @@ fn its_own_network_as_text() {
 fn its_own_network_as_json() {
     let ended = run(
         "monitor",
-        &["--seconds", "3.5", "--json", "--network", "regtest"],
+        &["--timeout", "3.5", "--json", "--network", "regtest"],
     );
     ended.assert_success();
     let objects: Vec<Value> = ended.lines.iter().map(|line| object(line)).collect();
@@ -205,10 +206,10 @@ fn monitor_prints_lines_immediately_and_summary_at_interrupt() {
     let hash = nodes[0].mine(1).unwrap()[0];
     let block = message("block", one);
     let len = nodes[0].block(hash).unwrap().bytes().len();
-    assert_eq!(integer(&block, "bytes"), len as i64);
+    assert_eq!(integer(&block, "size_bytes"), len as i64);
     assert_eq!(text(&block, "hash"), hash.to_string());
     nodes[1].submit(&payment(0)).unwrap();
-    assert_eq!(integer(&message("inv", other), "bytes"), 1 + 36);
+    assert_eq!(integer(&message("inv", other), "size_bytes"), 1 + 36);
     nodes[1].mine(1).unwrap();
     assert_eq!(integer(&message("block", other), "transactions"), 2);
 
@@ -296,7 +297,7 @@ fn watched_briefly(peer: &str) -> Ended {
             peer,
             "--network",
             "regtest",
-            "--seconds",
+            "--timeout",
             "0.5",
             "--json",
         ],

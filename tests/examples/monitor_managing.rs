@@ -11,7 +11,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::servers;
-use crate::tool::{DEADLINE, Ended, Tool, integer, object, run, text};
+use crate::tool::{DEADLINE, Ended, Tool, integer, number, object, run, text};
 use crate::usage::VERACK;
 use test_support::with_sources::with_sources;
 
@@ -135,7 +135,7 @@ fn monitor_shows_ban_and_keeps_it_in_store() {
     let banned = event(&monitor, "PeerBanned");
     assert_eq!(text(&banned, "subnet"), "127.0.0.1");
     assert!(text(&banned, "reason").contains("network"), "{banned}");
-    assert_eq!(integer(&banned, "seconds"), 24 * 3600);
+    assert_eq!(number(&banned, "duration_ms"), 24.0 * 3600.0 * 1000.0);
     let refused = |monitor: &Tool, address: &str| {
         let mut again = TcpStream::connect(address).unwrap();
         let rejected = event(monitor, "InboundConnectionRejected");
@@ -176,7 +176,7 @@ fn monitor_dials_stored_peers_up_to_target() {
     }
     drop(monitor);
     for (limit, count) in [("--target", "0"), ("--target", "1"), ("--max", "1")] {
-        let limited = [limit, count, "--listen", "127.0.0.1:0", "--seconds", "1"];
+        let limited = [limit, count, "--listen", "127.0.0.1:0", "--timeout", "1"];
         let ended = run("monitor", &[&common[..], &limited].concat());
         ended.assert_success();
         let reached = summary(&ended).len();
@@ -192,7 +192,7 @@ fn monitor_moves_corrupt_store_aside() {
     let arguments = [
         "--listen",
         "127.0.0.1:0",
-        "--seconds",
+        "--timeout",
         "0.2",
         "--store",
         &file,
@@ -289,7 +289,7 @@ fn monitor_without_seed_dials_no_other_peers() {
     // The last of these reads it from the file.
     for more in [&peer[..], &[peer, listen].concat(), &listen] {
         // The tool would dial an advertised address immediately.
-        let ended = run("monitor", &[&common, more, &["--seconds", "1.5"]].concat());
+        let ended = run("monitor", &[&common, more, &["--timeout", "1.5"]].concat());
         ended.assert_success();
         assert_eq!(summary(&ended).len(), 1, "{ended:#?}");
     }
@@ -304,7 +304,7 @@ fn monitor_reports_failed_seed_lookup() {
         "--dns",
         &closed,
         "--json",
-        "--seconds",
+        "--timeout",
         "20",
     ];
     let monitor = Tool::start("monitor", &arguments);

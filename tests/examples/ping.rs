@@ -18,11 +18,13 @@ fn ping_json_is_one_object_with_times() {
         panic!("{ended:#?}");
     };
     let object = object(line);
+    assert_eq!(text(&object, "event"), "Summary");
+    assert_eq!(text(&object, "peer"), address);
     assert_eq!(text(&object, "user_agent"), "/bsv-p2p:0.1.0(Bitcoin SV)/");
     assert_eq!(integer(&object, "version"), 70016);
     assert_eq!(integer(&object, "services"), 1);
     assert_eq!(integer(&object, "height"), 7);
-    let [min, avg, max] = ["min", "avg", "max"].map(|field| number(&object, field));
+    let [min, avg, max] = ["min_ms", "avg_ms", "max_ms"].map(|field| number(&object, field));
     assert!(0.0 < min && min <= avg && avg <= max, "{object}");
     assert!(max < 30_000.0, "in milliseconds: {object}");
 }

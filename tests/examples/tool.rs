@@ -9,11 +9,14 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, unbounded};
 use serde_json::Value;
 
+use crate::documented;
+
 /// The timeout of every wait, for a busy machine.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
-/// A running example; dropping it kills it.
+/// A running example; dropping it kills it. Its JSON output must be documented.
 pub(crate) struct Tool {
+    name: String,
     child: Child,
     lines: Receiver<String>,
     errors: Option<JoinHandle<String>>,
@@ -48,6 +51,7 @@ pub(crate) fn command(name: &str, arguments: &[&str]) -> Command {
     command
         .args(arguments)
         .env_remove("RUST_LOG")
+        .env_remove("COLUMNS")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
@@ -62,10 +66,10 @@ pub(crate) fn run(name: &str, arguments: &[&str]) -> Ended {
 
 impl Tool {
     pub(crate) fn start(name: &str, arguments: &[&str]) -> Self {
-        Self::of(command(name, arguments).spawn().expect("the example"))
+        Self::of(name, command(name, arguments).spawn().expect("the example"))
     }
 
-    pub(crate) fn of(mut child: Child) -> Self {
+    pub(crate) fn of(name: &str, mut child: Child) -> Self {
         let (sender, lines) = unbounded();
         if let Some(stdout) = child.stdout.take() {
             thread::spawn(move || read_lines(stdout, |line| sender.send(line).is_ok()));
@@ -78,9 +82,17 @@ impl Tool {
             })
         });
         Self {
+            name: name.to_owned(),
             child,
             lines,
             errors,
+        }
+    }
+
+    #[track_caller]
+    fn check(&self, line: &str) {
+        if line.starts_with('{') {
+            documented::check(&self.name, &object(line));
         }
     }
 
@@ -88,7 +100,10 @@ impl Tool {
     #[track_caller]
     pub(crate) fn line(&self) -> String {
         match self.lines.recv_timeout(DEADLINE) {
-            Ok(line) => line,
+            Ok(line) => {
+                self.check(&line);
+                line
+            }
             Err(error) => panic!("no further line: {error}"),
         }
     }
@@ -134,7 +149,10 @@ impl Tool {
         let mut lines = Vec::new();
         loop {
             match self.lines.recv_deadline(end) {
-                Ok(line) => lines.push(line),
+                Ok(line) => {
+                    self.check(&line);
+                    lines.push(line);
+                }
                 Err(RecvTimeoutError::Disconnected) => break,
                 Err(RecvTimeoutError::Timeout) => panic!("it does not end: {lines:#?}"),
             }

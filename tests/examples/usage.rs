@@ -35,7 +35,7 @@ fn help_lists_every_option_on_standard_output() {
                 "--target",
                 "--max",
                 "--store",
-                "--seconds",
+                "--timeout",
                 "--json",
             ],
         ),
@@ -45,11 +45,11 @@ fn help_lists_every_option_on_standard_output() {
                 "<ADDR>",
                 "--handshakes-only",
                 "--blocks",
-                "--seconds",
+                "--timeout",
                 "--json",
             ],
         ),
-        ("decode", &["HEX"]),
+        ("decode", &["HEX", "--json"]),
         (
             "broadcast",
             &[
@@ -144,6 +144,73 @@ fn help_lists_every_option_on_standard_output() {
     }
 }
 
+const TOOLS: [&str; 10] = [
+    "block",
+    "broadcast",
+    "conform",
+    "crawl",
+    "decode",
+    "follow",
+    "headers",
+    "listen",
+    "monitor",
+    "ping",
+];
+
+#[test]
+fn version_is_printed_on_standard_output() {
+    for name in TOOLS {
+        for option in ["--version", "-V"] {
+            let ended = run(name, &[option]);
+            ended.assert_success();
+            let version = env!("CARGO_PKG_VERSION");
+            assert_eq!(ended.lines, [format!("{name} {version}")]);
+        }
+    }
+}
+
+#[test]
+fn help_is_wrapped_to_the_terminal() {
+    for name in TOOLS {
+        for (columns, width) in [(Some("60"), 60), (None, 100)] {
+            let mut command = command(name, &["--help"]);
+            command.envs(columns.map(|columns| ("COLUMNS", columns)));
+            let ended = Tool::of(name, command.spawn().unwrap()).finish();
+            ended.assert_success();
+            for line in ended
+                .lines
+                .iter()
+                .filter(|line| !line.starts_with("Usage:"))
+            {
+                assert!(line.chars().count() <= width, "{name}: {line}");
+            }
+        }
+    }
+}
+
+#[test]
+fn node_can_be_named_by_peer_option() {
+    let node = LocalNode::start().unwrap();
+    let peer = node.address().to_string();
+    for (name, arguments) in [
+        ("ping", &["--count", "1"][..]),
+        ("headers", &[]),
+        ("conform", &["--rule", "ping-nonce"]),
+    ] {
+        let common = ["--peer", &peer, "--network", "regtest"];
+        run(name, &[&common, arguments].concat()).assert_success();
+        let twice = run(name, &[&common[..], &["127.0.0.1"]].concat());
+        twice.assert_failure(2, "cannot be used with");
+    }
+}
+
+#[test]
+fn decode_accepts_json_option() {
+    let ended = run("decode", &[VERACK, "--json"]);
+    ended.assert_success();
+    assert_eq!(ended.lines, run("decode", &[VERACK]).lines);
+}
+
 #[test]
 fn invalid_usage_is_one_line_with_status_2() {
     for (name, arguments, said) in [
@@ -179,13 +246,13 @@ fn invalid_usage_is_one_line_with_status_2() {
         ),
         ("monitor", &["--network", "two\n\nlines"], "two"),
         ("monitor", &["--peer"], "--peer"),
-        ("monitor", &["--seconds", "soon"], "soon"),
-        ("monitor", &["--seconds", "-1"], "-1"),
-        ("monitor", &["--seconds", "NaN"], "NaN"),
+        ("monitor", &["--timeout", "soon"], "soon"),
+        ("monitor", &["--timeout", "-1"], "-1"),
+        ("monitor", &["--timeout", "NaN"], "NaN"),
         ("monitor", &["--network", "mainnet"], "--peer"),
         (
             "monitor",
-            &["--network", "testnet", "--seconds", "1"],
+            &["--network", "testnet", "--timeout", "1"],
             "--peer",
         ),
         ("monitor", &["--network", "stn", "--json"], "--peer"),
@@ -202,7 +269,7 @@ fn invalid_usage_is_one_line_with_status_2() {
         (
             "monitor",
             &["--seed", "seed.test", "--peer", "127.0.0.1"],
-            "--peer 127.0.0.1 is all",
+            "--peer 127.0.0.1 cannot be combined",
         ),
         (
             "monitor",
@@ -214,7 +281,7 @@ fn invalid_usage_is_one_line_with_status_2() {
         ("listen", &[], "<ADDR>"),
         ("listen", &["127.0.0.1:0", "127.0.0.1:0"], "127.0.0.1:0"),
         ("listen", &["127.0.0.1:0", "--unknown"], "--unknown"),
-        ("listen", &["127.0.0.1:0", "--seconds", "-1"], "-1"),
+        ("listen", &["127.0.0.1:0", "--timeout", "-1"], "-1"),
         ("listen", &["127.0.0.1:0", "--blocks", "5001"], "5001"),
         (
             "listen",
@@ -233,7 +300,7 @@ fn invalid_usage_is_one_line_with_status_2() {
         ("decode", &["--network", "moon", "00"], "regtest"),
         ("decode", &["--network"], "--network"),
         ("broadcast", &[], "<RAWTX>"),
-        ("broadcast", &["00"], "no transaction"),
+        ("broadcast", &["00"], "invalid transaction"),
         (
             "broadcast",
             &[EMPTY, "--network", "regtest"],
@@ -335,6 +402,11 @@ fn failure_is_one_line_with_status_1() {
         ("no-such-name.invalid:1", "regtest", "could not be resolved"),
         ("127.0.0.1:port", "regtest", "invalid peer name"),
         ("127.0.0.1:65536", "regtest", "invalid peer name"),
+        (
+            "localhost:99999",
+            "regtest",
+            "expected a port from 0 to 65535, got \"99999\"",
+        ),
         ("", "regtest", "invalid peer name"),
     ] {
         for name in ["ping", "headers"] {
@@ -432,7 +504,7 @@ fn closed_output_pipe_is_no_failure() {
         let (reader, writer) = io::pipe().unwrap();
         drop(reader);
         let child = command(name, arguments).stdout(writer).spawn().unwrap();
-        Tool::of(child).finish().assert_success();
+        Tool::of(name, child).finish().assert_success();
         // Nobody reads standard error either.
         let (reader, writer) = io::pipe().unwrap();
         drop(reader);
@@ -440,7 +512,7 @@ fn closed_output_pipe_is_no_failure() {
             .stderr(writer)
             .spawn()
             .unwrap();
-        Tool::of(child).finish().assert_status(2);
+        Tool::of(name, child).finish().assert_status(2);
     }
 }
 
@@ -478,7 +550,7 @@ fn output_that_cannot_be_written_is_a_failure() {
     ] {
         let full = std::fs::File::options().write(true).open("/dev/full");
         let child = command(name, arguments).stdout(full.unwrap()).spawn();
-        let ended = Tool::of(child.unwrap()).finish();
+        let ended = Tool::of(name, child.unwrap()).finish();
         ended.assert_failure(1, "No space left on device");
     }
 }

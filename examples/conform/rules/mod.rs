@@ -33,7 +33,7 @@ pub(crate) fn all() -> Vec<Rule> {
     .concat()
 }
 
-/// What a rule has unless it says otherwise.
+/// The defaults of a rule.
 const RULE: Rule = Rule {
     id: "",
     text: "",
@@ -53,7 +53,7 @@ const fn teranode(note: &'static str) -> Difference {
     }
 }
 
-/// Where the handling of most messages is defined.
+/// The source of most rules.
 const PROCESSING: &str = "SV Node 1.2.2, src/net/net_processing.cpp";
 
 const SILENT: &str = "no answer, connection open";

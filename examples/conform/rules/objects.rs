@@ -279,7 +279,7 @@ fn is_block(probe: &mut Probe, hash: BlockHash) -> Check {
 fn is_not_found(node: &Node, entries: Vec<Inventory>) -> Check {
     let mut probe = node.handshake()?;
     let expected = Message::from(NotFound::from(entries.clone()));
-    let answers = probe.ask(GetData::from(entries))?;
+    let answers = probe.request(GetData::from(entries))?;
     match answers[..] == [expected] {
         true => Ok(describe_all(&answers)),
         false => Finding::broken(describe_all(&answers)),

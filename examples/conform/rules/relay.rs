@@ -1,4 +1,4 @@
-//! How peers want announcements, addresses, filters, and messages that a node ignores.
+//! Announcements, addresses, filters, and messages that a node ignores.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -273,7 +273,7 @@ fn filter_applies(node: &Node) -> Check {
         let mut filter = new_filter()?;
         filter.insert(element.as_bytes());
         probe.send(filter);
-        received.push(probe.ask(request.clone())?);
+        received.push(probe.request(request.clone())?);
     }
     let words = received.iter().map(|answers| describe_all(answers));
     let words = words.collect::<Vec<_>>().join(", then ");
@@ -329,7 +329,7 @@ fn authch_unanswered(node: &Node) -> Check {
     let mut challenge = [0; 32];
     challenge[..8].copy_from_slice(&random().to_le_bytes());
     let mut probe = node.handshake()?;
-    let answers = probe.ask(Authch {
+    let answers = probe.request(Authch {
         version: Authch::VERSION,
         challenge,
     })?;

@@ -142,7 +142,7 @@ fn block_merkle_root(node: &Node) -> Check {
 
 /// Checks that the node rejects this object as invalid.
 fn is_rejected(probe: &mut Probe, of: &str, hash: Hash256) -> Check {
-    // Validation runs beside the connection: a pong may overtake its result.
+    // Validation runs in another thread: a pong may overtake its result.
     let reject = probe.wait_for("a reject", |message| match message {
         Message::Reject(reject) => Some(reject.clone()),
         _ => None,
@@ -166,7 +166,7 @@ fn spend(previous: OutPoint) -> Transaction {
             sequence: u32::MAX,
         }],
         outputs: vec![TransactionOutput {
-            // Different each time: a node ignores what it has rejected before.
+            // Different each time, because a node ignores a transaction that it rejected before.
             value: (random() % 1_000_000) as i64,
             // OP_DUP OP_HASH160, a hash, OP_EQUALVERIFY OP_CHECKSIG.
             script: [&[0x76, 0xa9, 0x14], &[0x55; 20][..], &[0x88, 0xac]].concat(),
