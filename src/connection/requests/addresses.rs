@@ -1,7 +1,8 @@
-//! The one question for addresses.
+//! The request for addresses.
 //!
-//! A node answers `getaddr` once, after half a minute on average, and only whoever has dialled it. An `addr` of a single entry may
-//! come before: the node's own address, or one that it passes on (`src/net/net_processing.cpp`).
+//! A node answers `getaddr` once, after 30 s on average, and only on connections that it accepted.
+//! It may send an `addr` of one entry before: its own address, or a relayed one
+//! (`src/net/net_processing.cpp`).
 
 use super::questions::{Questions, Waiter};
 use crate::session::DisconnectReason;
@@ -9,7 +10,8 @@ use crate::wire::TimestampedAddress;
 
 #[derive(Debug, Default)]
 pub(super) struct Addresses {
-    /// With the last entry that came alone: the answer if no longer list comes.
+    /// The open request, with the last address that arrived alone. That address is the answer if no
+    /// other list arrives.
     open: Questions<Option<TimestampedAddress>, Vec<TimestampedAddress>>,
     sent: bool,
 }

@@ -1,10 +1,11 @@
-//! Questions for blocks.
+//! Requests for blocks.
 //!
-//! A node says nothing at all about a block that it does not have, but names every transaction that it does not have. So each
-//! question ends with a transaction that nobody has: when that is named and the block has not come, there is none.
+//! A node does not report a missing block, but it reports each missing transaction. Each request
+//! therefore ends with an end marker, a transaction that no peer has. If the marker is reported and
+//! no block has arrived, the peer does not have the block.
 //!
-//! With two streams the name may overtake the block. Then a ping goes behind it, a fence, whose pong comes over the stream of the blocks: see
-//! [`AnswerEnd`].
+//! With two streams, the marker may overtake the block. A ping, the fence, is then sent after it.
+//! Its pong arrives on the stream of the blocks. See [`AnswerEnd`].
 
 use std::collections::BTreeSet;
 
@@ -15,25 +16,25 @@ use crate::connection::block_reader::BlockReader;
 use crate::session::DisconnectReason;
 use crate::wire::{Block, BlockHash, StreamType};
 
-/// How many questions that were given up are remembered.
+/// The maximum number of cancelled requests that are remembered.
 pub(super) const MAX_LEFT: usize = 64;
 
 #[derive(Debug, Default)]
 pub(super) struct Blocks {
     open: Questions<BlockQuestion, Block>,
-    /// Blocks that are to be read while they arrive, of whatever size.
+    /// Requests for blocks of any size that are read while they arrive.
     readers: Questions<ReaderQuestion, BlockReader<'static>>,
-    /// Questions that were given up, and whose answers may still come.
+    /// Cancelled requests whose answers may still arrive.
     left: BTreeSet<u64>,
     streams: Streams,
-    /// Whether the end of a question may have been named since the last fence.
+    /// Whether an end marker may have been reported since the last fence.
     may_want_fence: bool,
 }
 
 #[derive(Debug)]
 struct BlockQuestion {
     hash: BlockHash,
-    /// The block as it came for another question. A copy of its own is on the way, if the peer sends one.
+    /// The block that answered another request. The peer may send a further copy for this one.
     seen: Option<Block>,
     end: AnswerEnd,
 }
@@ -45,14 +46,14 @@ struct ReaderQuestion {
 }
 
 impl BlockQuestion {
-    /// The answer when no copy of its own comes.
+    /// Returns the answer if no further copy arrives.
     fn without_copy(self) -> Result<Block, Failure> {
         self.seen.ok_or(Failure::NotFound(self.hash))
     }
 }
 
 impl Blocks {
-    /// So many streams are there from now on. Where it is one again, what it has named has not come.
+    /// Sets the number of streams. With one stream, a request ends if its end marker was reported.
     pub(super) fn set_streams(&mut self, streams: Streams) {
         self.streams = streams;
         if streams == Streams::One {
@@ -60,13 +61,13 @@ impl Blocks {
         }
     }
 
-    /// Whether a ping is to be sent behind what has come.
+    /// Returns whether a ping must be sent after an end marker that has arrived.
     pub(super) fn want_fence(&self) -> bool {
         let mut ends = self.ends();
         self.streams == Streams::Two && self.may_want_fence && ends.any(AnswerEnd::wants_fence)
     }
 
-    /// A ping is sent for all questions that wait for one.
+    /// Records a ping that is sent for all requests that need one.
     pub(super) fn on_fence(&mut self, nonce: u64) {
         self.may_want_fence = false;
         self.ends_mut().for_each(|(_, end)| end.on_fence(nonce));
@@ -80,7 +81,7 @@ impl Blocks {
         self.open.len() + self.readers.len()
     }
 
-    /// How many blocks are to be read while they arrive and have not begun to.
+    /// Returns the number of block reader requests whose block has not started to arrive.
     pub(super) fn readers(&self) -> usize {
         self.readers.len()
     }
@@ -101,7 +102,8 @@ impl Blocks {
             .open(id, BlockQuestion { hash, seen, end }, waiter);
     }
 
-    /// A block begins to arrive: who reads it meanwhile, if somebody does. The oldest question has it, of whichever kind.
+    /// Handles the start of a block. Returns the waiter of the block reader, if the oldest request
+    /// for the block is for a reader.
     pub(super) fn claim(&mut self, hash: BlockHash) -> Option<Waiter<BlockReader<'static>>> {
         let reader = self.readers.first(|wanted| wanted.hash == hash)?;
         let whole = self.open.first(|question| question.hash == hash);
@@ -113,7 +115,8 @@ impl Blocks {
         Some(waiter)
     }
 
-    /// A block names itself: one that an earlier question brings is as good.
+    /// Answers the oldest request for this block. Other requests for it keep a copy, since the peer
+    /// may send the block only once.
     pub(super) fn on_block(&mut self, block: &Block) -> bool {
         if self.open.len() == 0 {
             return false;
@@ -146,7 +149,7 @@ impl Blocks {
         }
     }
 
-    /// The peer names the block itself: it says in so many words that it does not have it.
+    /// Handles a `notfound` entry for the block itself. It ends the oldest request for the block.
     pub(super) fn on_missing(&mut self, hash: BlockHash) -> bool {
         let whole = self.open.first(|question| question.hash == hash);
         let reader = self.readers.first(|wanted| wanted.hash == hash);
@@ -154,8 +157,10 @@ impl Blocks {
         oldest.is_some_and(|id| self.end_without_copy(id))
     }
 
-    /// A block was too long to be kept. One that does not say which it is belongs to the oldest question, as a node answers in the order in
-    /// which it was asked: with two streams it does not say where.
+    /// Assigns a discarded block to a request. Returns whether there is one.
+    ///
+    /// Without a hash, a block belongs to the oldest request, open or cancelled, because a node
+    /// responds in order. With two streams it cannot be assigned.
     pub(super) fn on_passed_over(&mut self, failure: Failure, block: Option<BlockHash>) -> bool {
         if let Some(hash) = block {
             let asked = self.open.first(|question| question.hash == hash);
@@ -214,7 +219,7 @@ impl Blocks {
         true
     }
 
-    /// Ends those questions of which `is_over` says that no block will come.
+    /// Ends all requests for which `is_over` returns that no block will arrive.
     fn end_all(&mut self, mut is_over: impl FnMut(&mut AnswerEnd) -> bool) {
         let ends = self.ends_mut();
         let over = ends.filter_map(|(id, end)| is_over(end).then_some(id));
@@ -236,7 +241,8 @@ impl Blocks {
         open.chain(readers.map(|(id, question)| (id, &mut question.end)))
     }
 
-    /// A question has its answer: what was asked before it and given up is answered too, or never will be.
+    /// Handles the end of a request. Answers to earlier cancelled requests have arrived or never
+    /// will.
     fn settle(&mut self, id: u64) {
         self.left = self.left.split_off(&id);
     }

@@ -1,10 +1,10 @@
-//! Whether what came is what was asked for, as far as its name does not say so.
+//! Content checks that the hash of an object does not cover.
 
 use crate::error::Error;
 use crate::wire::{Block, BlockHash};
 
-/// Checks that a block's transactions are those which its header commits to. Hashes them all: whoever has asked does it, not who
-/// reads.
+/// Checks the transactions of a block against the merkle root of its header. It hashes all of them
+/// and must not run on the thread that reads.
 pub(in crate::connection) fn check_block(
     block: Block,
     hash: BlockHash,

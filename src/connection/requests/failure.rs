@@ -1,22 +1,22 @@
-//! How a request ends without what was asked for.
+//! Failures of requests.
 
 use crate::error::Error;
 use crate::session::DisconnectReason;
 use crate::wire::BlockHash;
 
-/// Why a question has no answer.
+/// Why a request failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Failure {
     /// The peer does not have the block.
     NotFound(BlockHash),
-    /// The answer arrived and was discarded: its length, and the maximum length of an answer that is kept.
+    /// The answer arrived and was discarded: its length, and the maximum length that is kept.
     TooLarge { bytes: u64, limit: u64 },
     /// The connection has ended.
     Ended(DisconnectReason),
 }
 
 impl Failure {
-    /// The error for the program: of which peer.
+    /// Returns the error for the caller. `peer` is the name of the peer.
     pub(in crate::connection) fn into_error(self, peer: String) -> Error {
         match self {
             Failure::NotFound(hash) => Error::NotFound { peer, hash },
@@ -26,19 +26,19 @@ impl Failure {
     }
 }
 
-/// Why a question was not even taken.
+/// Why a request was not opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::connection) enum NotAsked {
     /// The connection has ended.
     Ended(DisconnectReason),
-    /// So many are open that there is no room.
+    /// The maximum number of requests is open.
     TooMany { limit: usize },
-    /// It can be asked once, and has been.
+    /// The request is possible once per connection and was already made.
     Already,
 }
 
 impl NotAsked {
-    /// The error for the program: of which peer.
+    /// Returns the error for the caller. `peer` is the name of the peer.
     pub(in crate::connection) fn into_error(self, peer: String) -> Error {
         match self {
             NotAsked::Ended(reason) => Error::Disconnected { peer, reason },

@@ -1,4 +1,4 @@
-//! Requests for headers, whose answers do not name them.
+//! Requests for headers, whose answers do not identify the request.
 //!
 //! A peer may send no answer: a Teranode that has nothing after the locator, or any node in its
 //! initial block download. The end marker of the request then ends it with an empty list.
@@ -13,11 +13,13 @@ use crate::wire::{BlockHash, BlockHeader, GetHeaders, StreamType};
 
 /// The header requests of a connection. The drivers open one at a time.
 ///
-/// A request that was cancelled may still be answered. A ping is sent before the next request then,
-/// unless the end marker of the cancelled one has arrived: a node answers in order, so headers
-/// before the pong are late ones. With two streams, the pong arrives over the stream of headers. A
-/// request that was sent before there were two may be answered over the first stream, so that
-/// headers from there are no answer until a pong or an end marker arrives over it.
+/// A cancelled request may still be answered. A ping is then sent before the next request, unless
+/// the end marker of the cancelled one has arrived. A node answers in order, so headers before the
+/// pong are late.
+///
+/// With two streams, the pong arrives on the stream of headers. A request that was sent over a
+/// single stream may be answered on the first one. Headers from there are then no answer until a
+/// pong or an end marker arrives there.
 #[derive(Debug)]
 pub(super) struct HeaderQuestions {
     open: Questions<HeaderQuestion, Vec<BlockHeader>>,
@@ -43,10 +45,11 @@ struct HeaderQuestion {
 impl HeaderQuestion {
     /// Returns the part of `headers` that answers this request, or `None` if they do not answer it.
     ///
-    /// Headers answer a request if they are empty, or if their first one is a block of the locator,
-    /// the child of one, the genesis block or its child. An SV Node starts with the child of the
-    /// common ancestor, a Teranode with the ancestor itself. Both start at genesis if they know no
-    /// block of the locator. With an empty locator, the first header must be `stop`.
+    /// Headers answer a request if they are empty, or if the first one is in the locator or the
+    /// child of a block in it. Genesis and its child are answers as well. An SV Node starts with
+    /// the child of the common ancestor, a Teranode with the ancestor itself. Both start at genesis
+    /// if they know no block of the locator. With an empty locator, the first header must be
+    /// `stop`.
     ///
     /// The answer starts after the last of the leading headers that the locator contains, and after
     /// genesis. It ends with `stop` if that is one of them.
@@ -104,7 +107,7 @@ impl HeaderQuestions {
         }
     }
 
-    /// With one stream from now on, an end marker that has arrived is after the answer.
+    /// Sets the number of streams. With one stream, a request ends if its end marker was reported.
     pub(super) fn set_streams(&mut self, streams: Streams) {
         self.streams = streams;
         if streams == Streams::One {
@@ -112,7 +115,7 @@ impl HeaderQuestions {
         }
     }
 
-    /// Whether a ping must be sent after an end marker that has arrived.
+    /// Returns whether a ping must be sent after an end marker that has arrived.
     pub(super) fn want_fence(&self) -> bool {
         let mut ends = self.open.iter().map(|question| &question.end);
         self.streams == Streams::Two && self.may_want_fence && ends.any(AnswerEnd::wants_fence)
@@ -167,14 +170,14 @@ impl HeaderQuestions {
             } else if question.fence.is_none() {
                 self.settle(Some(id), Ok(&[]));
             }
-            // Otherwise the answer may have been among the headers that were taken for late ones.
+            // Otherwise the answer may be among the headers that were classified as late.
         } else if self.late.is_some_and(|late| late <= id) {
             self.exclude_late_answer(from);
         }
     }
 
-    /// The end marker of the last cancelled request has arrived: its answer can no longer arrive
-    /// over the same stream.
+    /// Handles the end marker of the last cancelled request. Its answer can no longer arrive over
+    /// the same stream.
     fn exclude_late_answer(&mut self, on: StreamType) {
         self.late_over_first &= on != StreamType::General;
         if on == StreamType::Data1 || self.streams == Streams::One {
@@ -184,7 +187,7 @@ impl HeaderQuestions {
         }
     }
 
-    /// Returns whether these headers answer the open request, and answers it if so: see
+    /// Returns whether these headers answer the open request, and answers it if so. See
     /// [`HeaderQuestion::answer`].
     pub(super) fn on_headers(&mut self, headers: &[BlockHeader], from: StreamType) -> bool {
         if self.may_be_late(from) {
@@ -225,7 +228,7 @@ impl HeaderQuestions {
         self.open.close(reason);
     }
 
-    /// Ends requests with an empty list for which `is_over` returns that no headers will arrive.
+    /// Ends a request with an empty list if `is_over` returns that no headers will arrive.
     fn end_if(&mut self, mut is_over: impl FnMut(&mut AnswerEnd) -> bool) {
         let mut open = self.open.iter_mut();
         let over = open.find_map(|(id, question)| {
@@ -236,14 +239,15 @@ impl HeaderQuestions {
         self.settle(over, Ok(&[]));
     }
 
-    /// Whether what comes there may be late, whatever has been answered over the other stream.
+    /// Returns whether headers of this stream may answer a cancelled request, regardless of answers
+    /// on the other stream.
     fn may_be_late(&self, from: StreamType) -> bool {
         self.late_over_first && from == StreamType::General
     }
 
     fn settle(&mut self, answered: Option<u64>, answer: Result<&[BlockHeader], Failure>) -> bool {
         if let Some(id) = answered {
-            // Late headers on its stream have arrived before this.
+            // Late headers on the stream of this answer have arrived before it.
             self.late = None;
             self.open.end(id, answer.map(<[_]>::to_vec));
         }

@@ -1,10 +1,12 @@
-//! What has been asked of a peer and is not answered yet.
+//! The open requests of a connection and the rules that match messages to them.
 //!
-//! No sockets, no clocks: the table is told what is asked, what comes and what is given up, and answers those who wait. A
-//! [`Connection`](super::Connection) and an actor drive the same table.
+//! The table has no sockets and no clocks. Its driver reports requests, received messages and
+//! cancellations, and the table delivers the responses. A [`Connection`](super::Connection) and an
+//! actor use the same table.
 //!
-//! What comes answers at most one question, the oldest that it fits; several callers may ask for the same, and each has a
-//! copy of its own on the way. **What nobody waits for, or nobody waits for any more, is an ordinary message.**
+//! A message answers at most one request: the oldest that it matches. Several callers may request
+//! the same object, and the peer sends a copy for each. **A message that answers no open request is
+//! an ordinary message.**
 
 mod addresses;
 mod blocks;
@@ -44,7 +46,7 @@ use crate::wire::{
 /// A node answers a `getaddr` after 30 s on average, and within 120 s in 98% of the cases.
 pub const DEFAULT_ADDRESSES_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// How many requests may be open at one peer.
+/// The maximum number of open requests of a connection.
 const MAX_OPEN: usize = 1024;
 
 /// The open requests of one connection.
@@ -52,19 +54,21 @@ const MAX_OPEN: usize = 1024;
 pub(super) struct Requests {
     last_id: u64,
     markers: MarkerIds,
-    /// By the nonce.
+    /// The nonces of open pings.
     pings: Questions<u64, Duration>,
     headers: HeaderQuestions,
     blocks: Blocks,
     transactions: Transactions,
     addresses: Addresses,
-    /// Why the connection has ended, if it has.
+    /// The reason of the close, if the connection is closed.
     end: Option<DisconnectReason>,
 }
 
 impl Requests {
-    /// `genesis` is the first block of the network. `seed` is random: the end markers of requests
-    /// are derived from it.
+    /// Creates an empty table.
+    ///
+    /// `genesis` is the first block of the network. `seed` must be random, because the end markers
+    /// of requests are derived from it.
     pub(super) fn new(genesis: BlockHash, seed: [u8; 16]) -> Self {
         Self {
             last_id: 0,
@@ -89,7 +93,7 @@ impl Requests {
         };
     }
 
-    /// How many requests wait for their answers.
+    /// Returns the number of open requests.
     pub(super) fn open(&self) -> usize {
         self.pings.len()
             + self.headers.len()
@@ -98,14 +102,14 @@ impl Requests {
             + self.addresses.len()
     }
 
-    /// A ping with that nonce will be sent.
+    /// Opens a request for the pong to a ping with `nonce`.
     pub(super) fn ask_ping(&mut self, nonce: u64) -> Result<Asked<Duration>, NotAsked> {
         let (asked, waiter) = self.admit()?;
         self.pings.open(asked.id, nonce, waiter);
         Ok(asked)
     }
 
-    /// Whether a ping has to go before the next question for headers, see [`Requests::ask_headers`].
+    /// Returns whether a ping must precede the next header request. See [`Requests::ask_headers`].
     pub(super) fn headers_need_fence(&self) -> bool {
         self.headers.need_fence()
     }
@@ -113,8 +117,8 @@ impl Requests {
     /// Opens a request for headers. Returns the request for its end marker, which must be sent
     /// after `question` over the same stream.
     ///
-    /// With a `fence`, a ping with that nonce must be sent before `question`: headers before its
-    /// pong are no answer.
+    /// With a `fence`, a ping with that nonce must be sent before `question`. Headers that arrive
+    /// before its pong do not answer the request.
     pub(super) fn ask_headers(
         &mut self,
         question: &GetHeaders,
@@ -126,7 +130,8 @@ impl Requests {
         Ok((asked, marker))
     }
 
-    /// A block is asked for: the question that will be sent, in the order of these calls.
+    /// Opens a request for a block. Returns its `getdata`. Requests must be sent in the order of
+    /// these calls.
     pub(super) fn ask_block(
         &mut self,
         hash: BlockHash,
@@ -137,7 +142,8 @@ impl Requests {
         Ok((asked, question))
     }
 
-    /// A block is asked for that is to be read while it arrives: as [`Requests::ask_block`].
+    /// Opens a request for a block that is read while it arrives. See [`Requests::ask_block`] for
+    /// the returned `getdata`.
     pub(super) fn ask_block_reader(
         &mut self,
         hash: BlockHash,
@@ -152,17 +158,18 @@ impl Requests {
         GetData::from(vec![Inventory::Block(hash), self.markers.marker(id)])
     }
 
-    /// How many blocks are to be read while they arrive and have not begun to.
+    /// Returns the number of block reader requests whose block has not started to arrive.
     pub(super) fn block_readers(&self) -> usize {
         self.blocks.readers()
     }
 
-    /// A block begins to arrive: who reads it meanwhile, if somebody does.
+    /// Handles the start of a block. Returns the waiter of the block reader, if one receives the
+    /// block.
     pub(super) fn claim_block(&mut self, hash: BlockHash) -> Option<Waiter<BlockReader<'static>>> {
         self.blocks.claim(hash)
     }
 
-    /// Transactions are asked for: what the questions that will be sent have to list.
+    /// Opens a request for transactions. Returns the entries for its `getdata` messages.
     pub(super) fn ask_transactions(
         &mut self,
         txids: &[Txid],
@@ -172,7 +179,7 @@ impl Requests {
         Ok((asked, entries))
     }
 
-    /// A `getaddr` will be sent; there is one in the life of a connection.
+    /// Opens the request for addresses. Fails if addresses were already requested.
     pub(super) fn ask_addresses(&mut self) -> Result<Asked<Vec<TimestampedAddress>>, NotAsked> {
         let (asked, waiter) = self.admit()?;
         if self.addresses.are_asked() {
@@ -182,23 +189,25 @@ impl Requests {
         Ok(asked)
     }
 
-    /// A `getaddr` has been sent, by whomever.
+    /// Records that a `getaddr` was sent, by a request or as a message of the caller.
     pub(super) fn on_getaddr_sent(&mut self) {
         self.addresses.on_sent();
     }
 
-    /// A second stream is about to be agreed on: the peer may send over it from now on. To be called before the `createstrm` or the `streamack` is sent
-    /// that lets it; [`Requests::on_second_stream`] or [`Requests::on_no_second_stream`] is to follow.
+    /// Records that a second stream is being opened, over which the peer may send from now on.
+    ///
+    /// Must be called before the `createstrm` or `streamack` is sent.
+    /// [`Requests::on_second_stream`] or [`Requests::on_no_second_stream`] must follow.
     pub(super) fn on_opening_stream(&mut self) {
         self.set_streams(Streams::Opening);
     }
 
-    /// A second stream stands: what is asked from now on goes over the stream that is meant for it.
+    /// Records that a second stream is open. The policy selects the stream of each new request.
     pub(super) fn on_second_stream(&mut self) {
         self.set_streams(Streams::Two);
     }
 
-    /// There will be no second stream, and the peer has sent nothing over it.
+    /// Records that there is no second stream and that the peer sent nothing over it.
     pub(super) fn on_no_second_stream(&mut self) {
         self.set_streams(Streams::One);
     }
@@ -208,18 +217,20 @@ impl Requests {
         self.blocks.set_streams(streams);
     }
 
-    /// Whether a question waits for a ping behind what has come: [`Requests::on_fence`]. Never with one stream.
+    /// Returns whether a request needs a ping after its end marker. See [`Requests::on_fence`].
+    /// Always `false` with one stream.
     pub(super) fn want_fence(&self) -> bool {
         self.blocks.want_fence() || self.headers.want_fence()
     }
 
-    /// A ping with that nonce will be sent, as the policy has it, for all questions that wait for one.
+    /// Records the nonce of a ping that will be sent for all requests that need one. The policy
+    /// selects its stream.
     pub(super) fn on_fence(&mut self, nonce: u64) {
         self.blocks.on_fence(nonce);
         self.headers.on_fence(nonce);
     }
 
-    /// A ping has been answered over that stream. What has come over the same one before has been seen.
+    /// Handles a pong. Earlier messages of the same stream must have been handled before.
     pub(super) fn on_pong(&mut self, nonce: u64, round_trip: Duration, from: StreamType) {
         self.headers.on_pong(nonce, from);
         self.blocks.on_pong(nonce, from);
@@ -228,7 +239,7 @@ impl Requests {
         }
     }
 
-    /// Something has come over that stream. What answers no question is given back.
+    /// Handles a message or a discarded payload. Returns the part that answers no request, if any.
     pub(super) fn on_received(&mut self, received: Received, from: StreamType) -> Option<Received> {
         let message = match received {
             Received::Message(message) => message,
@@ -261,8 +272,8 @@ impl Requests {
         (!is_answer).then_some(Received::Message(message))
     }
 
-    /// Nobody waits for the answer to a question that has been sent. A last look at [`Asked::answer`] is due: what was
-    /// to be had has been put there.
+    /// Cancels a request that was sent. The caller should then check [`Asked::answer`] once more,
+    /// because a response may have been stored there.
     pub(super) fn give_up(&mut self, id: u64) {
         self.headers.give_up(id);
         self.blocks.give_up(id);
@@ -271,17 +282,17 @@ impl Requests {
         self.pings.take(id);
     }
 
-    /// A question could not be sent.
+    /// Removes a request that could not be sent.
     pub(super) fn withdraw(&mut self, id: u64) {
         self.headers.withdraw(id);
         self.blocks.withdraw(id);
-        // Of several questions some may have been sent.
+        // Some of its `getdata` messages may have been sent.
         self.transactions.give_up(id);
         self.addresses.withdraw(id);
         self.pings.take(id);
     }
 
-    /// The connection has ended: so do all requests, and nothing is asked any more. The first reason counts.
+    /// Closes the table. Open requests fail and new ones are rejected, both with the first reason.
     pub(super) fn close(&mut self, reason: &DisconnectReason) {
         let reason = self.end.get_or_insert_with(|| reason.clone());
         self.pings.close(reason);
@@ -302,7 +313,7 @@ impl Requests {
         Ok(questions::pair(self.last_id))
     }
 
-    /// Takes out of a `notfound` what answers questions; the rest is not for us.
+    /// Removes the entries of a `notfound` that answer requests. Returns the rest, if any.
     fn on_not_found(&mut self, message: SharedMessage, from: StreamType) -> Option<Received> {
         let (message, len, memory) = message.into_parts();
         let mut missing = match message {
@@ -332,9 +343,11 @@ impl Requests {
         left.then(|| Received::Message(SharedMessage::with_memory(missing.into(), len, memory)))
     }
 
-    /// A payload does not say what it would have been: a node answers in the order in which it was asked.
+    /// Assigns a discarded payload to a request. Returns whether there is one.
     ///
-    /// A `notfound` that is too long names transactions: the requests for headers and blocks have an end marker of one entry.
+    /// A transaction cannot be identified, but a node responds in order. A discarded `notfound` is
+    /// assigned to a request for transactions, since the end marker of other requests has a single
+    /// entry.
     fn on_passed_over(
         &mut self,
         command: Command,

@@ -1,22 +1,23 @@
-//! What the order in which a peer's messages come tells, with one stream and with two.
+//! Conclusions from the order of a peer's messages, with one stream and with two.
 //!
 //! A peer may have nothing to send for a request. Each request for a block or for headers is
 //! therefore followed by a request for a transaction that no peer has: its end marker. A peer that
 //! handles messages in order reports the marker as missing after the answer.
 //!
-//! On one stream everything comes in the order in which it was sent. Between two nothing is known: under the policy by which a node has two, blocks and pongs
-//! go over one and `notfound` over the other (Bitcoin SV node 1.2.2, `src/net/stream_policy.cpp`).
+//! Messages of one stream arrive in order, but there is no order between streams. With two streams
+//! of a node, blocks and pongs use one stream and `notfound` the other (Bitcoin SV node 1.2.2,
+//! `src/net/stream_policy.cpp`).
 
 use crate::wire::{Inventory, StreamType, Txid};
 
-/// How many streams the peer may use.
+/// The number of streams that the peer may use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Streams {
     #[default]
     One,
-    /// A second one is being opened: the peer may have it already.
+    /// A second stream is being opened, and the peer may already use it.
     Opening,
-    /// What is asked goes over the stream that is meant for it, and so do the answers.
+    /// Two streams are open. The policy selects the stream of each request and of its answer.
     Two,
 }
 
@@ -53,8 +54,7 @@ impl MarkerIds {
     }
 }
 
-/// Tracks whether the answer to a request can still arrive, from its end marker and pings after
-/// that.
+/// Tracks from an end marker and later pings whether the answer to a request can still arrive.
 ///
 /// The answer is a block or headers.
 #[derive(Debug)]
@@ -75,9 +75,10 @@ struct Named {
 #[derive(Debug, PartialEq, Eq)]
 enum Fence {
     Wanted,
-    /// The ping whose pong has not come.
+    /// A ping with this nonce was sent, and its pong has not arrived.
     Sent(u64),
-    /// The pong came behind the name, and tells nothing of the other stream.
+    /// The pong arrived on the stream of the end marker, so the other stream may still carry an
+    /// answer.
     Inconclusive,
 }
 
@@ -114,7 +115,7 @@ impl AnswerEnd {
         named.is_some_and(|named| named.fence == Fence::Wanted)
     }
 
-    /// A ping is sent, behind the name if there is one.
+    /// Records a ping, if the end marker was reported before and no earlier ping is open.
     pub(super) fn on_fence(&mut self, nonce: u64) {
         if let Some(named) = &mut self.named
             && !matches!(named.fence, Fence::Sent(_))

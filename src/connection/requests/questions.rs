@@ -1,4 +1,4 @@
-//! Questions of one kind, and those who wait for their answers.
+//! Open requests of one kind and their waiters.
 
 use std::collections::BTreeMap;
 
@@ -7,16 +7,16 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use super::failure::Failure;
 use crate::session::DisconnectReason;
 
-/// What a caller holds of a question of its own.
+/// The caller's part of an open request.
 #[derive(Debug)]
 pub(in crate::connection) struct Asked<T> {
-    /// Names the question; later ones have higher numbers.
+    /// The id of the request. Later requests have higher ids.
     pub(in crate::connection) id: u64,
-    /// Gets the answer, once.
+    /// Receives the answer, once.
     pub(in crate::connection) answer: Receiver<Result<T, Failure>>,
 }
 
-/// Where an answer goes. Whoever has given up does not take it, which is no harm.
+/// Delivers the answer. The answer is dropped if the caller has timed out.
 #[derive(Debug)]
 pub(in crate::connection) struct Waiter<T>(Sender<Result<T, Failure>>);
 
@@ -31,7 +31,7 @@ pub(super) fn pair<T>(id: u64) -> (Asked<T>, Waiter<T>) {
     (Asked { id, answer }, Waiter(sender))
 }
 
-/// The open questions of one kind: what was asked, and who waits. In the order in which they were asked.
+/// The open requests of one kind and their waiters, in the order in which they were opened.
 #[derive(Debug)]
 pub(super) struct Questions<Q, T> {
     open: BTreeMap<u64, (Q, Waiter<T>)>,
@@ -50,7 +50,7 @@ impl<Q, T> Questions<Q, T> {
         self.open.contains_key(&id)
     }
 
-    /// The oldest question that something fits.
+    /// Returns the id of the oldest request for which `fits` returns true.
     pub(super) fn first(&self, fits: impl Fn(&Q) -> bool) -> Option<u64> {
         let mut open = self.open.iter();
         open.find_map(|(id, (asked, _))| fits(asked).then_some(*id))
@@ -72,14 +72,14 @@ impl<Q, T> Questions<Q, T> {
         self.open.remove(&id)
     }
 
-    /// Answers a question.
+    /// Answers a request.
     pub(super) fn end(&mut self, id: u64, answer: Result<T, Failure>) {
         if let Some((_, waiter)) = self.take(id) {
             waiter.answer(answer);
         }
     }
 
-    /// Answers all questions with the end of the connection.
+    /// Fails all requests with the reason of the close.
     pub(super) fn close(&mut self, reason: &DisconnectReason) {
         for (_, waiter) in std::mem::take(&mut self.open).into_values() {
             waiter.answer(Err(Failure::Ended(reason.clone())));

@@ -1,6 +1,6 @@
-//! Questions for transactions.
+//! Requests for transactions.
 //!
-//! Each of them comes, or is named in a `notfound`.
+//! The peer sends each transaction or lists it in a `notfound`.
 
 use std::collections::HashMap;
 
@@ -9,30 +9,30 @@ use super::questions::{Questions, Waiter};
 use crate::session::DisconnectReason;
 use crate::wire::{Inventory, Tx, Txid};
 
-/// What a question brings: in the order asked, nothing for what the peer does not have.
+/// The transactions of a request in the requested order, with `None` for each that is missing.
 pub(in crate::connection) type FoundTransactions = Vec<Option<Tx>>;
 
 #[derive(Debug, Default)]
 pub(super) struct Transactions {
     open: Questions<TxQuestion, FoundTransactions>,
-    /// Whether answers may come for which nobody waits any more.
+    /// Whether responses to cancelled requests may still arrive.
     late: bool,
 }
 
 #[derive(Debug)]
 struct TxQuestion {
-    /// As they were asked for, repetitions included.
+    /// The requested txids, including repetitions.
     txids: Vec<Txid>,
     slots: HashMap<Txid, Slot>,
     undecided: usize,
 }
 
-/// What is known of one transaction.
+/// The state of one requested transaction.
 #[derive(Debug)]
 enum Slot {
-    /// Nothing has come for this question; perhaps for another one.
+    /// No response was assigned to this request. `seen` is a copy that answered another request.
     Undecided { seen: Option<Tx> },
-    /// It has come, or is named as missing.
+    /// The transaction, or `None` if the peer does not have it.
     Decided(Option<Tx>),
 }
 
@@ -41,7 +41,8 @@ impl TxQuestion {
         matches!(self.slots.get(txid), Some(Slot::Undecided { .. }))
     }
 
-    /// Decides a transaction that is waited for: it has come, or is missing.
+    /// Records the response for a pending transaction. A missing one is replaced by a copy that
+    /// answered another request.
     fn decide(&mut self, txid: Txid, tx: Option<&Tx>) {
         if let Some(slot) = self.slots.get_mut(&txid)
             && let Slot::Undecided { seen } = slot
@@ -57,7 +58,7 @@ impl TxQuestion {
         }
     }
 
-    /// The answer, if each transaction is decided, or has been seen at least.
+    /// Returns the result if a copy or a decision is known for each transaction.
     fn answer(self) -> Option<FoundTransactions> {
         let of = |txid: &Txid| match self.slots.get(txid)? {
             Slot::Decided(tx) => Some(tx.clone()),
@@ -72,7 +73,7 @@ impl Transactions {
         self.open.len()
     }
 
-    /// Returns what is to be asked for: each transaction once.
+    /// Opens a request. Returns the entries to request, with each transaction once.
     pub(super) fn ask(
         &mut self,
         id: u64,
@@ -97,7 +98,7 @@ impl Transactions {
     }
 
     pub(super) fn on_tx(&mut self, tx: &Tx) -> bool {
-        // The name is a hash of all bytes: it is made only if somebody asks.
+        // The txid is a hash of all bytes, so it is computed only if a request is open.
         if self.open.len() == 0 {
             return false;
         }
@@ -115,8 +116,8 @@ impl Transactions {
         self.decide(txid, None)
     }
 
-    /// A node answers in the order in which it was asked: what was too long belongs to the oldest question, unless it is
-    /// for one that was given up, which nobody can tell.
+    /// Assigns a discarded payload to the oldest request, because a node responds in order. Returns
+    /// `false` without an open request, or if the payload may belong to a cancelled one.
     pub(super) fn on_passed_over(&mut self, failure: Failure) -> bool {
         let Some(id) = self.open.first(|_| !self.late) else {
             return false;
@@ -134,7 +135,7 @@ impl Transactions {
         self.open.close(reason);
     }
 
-    /// Ends a question, with an answer if there is one.
+    /// Ends a request, with the result if it is complete.
     fn finish(&mut self, id: u64) {
         if let Some((question, waiter)) = self.open.take(id)
             && let Some(answer) = question.answer()
@@ -143,7 +144,8 @@ impl Transactions {
         }
     }
 
-    /// Decides a transaction for the oldest question that waits for it.
+    /// Assigns a response to the oldest request that waits for the transaction. Returns whether
+    /// there is one.
     fn decide(&mut self, txid: Txid, tx: Option<&Tx>) -> bool {
         let mut open = self.open.iter_mut();
         let Some((id, question)) = open.find(|(_, question)| question.waits_for(&txid)) else {

@@ -1,8 +1,8 @@
-//! Questions for blocks that are to be read while they arrive.
+//! Requests for blocks that are read while they arrive.
 
 use super::*;
 
-/// The block that is to be read, the transaction that ends the question, and who waits.
+/// Requests a block reader. Returns the request and its end marker.
 pub(super) fn ask_reader(
     requests: &mut Requests,
     number: u8,
@@ -22,11 +22,11 @@ pub(super) fn ended(asked: &Asked<BlockReader<'static>>, expected: Failure) {
     assert_eq!(answer.expect_err("a failure"), expected);
 }
 
-/// Claims a block, for which `asked` has to be the one who waits.
+/// Claims a block, which must belong to `asked`.
 #[track_caller]
 pub(super) fn claimed_by(requests: &mut Requests, number: u8, asked: &Asked<BlockReader<'static>>) {
     let waiter = requests.claim_block(block(number).hash());
-    // What it is answered with does not matter: a failure is told apart more easily.
+    // Any answer will do, but a failure is easier to compare.
     waiter.expect("a claim").answer(Err(Failure::TooLarge {
         bytes: 1,
         limit: 50,

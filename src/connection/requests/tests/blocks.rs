@@ -1,4 +1,4 @@
-//! Questions for blocks.
+//! Requests for blocks.
 
 use super::*;
 use crate::connection::requests::blocks;
@@ -73,7 +73,7 @@ fn one_block_completes_all_its_requests() {
     got(&two, block(1));
     assert!(!answers(&mut requests, block(1)));
 
-    // A peer that sends it once.
+    // The peer sends the block once.
     let [(one, _), (two, end), (three, _)] = [(); 3].map(|()| ask_block(&mut requests, hash));
     assert!(answers(&mut requests, block(1)));
     got(&one, block(1));
@@ -127,7 +127,7 @@ fn oversized_block_of_cancelled_request_is_ignored() {
         },
     );
 
-    // Its end says that it is not coming, and so does the answer to a later question.
+    // The end marker shows that the block is not coming, and so does the answer to a later request.
     for settle in [0, 1] {
         let (given_up, end) = ask_block(&mut requests, block(1).hash());
         requests.give_up(given_up.id);

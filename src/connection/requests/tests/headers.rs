@@ -1,4 +1,4 @@
-//! Questions for headers.
+//! Requests for headers.
 
 use super::*;
 
@@ -17,7 +17,7 @@ fn matching_headers_are_an_answer() {
         let found: Vec<_> = first.map(header_on).into_iter().collect();
         assert_eq!(answers(&mut requests, headers(&found)), is_answer);
         assert_eq!(asked.answer.try_recv().ok(), is_answer.then_some(Ok(found)));
-        // A second one is nobody's answer.
+        // A second message answers no request.
         let again = answers(&mut requests, headers(&[header_on(known)]));
         assert_eq!(again, !is_answer);
     }

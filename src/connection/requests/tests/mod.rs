@@ -1,4 +1,4 @@
-//! Every rule by which something that comes is the answer to a question, or is not.
+//! Tests of the rules that match messages to requests.
 
 mod block_readers;
 mod blocks;
@@ -82,17 +82,17 @@ fn not_found(entries: &[Inventory]) -> Message {
     NotFound::from(entries.to_vec()).into()
 }
 
-/// Whether a message is an answer, and not given back.
+/// Returns whether a message answers a request completely.
 fn answers(requests: &mut Requests, message: impl Into<Message>) -> bool {
     left(requests, message).is_none()
 }
 
-/// Whether it is one if it comes over that stream.
+/// Returns whether a message on stream `from` answers a request completely.
 fn answers_over(from: StreamType, requests: &mut Requests, message: impl Into<Message>) -> bool {
     left_over(from, requests, message).is_none()
 }
 
-/// What is left of a message when the answers in it are taken out.
+/// Returns the part of a message that answers no request.
 fn left(requests: &mut Requests, message: impl Into<Message>) -> Option<Message> {
     left_over(StreamType::General, requests, message)
 }
@@ -125,7 +125,7 @@ fn is_passed_over_on(from: StreamType, requests: &mut Requests, name: &'static s
     requests.on_received(received, from).is_none()
 }
 
-/// The block that is asked for, the transaction that ends the question, and who waits.
+/// Requests a block. Returns the request and its end marker.
 fn ask_block(requests: &mut Requests, hash: BlockHash) -> (Asked<Block>, Inventory) {
     let (asked, question) = requests.ask_block(hash).unwrap();
     let [Inventory::Block(wanted), end @ Inventory::Tx(_)] = question.inventory[..] else {

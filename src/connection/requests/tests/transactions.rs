@@ -1,4 +1,4 @@
-//! Questions for transactions.
+//! Requests for transactions.
 
 use super::*;
 

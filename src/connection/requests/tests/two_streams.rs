@@ -1,4 +1,4 @@
-//! What comes over two streams comes in no order.
+//! Requests over two streams, between which messages have no order.
 
 use super::block_readers::{ask_reader, claimed_by, ended};
 use super::headers::ask_headers;
@@ -11,13 +11,13 @@ fn two_streams() -> Requests {
     requests
 }
 
-/// The peer names the end of a question over a stream: that is swallowed.
+/// Reports an end marker on a stream. The table must consume it.
 #[track_caller]
 fn name(requests: &mut Requests, end: Inventory, on: StreamType) {
     assert!(answers_over(on, requests, not_found(&[end])));
 }
 
-/// A fence is wanted, and sent with that nonce.
+/// Sends a fence with this nonce. The table must require one.
 #[track_caller]
 fn fence(requests: &mut Requests, nonce: u64) {
     assert!(requests.want_fence());
@@ -74,7 +74,7 @@ fn only_pong_of_other_stream_counts() {
     waits(&asked);
     assert!(!requests.want_fence(), "its timeout decides");
 
-    // A fence for another question serves this one as well.
+    // The fence of another request serves this one as well.
     let (other, end) = ask_block(&mut requests, block(2).hash());
     name(&mut requests, end, General);
     fence(&mut requests, 8);
@@ -115,7 +115,7 @@ fn each_request_takes_its_overtaken_block_copy() {
     assert!(answers_over(Data1, &mut requests, block(1)), "its own copy");
     got(&two, block(1));
 
-    // A peer that sends it once.
+    // The peer sends the block once.
     let [(one, _), (two, end)] = [(); 2].map(|()| ask_block(&mut requests, hash));
     assert!(answers_over(Data1, &mut requests, block(1)));
     got(&one, block(1));
@@ -151,7 +151,7 @@ fn end_on_block_stream_follows_block() {
     failed(&asked, Failure::NotFound(block(1).hash()));
     assert!(!requests.want_fence());
 
-    // Unless it was asked for when there was one: then it may come over that.
+    // A block that was requested over one stream may arrive over that one.
     let mut requests = super::requests();
     let (asked, end) = ask_block(&mut requests, block(1).hash());
     requests.on_second_stream();
@@ -244,7 +244,7 @@ fn one_stream_needs_no_fence() {
 
 #[test]
 fn end_waits_for_stream_being_opened() {
-    // The peer may send over a stream of which we do not know yet that it stands.
+    // The peer may use the second stream before this side knows that it is open.
     let mut requests = requests();
     let (asked, end) = ask_block(&mut requests, block(1).hash());
     requests.on_opening_stream();
@@ -300,7 +300,7 @@ fn earlier_headers_may_arrive_on_first_stream() {
     let (second, _) = ask_headers(&mut requests, Some(5));
     assert!(!answers_over(Data1, &mut requests, headers(&[])));
     requests.on_pong(5, SECOND, Data1);
-    // The pong has not overtaken what comes over its own stream, but this.
+    // A pong overtakes messages of the other stream only, such as these headers.
     assert!(!answers_over(General, &mut requests, headers(&late)));
     assert!(!is_passed_over_on(General, &mut requests, "headers"));
     assert!(answers_over(Data1, &mut requests, headers(&found)));
@@ -319,7 +319,7 @@ fn earlier_headers_may_arrive_on_first_stream() {
         },
     );
 
-    // A pong over the first stream shows that nothing is on its way there any more.
+    // A pong over the first stream shows that no late headers follow on it.
     let (fourth, _) = ask_headers(&mut requests, Some(6));
     requests.on_pong(6, SECOND, General);
     assert!(answers_over(General, &mut requests, headers(&found)));
@@ -413,8 +413,8 @@ fn end_marker_waits_while_second_stream_opens() {
     }
 }
 
-/// Each request that was cancelled, the stream of its end marker, and whether its answer may still
-/// arrive over either stream.
+/// Each case has whether the request preceded the second stream, and the stream of its end marker.
+/// The results are whether headers on the first stream may be late, and whether a fence is needed.
 #[test]
 fn end_marker_excludes_late_headers_on_its_stream() {
     let found = [header_on(genesis())];
