@@ -1,4 +1,4 @@
-//! What the session wants done, and how a stream ends.
+//! Executes the outputs of the session and handles the end of a stream.
 
 use std::io::ErrorKind;
 use std::time::{Duration, Instant};
@@ -11,13 +11,14 @@ use crate::connection::actor::{opening, records};
 use crate::connection::inlet::LockSession;
 use crate::session::{ConnectionState, DisconnectReason, Output, SessionEvent, TransportClose};
 
-/// How long a peer that is sent away may take to read why.
+/// The maximum time for a rejected peer to read the reason.
 const FAREWELL: Duration = Duration::from_secs(1);
 
 impl Reading<'_> {
-    /// Does what the session wants. Returns the end once the connection is at it.
+    /// Executes the outputs of the session. Returns the end of the connection once it is due.
     pub(super) fn drain(&mut self) -> Option<End> {
-        // Told behind what is sent: a program that answers an event at once shall not overtake that.
+        // Events are emitted after replies are queued, so that a send triggered by an event cannot
+        // overtake them.
         let (mut replies, mut news, mut becomes) = (Vec::new(), Vec::new(), None);
         let (mut wishes, mut end) = (Vec::new(), None);
         let is_first = matches!(self.role, Role::First { .. });
@@ -49,7 +50,7 @@ impl Reading<'_> {
         }
         let last_words = !replies.is_empty();
         if last_words {
-            // If they are not taken, the outbox is closed, and says below why.
+            // If queuing fails, the outbox is closed, and its reason is returned below.
             if records::wanted(self.shared, Level::Debug) {
                 replies
                     .iter()
@@ -71,7 +72,8 @@ impl Reading<'_> {
                         .closed()
                         .filter(|reason| !reason.is_peer_close())
                 };
-                // A peer that has gone may have said something before: the reads go on until they come to the end.
+                // Data received before the peer closed the connection is still read, so its close
+                // does not end the loop here.
                 end.or_else(|| self.shared.stop.reason()).or_else(failed)
             }
             Role::Second(stop) => {
@@ -88,7 +90,7 @@ impl Reading<'_> {
         .map(End::Ended)
     }
 
-    /// The socket has ended. One that we have shut down ourselves reads like one that the peer has closed.
+    /// Handles EOF or a socket error. A local shutdown also surfaces as EOF.
     pub(super) fn on_transport_end(&mut self, end: TransportClose) -> Option<End> {
         let ours = self.stop().reason().or_else(|| self.link.outbox.closed());
         let cut = cut_of(end);
@@ -97,7 +99,7 @@ impl Reading<'_> {
             Role::First { .. } => {
                 let is_cut = cut.is_some() && ours_is_cut;
                 let ours = ours.or(cut).map(|reason| self.shared.agree_on(reason));
-                // What the peer said over the other stream before it cut both is still read.
+                // Data that arrived on the other stream before the peer closed both is still read.
                 let left = match &ours {
                     Some(reason) if is_cut => self.shared.second.cut(reason),
                     _ => None,
@@ -138,7 +140,8 @@ impl Reading<'_> {
         } = &mut self.role
         {
             match wish {
-                // It may use the ID from now on, but not before all has been told of the handshake.
+                // The peer may use the id from now on, but the stream starts only after the events
+                // of the handshake.
                 Wish::Await => {
                     *association = self.shared.associations.enter(id, self.shared);
                     if association.is_some() {
@@ -151,7 +154,8 @@ impl Reading<'_> {
         }
     }
 
-    /// Sees to the second stream once everything that was told before has reached the subscribers: what it tells comes behind that.
+    /// Opens or allows the second stream once all earlier events have reached the queues of the
+    /// subscribers. Its own events follow them.
     pub(super) fn begin_second(&mut self) {
         let Role::First {
             association,
@@ -180,8 +184,10 @@ impl Reading<'_> {
         }
     }
 
-    /// Lets the peer read what we said last, a `reject` most often: a socket that is closed while bytes of the peer wait in it throws away
-    /// what the peer has not taken yet.
+    /// Gives the peer up to 1 s to read the last reply, usually a `reject`.
+    ///
+    /// Closing a socket with unread received data discards sent data that the peer has not read
+    /// yet.
     fn farewell(&self) {
         let deadline = Instant::now() + FAREWELL;
         let link = self.link;
@@ -194,7 +200,7 @@ impl Reading<'_> {
     }
 }
 
-/// The reason for an end by which the peer has cut a connection.
+/// Returns the disconnect reason if the peer or the network closed the connection.
 fn cut_of(end: TransportClose) -> Option<DisconnectReason> {
     use ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset};
     match end {

@@ -1,4 +1,7 @@
-//! Reading one of a peer's streams: what comes is told to the session, answers go to those who asked, the rest to the subscribers.
+//! Reads one stream of a peer.
+//!
+//! Messages are passed to the session, responses to the requesting callers, and other messages to
+//! subscribers.
 
 mod ends;
 mod pauses;
@@ -19,7 +22,7 @@ use crate::connection::stop::Stop;
 use crate::session::{DisconnectReason, Session, TransportClose};
 use crate::wire::CreateStrm;
 
-/// One stream that is read, in the thread that reads it.
+/// The read loop of one stream, on the thread of that stream.
 pub(super) struct Reading<'a> {
     pub(super) shared: &'a Arc<Shared>,
     pub(super) link: &'a Arc<Link>,
@@ -28,20 +31,20 @@ pub(super) struct Reading<'a> {
     pub(super) streaming: &'a mut Streaming,
     pub(super) role: Role<'a>,
     pub(super) config_version: u64,
-    /// How the socket has ended, if it has.
+    /// The end of the socket, if it was reached.
     pub(super) transport_end: Option<TransportClose>,
 }
 
-/// What else the thread has to do.
+/// The further duties of the thread.
 pub(super) enum Role<'a> {
-    /// It owns the peer's life: looks at the clock, begins the second stream, ends both.
+    /// The thread of the first stream. It checks timeouts, starts the second stream and ends both.
     First {
-        /// Our entry among those who may open a second stream.
+        /// The registry entry with which the peer may open a second stream.
         association: Option<Association>,
-        /// What is to be done about a second stream, once all that is told before it has been told.
+        /// The pending action for the second stream. It runs after all earlier events were emitted.
         second: Option<Wish>,
     },
-    /// Nothing; it ends when this is given.
+    /// The thread of the second stream. It ends when the signal is set.
     Second(&'a Stop),
 }
 
@@ -54,23 +57,24 @@ impl Role<'_> {
     }
 }
 
-/// What is to be done about a second stream.
+/// A pending action for the second stream.
 pub(super) enum Wish {
-    /// We open it.
+    /// This side opens the stream.
     Open(CreateStrm),
-    /// The peer may.
+    /// The peer may open the stream.
     Await,
 }
 
-/// What has become of a connection that is read no more.
+/// The result of the read loop.
 pub(super) enum End {
     Ended(DisconnectReason),
-    /// The peer wants it to be a stream of one that is connected already.
+    /// The peer requested that the connection become a stream of a connected peer.
     Becomes(CreateStrm),
 }
 
 impl Reading<'_> {
-    /// Reads until the end; what has come already is looked at before.
+    /// Reads until the connection ends. If `has_come` is set, buffered frames are handled before
+    /// the first read.
     pub(super) fn run(&mut self, mut has_come: bool) -> End {
         loop {
             self.apply_config();
@@ -114,7 +118,7 @@ impl Reading<'_> {
         has_come
     }
 
-    /// Takes in all that has come.
+    /// Handles all buffered frames. Returns the end of the connection if it is due.
     fn take_all(&mut self) -> Option<End> {
         let any_reader = self.shared.requests.any_block_reader();
         self.inlet.announce_blocks(any_reader);
@@ -164,7 +168,7 @@ impl Reading<'_> {
         }
     }
 
-    /// Hands what has come to whoever asked for it, or else to the program.
+    /// Routes a message to the pending request it answers, or else to subscribers.
     fn answer(&mut self, received: Received) {
         let requests = &self.shared.requests;
         let ordinary = requests.on_received(received, self.link.kind);
@@ -174,7 +178,7 @@ impl Reading<'_> {
         }
     }
 
-    /// Other rules hold from now on, if the program says so.
+    /// Applies the configuration if it was replaced.
     fn apply_config(&mut self) {
         if self.shared.config_version() == self.config_version {
             return;
@@ -186,7 +190,7 @@ impl Reading<'_> {
         self.events.delivery.set_limits((&*config).into());
         if let Role::First { .. } = self.role {
             self.shared.memory.set_max(config.max_payload_memory);
-            // It has been checked when it was set.
+            // The configuration was validated when it was set.
             let _ = self
                 .shared
                 .session
@@ -195,7 +199,7 @@ impl Reading<'_> {
         }
     }
 
-    /// What ends the thread's waits.
+    /// Returns the signal that ends all waits of the thread.
     fn stop(&self) -> &Stop {
         self.role.stop(self.shared)
     }
@@ -210,7 +214,7 @@ impl Reading<'_> {
     }
 }
 
-/// The actor's session, for the time of one call of one stream.
+/// The shared session on behalf of one stream, locked for one call at a time.
 struct Locked<'a> {
     shared: &'a Shared,
     link: &'a Link,
@@ -224,7 +228,8 @@ impl LockSession for Locked<'_> {
         call(&mut session)
     }
 
-    /// What it means is seen where the other stream can be looked at.
+    /// Records the end. [`Reading::on_transport_end`] interprets it, since that can check the other
+    /// stream.
     fn on_transport_end(&mut self, end: TransportClose) {
         self.transport_end = Some(end);
     }

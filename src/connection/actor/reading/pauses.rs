@@ -1,4 +1,4 @@
-//! Times in which nothing is read on purpose, and the peer's clock, which stands still meanwhile.
+//! Backpressure: pauses reads and suspends the timeouts of the peer.
 
 use std::time::{Duration, Instant};
 
@@ -6,11 +6,12 @@ use super::{Reading, Role};
 use crate::connection::actor::telling::Events;
 use crate::session::{ConnectionState, DisconnectReason};
 
-/// How long a clock that stands still is not looked at.
+/// The interval at which suspended timeouts are checked again.
 const STANDSTILL: Duration = Duration::from_secs(1);
 
 impl Reading<'_> {
-    /// Returns when to look again. One thread looks at the peer's clock.
+    /// Handles expired timeouts on the thread of the first stream. Returns the time of the next
+    /// check.
     pub(super) fn look_at_clock(&self, now: Instant) -> Option<Instant> {
         let Role::First { .. } = self.role else {
             return None;
@@ -21,11 +22,12 @@ impl Reading<'_> {
         }
         self.shared.keep_alive(now);
         if self.shared.second.pauses() {
-            // What is waited for may lie in the socket that is not read. When it is read again, the clock is put back.
+            // The expected data may be in the socket that is not read. Timeouts are shifted when
+            // reading resumes.
             return Some(now + STANDSTILL);
         }
         let mut session = self.shared.session.lock();
-        // A large frame of ours that moves holds an answer back as well.
+        // A large outgoing frame in progress delays a pong as well.
         if session.state() == ConnectionState::Connected
             && let Some(transfer) = self.shared.links().last_transfer()
         {
@@ -35,7 +37,7 @@ impl Reading<'_> {
         session.next_deadline()
     }
 
-    /// Stops reading while too much waits for subscribers. The peer's deadlines stand still meanwhile.
+    /// Pauses reading while the backlog of subscribers is full. Suspends the timeouts of the peer.
     pub(super) fn wait_for_subscribers(&mut self) {
         if !self.events.delivery.is_full() {
             return;
@@ -44,7 +46,7 @@ impl Reading<'_> {
         let (shared, link) = (self.shared, self.link);
         let is_over = || {
             shared.keep_alive(Instant::now());
-            // What a peer said before it cut the connection is still read.
+            // Data received before the peer closed the connection is still read.
             let closed = link.outbox.closed();
             closed.is_some_and(|reason| !reason.is_peer_close())
                 || shared.session.lock().close_reason().is_some()
@@ -58,7 +60,7 @@ impl Reading<'_> {
         self.set_pauses(false);
     }
 
-    /// Stops reading until there is memory for what the peer sends. The peer's deadlines stand still meanwhile.
+    /// Pauses reading until payload memory is available. Suspends the timeouts of the peer.
     pub(super) fn wait_for_memory(&mut self) -> Result<(), DisconnectReason> {
         self.set_pauses(true);
         let from = Instant::now();
@@ -69,20 +71,20 @@ impl Reading<'_> {
                 break Ok(());
             }
             if self.shared.session.lock().close_reason().is_some() {
-                // The other stream has ended the peer.
+                // The other stream closed the connection.
                 break Ok(());
             }
             self.shared.keep_alive(Instant::now());
             if waited >= self.shared.config().payload_memory_timeout {
                 break Err(DisconnectReason::PayloadMemoryExhausted);
             }
-            // Whoever holds the memory gives it back without a word: soon, or not for long.
+            // Released memory is not signaled, so this polls at growing intervals.
             let step = (waited / 8).clamp(Duration::from_millis(1), Duration::from_millis(100));
             let stop = self.stop();
             if stop.wait(step) {
                 break Err(stop.reason().unwrap_or(DisconnectReason::Requested));
             }
-            // What waits for subscribers holds memory as well.
+            // Messages in the backlog hold memory as well.
             self.events.delivery.on_wake(&self.events.signals);
         };
         self.set_pauses(false);
@@ -95,7 +97,8 @@ impl Reading<'_> {
             .on_reads_paused(until.saturating_duration_since(from));
     }
 
-    /// Where another thread looks at the peer's clock, it has to know of a pause while it lasts.
+    /// Records a pause of the second stream. The thread that checks timeouts must know of it while
+    /// it lasts.
     pub(super) fn set_pauses(&self, pauses: bool) {
         if let Role::Second(_) = self.role {
             self.shared.second.set_pauses(pauses);
