@@ -1,4 +1,4 @@
-//! A connection whose first message says that it is a further stream of a peer that is connected already.
+//! Attaches an inbound connection to a connected peer as its second stream (`createstrm`).
 
 use std::io;
 use std::sync::Arc;
@@ -13,20 +13,22 @@ use crate::connection::outbox::Outbox;
 use crate::session::{DisconnectReason, StreamError};
 use crate::wire::{AssociationId, CreateStrm, StreamAck, StreamPolicy, StreamType};
 
-/// How long the peer's own connection may take to be ready for a second one: its last messages may be on their way on that one.
+/// The maximum time until the first connection is ready for a second stream. Its last messages may
+/// still be in transit.
 const READY: Duration = Duration::from_secs(5);
-/// How often that is looked at.
+/// The interval at which the readiness is checked.
 const LOOK: Duration = Duration::from_millis(5);
 
-/// Why a connection becomes no stream.
+/// Why attaching a connection failed.
 pub(super) enum NotBecome {
-    /// The peer is told.
+    /// The request is invalid. The peer receives a `reject`.
     Fault(StreamError),
-    /// The connection has ended meanwhile, or there is no thread.
+    /// The connection was closed, or spawning the thread of the stream failed.
     Ended(DisconnectReason),
 }
 
-/// Waits until all that comes before a second stream of the peer has been told, if it may have one.
+/// Waits until all events that precede the second stream of `peer` have been emitted. Returns
+/// immediately if `peer` expects no stream.
 fn await_readiness(newcomer: &Shared, peer: &Shared) -> Result<(), NotBecome> {
     let deadline = Instant::now() + READY;
     while peer.second.is_announced() {
@@ -43,8 +45,11 @@ fn await_readiness(newcomer: &Shared, peer: &Shared) -> Result<(), NotBecome> {
     Ok(())
 }
 
-/// Gives the socket of `newcomer`, and what has come behind `request`, to the peer that is asked for (Bitcoin SV node 1.2.2,
-/// `src/net/net_processing.cpp`, `ProcessCreateStreamMessage`). Blocks at most for some seconds.
+/// Hands the socket of `newcomer` to the peer named in `request`, with the frames received after
+/// it.
+///
+/// Follows `ProcessCreateStreamMessage` of Bitcoin SV node 1.2.2 (`src/net/net_processing.cpp`).
+/// Blocks for a few seconds at most.
 pub(super) fn hand_over(
     newcomer: &Shared,
     link: &Link,
@@ -63,7 +68,7 @@ pub(super) fn hand_over(
         return fault(StreamError::AddressMismatch);
     }
     let policy = match request.stream_policy.as_bytes() {
-        // As it was: nobody has chosen another one.
+        // An empty name keeps the current policy, which is the default.
         [] => StreamPolicy::Default,
         name => match StreamPolicy::from_name(name) {
             Some(policy) => policy,
@@ -80,16 +85,17 @@ pub(super) fn hand_over(
     await_readiness(newcomer, &peer)?;
     let mut ended = None;
     let begun = peer.second.begin(|delivery, stop| {
-        // From here on the newcomer's owner cannot shut the socket down any more.
+        // After this, the owner of `newcomer` can no longer shut the socket down.
         if let Err(reason) = link.outbox.let_go(DisconnectReason::AttachedAsStream) {
             ended = Some(reason);
             return Err(io::ErrorKind::NotConnected.into());
         }
         let config = peer.config();
         let outbox = Outbox::new(link.stream.clone(), &config, peer.second_counters());
-        // Behind its request the peer may send at once.
+        // The peer may send right after its request.
         peer.requests.on_opening_stream();
-        // Before anything else may be written to it. Whether it is taken shows when it is read.
+        // The `streamack` must be the first message on the stream. A failed write is detected by
+        // the reader.
         let answer = StreamAck {
             association_id: request.association_id,
             stream_type: request.stream_type,

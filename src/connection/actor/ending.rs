@@ -1,4 +1,4 @@
-//! What comes after a life: another one, or the last event.
+//! End of a connection: schedules a restart or emits the final event.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,7 +15,8 @@ use crate::event::ControlEvent;
 use crate::session::{Direction, DisconnectReason};
 use crate::wire::StreamType;
 
-/// A life has ended: tells of it, and sees to the next if there shall be one. Called once for each life, in its thread.
+/// Handles the end of a run: schedules a restart or emits the final event. Called once per run, on
+/// its thread.
 pub(super) fn after_life(
     shared: &Arc<Shared>,
     mut delivery: MutexGuard<'_, Delivery>,
@@ -46,7 +47,7 @@ pub(super) fn after_life(
         after,
     };
     delivery.control(event, &signals);
-    // What subscribers do not take by then waits for the next life.
+    // Events that subscribers do not receive by then are kept for the next run.
     delivery.settle(after, &signals);
     drop(delivery);
     if shared.stages.wait_for_next(|| shared.is_stopped()) {
@@ -56,7 +57,7 @@ pub(super) fn after_life(
     }
 }
 
-/// The same of one that nobody has heard of: it has become a stream of another one.
+/// Ends a connection that was attached to another peer before any event. Emits no event.
 pub(super) fn after_unseen_life(
     shared: &Shared,
     mut delivery: MutexGuard<'_, Delivery>,
@@ -67,7 +68,7 @@ pub(super) fn after_unseen_life(
     over(shared, delivery, reason);
 }
 
-/// Who begins the next life, and after which pause; `None` if there shall be none.
+/// Returns the observer and the delay before the restart, or `None` for no restart.
 fn next_life<'a>(
     shared: &'a Shared,
     reason: &DisconnectReason,
@@ -78,18 +79,20 @@ fn next_life<'a>(
     Some((keeper, after.filter(|_| !shared.is_stopped())?))
 }
 
-/// Sees to it that a connection which waits for its next life has none.
+/// Cancels a scheduled restart, if there is one, and emits the final event.
 pub(in crate::connection) fn stop_waiting(shared: &Shared, reason: DisconnectReason) {
     if let Some(thread) = shared.stages.take_waiting() {
-        // No subscriber is waited for any more either.
+        // The signal also ends the wait for subscribers.
         shared.stop.set(reason.clone());
         shared.stages.keep_thread(thread);
         give_up(shared, reason);
     }
 }
 
-/// The next life was announced and will not be: the connection's last event. To be called by whoever has taken the connection out of its
-/// wait.
+/// Emits the final event of a connection whose announced restart does not happen.
+///
+/// Exactly one thread must call this: that of the last run, or the one that took the connection out
+/// of its wait.
 pub(in crate::connection) fn give_up(shared: &Shared, reason: DisconnectReason) {
     let reason = shared.stop.reason().unwrap_or(reason);
     end(shared, shared.delivery.lock(), reason, false);

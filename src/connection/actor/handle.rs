@@ -1,4 +1,4 @@
-//! What a program holds of a connection.
+//! The handle to a connection.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -96,12 +96,12 @@ impl PeerConnectionHandle {
         self.shared.session.lock().state()
     }
 
-    /// Whether it has ended, for good or until it is opened again. Subscribers hear of that after it is so.
+    /// Returns whether the connection has ended, permanently or until a restart. The event follows.
     pub(crate) fn has_ended(&self) -> bool {
         self.shared.session.lock().close_reason().is_some()
     }
 
-    /// Whether it has turned out to be a further stream of another peer: no event tells of it then.
+    /// Returns whether the connection was attached to another peer as its second stream.
     pub(crate) fn became_stream(&self) -> bool {
         self.shared.session.lock().close_reason() == Some(&DisconnectReason::AttachedAsStream)
     }
@@ -146,8 +146,8 @@ impl PeerConnectionHandle {
         self.shared.session.lock().max_inventory()
     }
 
-    /// Returns the limit of the peer's `protoconf` in bytes, or 0 before it has arrived: a node sends
-    /// enriched headers by this rule.
+    /// Returns the limit of the peer's `protoconf` in bytes, or 0 before it has arrived. A node
+    /// limits its enriched headers by this value.
     pub(crate) fn peer_protoconf_payload(&self) -> u32 {
         self.shared.session.lock().peer_protoconf_payload()
     }
@@ -341,15 +341,18 @@ impl PeerConnectionHandle {
         self.stop(DisconnectReason::Requested);
     }
 
-    /// Ends the connection for a reason of ours.
+    /// Closes the connection permanently with `reason`.
     pub(crate) fn stop(&self, reason: DisconnectReason) {
         self.shared.stop.set(reason.clone());
         self.shared.close_links(&reason);
-        // Nobody else tells of the end of a connection that waits to be opened again.
+        // No thread emits the final event of a connection that waits for a restart.
         ending::stop_waiting(&self.shared, reason);
     }
 
-    /// The owner has found out what the peer did wrong. It is told within a second; the connection ends if that was too much.
+    /// Records misbehavior that the owner detected. Closes the connection if the score reaches the
+    /// threshold.
+    ///
+    /// The event is emitted within a second.
     pub(crate) fn misbehaved(&self, misbehavior: Misbehavior) {
         let end = {
             let mut session = self.shared.session.lock();
@@ -376,11 +379,12 @@ impl PeerConnectionHandle {
         self.shared.stages.join();
     }
 
-    /// Does the same, at most until `deadline`. Returns whether the connection has ended for good by then.
+    /// Like [`join`](Self::join), but waits until `deadline` at most. Returns whether the
+    /// connection is permanently closed.
     pub(crate) fn join_until(&self, deadline: Instant) -> bool {
         let is_over = self.shared.stages.wait_until_over(deadline);
         if is_over {
-            // Its thread has nothing left to do but end.
+            // The thread is about to end, so this returns soon.
             self.join();
         }
         is_over
@@ -397,7 +401,7 @@ impl PeerConnectionHandle {
         })
     }
 
-    /// Checks `message`, lets `send` hand it to the outbox, and takes note of what it asks for.
+    /// Checks `message`, passes it to the outbox with `send`, and records it in the session.
     fn send_by(
         &self,
         message: &Message,
@@ -433,9 +437,9 @@ impl PeerConnectionHandle {
         Ok(())
     }
 
-    /// Queues the messages of one request over the stream of the first one, all of them or none.
+    /// Queues the messages of a request on the stream of the first one, either all or none.
     ///
-    /// On one stream, the peer handles them in this order. `patience` is for room in the queue.
+    /// The peer handles them in this order. `patience` limits the wait for queue capacity.
     pub(super) fn send_together(
         &self,
         messages: &[Message],
@@ -493,7 +497,7 @@ impl PeerConnectionHandle {
     fn not_taken(&self, error: NotTaken, patience: Patience) -> Error {
         match error {
             NotTaken::Full => self.timed_out(Timeout::Send, patience),
-            // The session's reason is the one that the event of the end gives.
+            // The final event reports the reason of the session, so the error does as well.
             NotTaken::Closed(reason) => {
                 let end = self.shared.session.lock().close_reason().cloned();
                 self.disconnected(end.unwrap_or_else(|| self.shared.agree_on(reason)))
@@ -509,7 +513,7 @@ impl PeerConnectionHandle {
         }
     }
 
-    /// How errors call the peer.
+    /// Returns the name of the peer in errors.
     pub(super) fn name(&self) -> String {
         self.peer_addr().to_string()
     }

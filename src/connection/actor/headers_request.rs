@@ -1,4 +1,4 @@
-//! Header requests of any thread: blocking ones, and one that a thread polls together with others.
+//! Header requests of any thread: blocking ones, and one that a thread polls with others.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -82,7 +82,7 @@ impl PeerConnectionHandle {
         }
     }
 
-    /// Queues the messages of a header request. `patience` is for room in the queue.
+    /// Queues the messages of a header request. `patience` limits the wait for queue capacity.
     fn send_headers_request(
         &self,
         locator: Vec<BlockHash>,
@@ -132,8 +132,8 @@ pub(crate) enum StartHeadersError {
 /// A header request in progress.
 ///
 /// A connection has one at a time: no other header request starts until this one is dropped.
-/// Dropping it cancels it: an answer that arrives later is an ordinary message, as after a timeout.
-/// It keeps neither the connection open nor its threads alive.
+/// Dropping it cancels it. An answer that arrives later is an ordinary message, as after a timeout.
+/// A request does not keep the connection or its threads alive.
 pub(crate) struct HeadersRequest {
     shared: Arc<Shared>,
     ticket: Asked<Vec<BlockHeader>>,
@@ -145,8 +145,8 @@ pub(crate) struct HeadersRequest {
 impl HeadersRequest {
     /// Returns a channel that becomes ready once: when the answer arrives, or the connection ends.
     ///
-    /// Only wait on it, with [`Select::ready`](crossbeam_channel::Select::ready) for example:
-    /// receiving from it takes the answer away from [`HeadersRequest::take`].
+    /// Use it only to wait, for example with [`Select::ready`](crossbeam_channel::Select::ready).
+    /// Receiving from it takes the answer away from [`HeadersRequest::take`].
     pub(crate) fn receiver(&self) -> &Receiver<Result<Vec<BlockHeader>, Failure>> {
         &self.ticket.answer
     }
@@ -169,8 +169,8 @@ impl HeadersRequest {
 
     /// Returns how many bytes of incomplete frames the peer has sent so far.
     ///
-    /// A growing number means that a large message is arriving, perhaps the answer: the peer is
-    /// slow, but has not stalled.
+    /// A growing number means that a large message is arriving, perhaps the answer. The peer is
+    /// then slow, but has not stalled.
     pub(crate) fn partial_frame_bytes(&self) -> u64 {
         self.shared.unfinished()
     }
@@ -212,7 +212,7 @@ mod tests {
     const LIMIT: Duration = Duration::from_secs(20);
     const SHORT: Duration = Duration::from_millis(50);
 
-    /// A connection, its peer in the hands of the test, and the messages that subscribers receive.
+    /// A connection, the messages that its subscribers receive, and its peer, driven by the test.
     struct Pair {
         handle: PeerConnectionHandle,
         peer: Connection,
@@ -278,7 +278,7 @@ mod tests {
         }
     }
 
-    /// Waits for the answer as a thread does that selects over many requests.
+    /// Waits for the answer with a `Select`, like a thread with many requests.
     fn wait_until_ready(request: &HeadersRequest) {
         let mut select = Select::new();
         select.recv(request.receiver());
@@ -313,7 +313,7 @@ mod tests {
         pair.expect_getheaders();
         pair.send_headers(&[header(1)]);
         wait_until_ready(&first);
-        // An answer that nobody has taken keeps the turn.
+        // An unread answer keeps the turn.
         assert_eq!(pair.start().err(), Some(StartHeadersError::Busy));
         drop(first);
 
@@ -367,7 +367,7 @@ mod tests {
             again.err(),
             Some(StartHeadersError::Failed(Error::Disconnected { .. }))
         ));
-        // It keeps no connection open.
+        // A request does not keep the connection open.
         let kept = pair();
         let request = kept.start().unwrap();
         drop(kept.handle);
@@ -379,7 +379,7 @@ mod tests {
         let mut config = ConnectionConfig::new(Network::Regtest);
         config.max_send_queue_messages = 4;
         let mut pair = Pair::new(config);
-        // The peer does not read: its socket takes some of these, the queue the rest.
+        // The peer does not read. Its socket buffers some of these, the queue the rest.
         let large = Message::Unknown {
             command: const { Command::new("test") },
             payload: vec![0; 1024 * 1024].into(),
@@ -395,7 +395,7 @@ mod tests {
                 message => sent -= usize::from(message == large),
             }
         }
-        // It does not keep the turn either.
+        // The failed start released the turn.
         let request = pair.start().unwrap();
         pair.expect_getheaders();
         pair.send_headers(&[header(1)]);

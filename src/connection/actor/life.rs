@@ -1,4 +1,4 @@
-//! The life of a connection's thread: from the socket to the end of the peer.
+//! The thread of a connection: connects, runs the read loop and cleans up.
 
 use std::io;
 use std::net::TcpStream;
@@ -25,14 +25,16 @@ use crate::memory::MemoryGuard;
 use crate::session::{Direction, DisconnectReason};
 use crate::wire::StreamType;
 
-/// A socket that was accepted.
+/// An accepted socket.
 pub(in crate::connection) struct Accepted {
     pub(super) tcp: TcpStream,
-    /// What subscribers hear first.
+    /// The event to emit before all others.
     pub(super) told_first: Option<ControlEvent>,
 }
 
-/// Runs a life of a connection to its end and tells of it. A panic ends this connection and nothing else.
+/// Runs a connection until it closes, then schedules a restart or emits the final event.
+///
+/// A panic closes this connection only.
 pub(super) fn run(shared: &Arc<Shared>, accepted: Option<Accepted>, slot: Option<SlotGuard>) {
     let mut delivery = shared.delivery.lock();
     let (mut streaming, mut held) = (Streaming::default(), Vec::new());
@@ -48,11 +50,11 @@ pub(super) fn run(shared: &Arc<Shared>, accepted: Option<Accepted>, slot: Option
     let reason = {
         let mut session = shared.session.lock();
         session.close(reason.clone());
-        // The first reason counts, for events and senders alike.
+        // Events and senders report the first reason.
         session.close_reason().cloned().unwrap_or(reason)
     };
     shared.notify_progress();
-    // The second stream ends with the first, before anything is told of the end.
+    // The second stream must end before the final event is emitted.
     if let Some(left) = shared.second.end(&reason) {
         delivery.absorb(left);
     }
@@ -62,7 +64,7 @@ pub(super) fn run(shared: &Arc<Shared>, accepted: Option<Accepted>, slot: Option
     links.close(&reason);
     links.all().for_each(|link| link.outbox.join());
     drop(links);
-    // The place is free before anybody hears of the end.
+    // The slot must be free when the final event is emitted.
     drop(slot);
     let level = match reason {
         DisconnectReason::InternalError => Level::Error,
@@ -73,7 +75,7 @@ pub(super) fn run(shared: &Arc<Shared>, accepted: Option<Accepted>, slot: Option
     let text = format_args!("{} connection closed: {error}", shared.direction);
     records::write(shared, level, Some(&error), text);
     if reason == DisconnectReason::AttachedAsStream && !held.is_empty() {
-        // Nobody has heard of it, and nobody needs to.
+        // No event was emitted for this connection, so no final event is due.
         return ending::after_unseen_life(shared, delivery, reason);
     }
     for event in held {
@@ -82,7 +84,7 @@ pub(super) fn run(shared: &Arc<Shared>, accepted: Option<Accepted>, slot: Option
     ending::after_life(shared, delivery, reason);
 }
 
-/// Connects, then reads and answers until one side ends it. Returns why.
+/// Connects, then reads and replies until one side closes the connection. Returns the reason.
 fn live(
     shared: &Arc<Shared>,
     accepted: Option<Accepted>,
@@ -97,7 +99,7 @@ fn live(
     };
     let mut inlet = Inlet::new(&config, shared.counters.clone());
     inlet.count_memory(MemoryGuard::new(shared.memory.clone()));
-    // It may have changed since the last life.
+    // The limit may have changed since the last run.
     shared.memory.set_max(config.max_payload_memory);
     events.delivery.set_limits((&*config).into());
     drop(config);
@@ -122,7 +124,7 @@ fn live(
         match becoming::hand_over(shared, &link, &mut reading.inlet, &request) {
             Ok(()) => return DisconnectReason::AttachedAsStream,
             Err(NotBecome::Ended(reason)) => return shared.stop.reason().unwrap_or(reason),
-            // It ends as soon as the peer has been told.
+            // The session queues a `reject` and closes. The read loop then returns that end.
             Err(NotBecome::Fault(fault)) => shared.session.lock().reject_stream(fault),
         }
     }
@@ -166,12 +168,13 @@ fn connect(
         address,
         direction,
     };
-    // From here on a stop shuts the socket down; one that came before is seen now.
+    // A stop shuts the socket down from now on. This check covers an earlier one.
     if let Some(reason) = shared.stop.reason() {
         return Err(reason);
     }
     events.held.push(established);
-    // Where a peer's second connection is awaited, what this one is shows by its first message.
+    // A peer at this IP address may be about to open its second stream. Events are then held until
+    // the first message shows whether this connection is that stream.
     let may_become = direction == Direction::Inbound
         && shared
             .associations

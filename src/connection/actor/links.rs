@@ -1,4 +1,4 @@
-//! The TCP connections of one peer, and which of them carries what.
+//! The TCP connections of a peer and the routing of messages between them.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -8,23 +8,23 @@ use crate::connection::stream::Stream;
 use crate::session::DisconnectReason;
 use crate::wire::{Message, StreamPolicy, StreamType};
 
-/// One of a peer's TCP connections.
+/// One TCP connection of a peer.
 pub(super) struct Link {
     pub(super) kind: StreamType,
     pub(super) stream: Arc<Stream>,
     pub(super) outbox: Outbox,
 }
 
-/// Those that stand, and what goes over which.
+/// The open TCP connections of a peer and the policy that routes messages to them.
 #[derive(Clone, Default)]
 pub(super) struct Links {
     first: Option<Arc<Link>>,
-    /// There once both sides have agreed on it.
+    /// Set once both sides have agreed on the second stream.
     second: Option<(Arc<Link>, StreamPolicy)>,
 }
 
 impl Links {
-    /// The first one, alone.
+    /// Creates the connections of a peer with one stream.
     pub(super) fn one(first: Arc<Link>) -> Self {
         Self {
             first: Some(first),
@@ -44,7 +44,7 @@ impl Links {
         self.second = Some((link, policy));
     }
 
-    /// What carries this message: the first one, where there is no other.
+    /// Returns the connection for this message. Without a second stream this is the first one.
     pub(super) fn carrying(&self, message: &Message) -> Option<&Arc<Link>> {
         match &self.second {
             Some((second, _)) if self.is_for_second(message) => Some(second),
@@ -52,15 +52,16 @@ impl Links {
         }
     }
 
-    /// Each of them.
+    /// Returns all open connections.
     pub(super) fn all(&self) -> impl Iterator<Item = &Arc<Link>> {
         let second = self.second.as_ref().map(|(link, _)| link);
         self.first.iter().chain(second)
     }
 
-    /// Sends replies of the session, each over its stream; whether one is taken its own reader finds out.
+    /// Queues replies of the session, each on its stream. The reader of the stream detects a
+    /// failure.
     pub(super) fn reply(&self, replies: &[Message]) {
-        // Most often there is one stream, or one reply.
+        // Consecutive replies of the same stream are queued together.
         let mut rest = replies;
         while let Some(reply) = rest.first() {
             let is_for_second = self.is_for_second(reply);
@@ -86,13 +87,13 @@ impl Links {
         second.is_some_and(|(link, policy)| policy.stream_for(message) == link.kind)
     }
 
-    /// When bytes of a large frame were last written to either.
+    /// Returns the time at which bytes of a large frame were last written on any stream.
     pub(super) fn last_transfer(&self) -> Option<Instant> {
         let transfers = self.all().filter_map(|link| link.outbox.last_transfer());
         transfers.max()
     }
 
-    /// How many messages and bytes wait.
+    /// Returns the numbers of queued messages and bytes.
     pub(super) fn load(&self) -> (usize, usize) {
         self.all().fold((0, 0), |(messages, bytes), link| {
             let (more_messages, more_bytes) = link.outbox.load();
@@ -100,7 +101,7 @@ impl Links {
         })
     }
 
-    /// Ends both. Never blocks.
+    /// Closes all connections. Does not block.
     pub(super) fn close(&self, reason: &DisconnectReason) {
         self.all()
             .for_each(|link| link.outbox.close(reason.clone()));

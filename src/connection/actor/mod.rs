@@ -1,4 +1,4 @@
-//! A peer with a thread of its own.
+//! Connections that run on their own threads.
 
 mod becoming;
 mod ending;
@@ -111,8 +111,8 @@ impl PeerConnectionActor {
     ///
     /// The socket may turn out to be the second stream of a peer that was spawned with the same
     /// [`AssociationRegistry`](super::AssociationRegistry). The new connection then ends with
-    /// [`DisconnectReason::AttachedAsStream`] and releases its slot. No event is emitted for it if a
-    /// peer at the same IP address expected a second stream. Otherwise `ConnectionEstablished` is
+    /// [`DisconnectReason::AttachedAsStream`] and releases its slot. No event is emitted for it if
+    /// a peer at the same IP address expected a second stream. Otherwise `ConnectionEstablished` is
     /// emitted immediately, and `ConnectionFailed` when the connection becomes a stream. Does not
     /// block.
     ///
@@ -154,7 +154,7 @@ impl PeerConnectionActor {
         spawn(Origin::TurnedAway(stream), setup, None)
     }
 
-    /// Spawns a connection that has a keeper, who decides whether it is opened again.
+    /// Spawns a connection with an observer that decides whether it is reopened.
     pub(crate) fn spawn_kept(
         origin: Origin,
         setup: PeerConnectionOptions,
@@ -164,17 +164,17 @@ impl PeerConnectionActor {
     }
 }
 
-/// Whom a connection leads to, and how it comes about.
+/// The way in which a connection is opened.
 pub(crate) enum Origin {
-    /// We dial this address.
+    /// Outbound: this side dials the address.
     Dialled(SocketAddr),
-    /// The peer has dialled us.
+    /// Inbound: the peer opened this socket.
     Accepted {
         stream: TcpStream,
-        /// What subscribers hear first, once it is clear that this is a peer and no further stream of one.
+        /// The event to emit first, once the socket is known not to be a second stream.
         told_first: Option<ControlEvent>,
     },
-    /// The peer has dialled us, and there is no room for it.
+    /// Inbound, and rejected because no slot is free.
     TurnedAway(TcpStream),
 }
 
@@ -185,7 +185,7 @@ fn spawn(
 ) -> Result<PeerConnectionHandle, Error> {
     let turned_away = matches!(origin, Origin::TurnedAway(_));
     if turned_away {
-        // It is not counted.
+        // A rejected connection occupies no slot.
         setup.slot = None;
     }
     let (direction, address, accepted) = match origin {
@@ -227,7 +227,7 @@ fn peer_address(stream: &TcpStream) -> Result<SocketAddr, Error> {
     })
 }
 
-/// Begins a life of a connection in a thread of its own.
+/// Starts a run of a connection on a new thread.
 pub(super) fn begin_life(
     shared: &Arc<Shared>,
     accepted: Option<Accepted>,

@@ -1,4 +1,4 @@
-//! Waiting for the answer of a peer that goes on sending.
+//! Waits for a response, with a limit for the time without progress.
 
 use std::time::{Duration, Instant};
 
@@ -8,22 +8,23 @@ use super::handle::PeerConnectionHandle;
 use super::patience::Patience;
 use crate::deadline::deadline_after;
 
-/// How many times within the time that a peer may stand still it is looked at.
+/// The number of progress checks per stall timeout.
 const LOOKS: u32 = 10;
 
-/// Why an answer is waited for no longer.
+/// Why the wait for a response ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum GivenUp {
-    /// The caller's time is over.
+    /// The timeout of the caller expired.
     Deadline,
-    /// For so long no byte of a large message has come, nor the answer.
+    /// Neither the response nor a byte of an incomplete frame arrived for this time.
     StoodStill(Duration),
 }
 
 impl PeerConnectionHandle {
-    /// Waits for an answer until the caller's time is over, or, if the caller has a limit for that, until the peer has stood still for so
-    /// long. A peer moves while the bytes of a frame come that is not complete yet: small messages that are complete at each look do not
-    /// count, or one that only says that it is there would be waited for.
+    /// Waits for a response until the timeout or the stall timeout of the caller expires.
+    ///
+    /// Only bytes of an incomplete frame count as progress. Complete small messages such as pings
+    /// do not, so a live but unresponsive peer still times out.
     pub(super) fn receive<T>(
         &self,
         answer: &Receiver<T>,
@@ -76,7 +77,7 @@ mod tests {
 
     const LIMIT: Duration = Duration::from_secs(20);
     const STALL: Duration = Duration::from_secs(1);
-    /// How long the peer pauses between what it sends.
+    /// The pause of the peer between two writes.
     const PAUSE: Duration = Duration::from_millis(250);
 
     fn frame(message: impl Into<Message>) -> Vec<u8> {
@@ -85,7 +86,7 @@ mod tests {
         bytes
     }
 
-    /// A connection, and the other end of it, by which nothing is answered.
+    /// Creates a connection and the socket of its peer, which sends no responses.
     fn pair() -> (PeerConnectionHandle, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let setup = PeerConnectionOptions::new(ConnectionConfig::new(Network::Regtest));
@@ -114,7 +115,8 @@ mod tests {
         (handle, tcp)
     }
 
-    /// Asks for a block, and has the peer send these pieces with pauses in between.
+    /// Requests a block while the peer writes `pieces` with pauses in between. Returns the result
+    /// and the time that it took.
     fn ask(block: &Block, pieces: &[&[u8]]) -> (Result<Block, Error>, Duration) {
         let (handle, mut tcp) = pair();
         let began = Instant::now();
@@ -129,7 +131,7 @@ mod tests {
                 tcp.write_all(piece).unwrap();
                 let next = Instant::now() + PAUSE;
                 while Instant::now() < next {
-                    // Whatever it says, or nothing until the pause is over.
+                    // Discards input until the pause is over.
                     let _ = tcp.read(&mut unread);
                 }
             }

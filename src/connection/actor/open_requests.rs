@@ -1,4 +1,4 @@
-//! The open requests of a connection, shared by its thread and all who ask.
+//! The open requests of a connection, shared by its threads and all callers.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::time::{Duration, Instant};
@@ -12,20 +12,20 @@ use crate::connection::requests::Requests;
 use crate::session::DisconnectReason;
 use crate::wire::{BlockHash, BlockHeader, Message, StreamType};
 
-/// The table behind its lock, which is held for one call and never while anything is waited for.
+/// The request table with its lock, which is held for one call and never during a wait.
 pub(super) struct OpenRequests {
     genesis: BlockHash,
     table: Mutex<Requests>,
-    /// How many requests are open: to be asked without the lock.
+    /// The number of open requests, readable without the lock.
     open: AtomicUsize,
-    /// How many of them read a block while it arrives, and wait for it to begin.
+    /// The number of block reader requests whose block has not started to arrive.
     block_readers: AtomicUsize,
-    /// Whether a question waits for a ping behind what has come.
+    /// Whether a request needs a ping after its end marker.
     wants_fence: AtomicBool,
-    /// Told when a request is opened: the thread of the first stream, and that of the second.
+    /// Signals to the threads of the first and the second stream that a request was opened.
     opened: [(Sender<()>, Receiver<()>); 2],
-    /// Held from entering a question in the table until it is sent, where answers are told apart by the order in which
-    /// they were asked for.
+    /// Held from the entry of a request in the table until it is sent, if responses are matched by
+    /// the order of requests.
     sending: Mutex<()>,
     /// Has one element while a header request is open: see [`HeadersTurn`].
     headers_turn: (Sender<()>, Receiver<()>),
@@ -39,7 +39,7 @@ pub(super) struct HeadersTurn {
 
 impl Drop for HeadersTurn {
     fn drop(&mut self) {
-        // The element of this turn is there: only its holder removes it.
+        // Only the holder of the turn removes its element, so it is present.
         let _ = self.taken.try_recv();
     }
 }
@@ -59,32 +59,33 @@ impl OpenRequests {
         }
     }
 
-    /// Another connection to the same peer begins, with one stream: what the last one was asked is no matter any more.
+    /// Prepares the table for the next connection to the same peer, which starts with one stream.
     pub(super) fn renew(&self) {
         self.table.lock().reset(self.genesis, new_seed());
     }
 
-    /// Whether somebody waits for an answer. Costs nothing.
+    /// Returns whether a request is open. Does not lock.
     pub(super) fn any(&self) -> bool {
         self.open.load(SeqCst) > 0
     }
 
-    /// Whether somebody waits for a block to begin. Costs nothing.
+    /// Returns whether a block reader waits for its block to start. Does not lock.
     pub(super) fn any_block_reader(&self) -> bool {
         self.block_readers.load(SeqCst) > 0
     }
 
-    /// Whether a question waits for a ping behind what has come: [`OpenRequests::on_fence`]. Costs nothing.
+    /// Returns whether a request needs a ping. See [`OpenRequests::on_fence`]. Does not lock.
     pub(super) fn wants_fence(&self) -> bool {
         self.wants_fence.load(SeqCst)
     }
 
-    /// How many requests are open.
+    /// Returns the number of open requests.
     pub(super) fn count(&self) -> &AtomicUsize {
         &self.open
     }
 
-    /// Gets something when a request has been opened since it last did: the thread of that stream looks again then, whatever it waits for.
+    /// Returns a channel that receives a signal when a request is opened. The signal interrupts any
+    /// wait of the thread of `stream`.
     pub(super) fn opened(&self, stream: StreamType) -> &Receiver<()> {
         let [first, second] = &self.opened;
         match stream {
@@ -93,7 +94,8 @@ impl OpenRequests {
         }
     }
 
-    /// Enters something in the table, or asks it.
+    /// Calls `call` with the locked table and updates the values that are readable without the
+    /// lock.
     pub(super) fn with<T>(&self, call: impl FnOnce(&mut Requests) -> T) -> T {
         let mut table = self.table.lock();
         let result = call(&mut table);
@@ -102,26 +104,27 @@ impl OpenRequests {
         self.wants_fence.store(table.want_fence(), SeqCst);
         if self.open.swap(open, SeqCst) < open {
             for (opened, _) in &self.opened {
-                // Full means that it is told already.
+                // A full channel already has a signal.
                 let _ = opened.try_send(());
             }
         }
         result
     }
 
-    /// Whether a message may answer a question: then [`OpenRequests::on_received`] is to be asked. Costs next to nothing.
+    /// Returns whether a message may answer a request and must be passed to
+    /// [`OpenRequests::on_received`]. Locks nothing.
     pub(super) fn may_concern(&self, message: &Message) -> bool {
         match message {
             Message::Headers(_) | Message::Block(_) | Message::Tx(_) | Message::Addr(_) => {
                 self.any()
             }
-            // It may be the end of an answer for which nobody waits any more.
+            // It may contain the end marker of a cancelled request.
             Message::NotFound(_) => true,
             _ => false,
         }
     }
 
-    /// Something has come over that stream. What answers no question is given back.
+    /// Handles a message or a discarded payload. Returns the part that answers no request, if any.
     pub(super) fn on_received(&self, received: Received, from: StreamType) -> Option<Received> {
         self.with(|table| table.on_received(received, from))
     }
@@ -130,22 +133,24 @@ impl OpenRequests {
         self.with(|table| table.on_pong(nonce, round_trip, from));
     }
 
-    /// A ping with that nonce is about to be sent for all questions that wait for one.
+    /// Records the nonce of a ping that will be sent for all requests that need one.
     pub(super) fn on_fence(&self, nonce: u64) {
         self.with(|table| table.on_fence(nonce));
     }
 
-    /// The peer may send over a second stream from now on: see [`Requests::on_opening_stream`].
+    /// Records that the peer may send over a second stream from now on. See
+    /// [`Requests::on_opening_stream`].
     pub(super) fn on_opening_stream(&self) {
         self.with(Requests::on_opening_stream);
     }
 
-    /// A second stream stands, and is used. [`OpenRequests::wants_fence`] is to be asked then.
+    /// Records that a second stream is open and used. [`OpenRequests::wants_fence`] must be checked
+    /// afterwards.
     pub(super) fn on_second_stream(&self) {
         self.with(Requests::on_second_stream);
     }
 
-    /// There will be no second stream.
+    /// Records that there is no second stream.
     pub(super) fn on_no_second_stream(&self) {
         self.with(Requests::on_no_second_stream);
     }
@@ -154,7 +159,8 @@ impl OpenRequests {
         self.with(|table| table.close(reason));
     }
 
-    /// The right to send questions whose order counts; `None` if it was not to be had until `deadline`.
+    /// Waits for the right to send requests whose order matters. Returns `None` if others have it
+    /// until `deadline`.
     pub(super) fn sending(&self, deadline: Instant) -> Option<MutexGuard<'_, ()>> {
         self.sending.try_lock_until(deadline)
     }
@@ -168,7 +174,7 @@ impl OpenRequests {
     }
 }
 
-/// Returns a random seed for the ends of answers.
+/// Returns a random seed for the end markers of requests.
 fn new_seed() -> [u8; 16] {
     Uuid::new_v4().into_bytes()
 }
@@ -213,7 +219,7 @@ mod tests {
         let not_found = asked.answer.try_recv().unwrap();
         assert_eq!(not_found, Err(Failure::NotFound(hash)));
 
-        // The next connection begins with one stream.
+        // The next connection starts with one stream.
         requests.close(&DisconnectReason::ConnectionClosed);
         requests.renew();
         let (asked, question) = requests.with(|table| table.ask_block(hash)).unwrap();

@@ -1,4 +1,4 @@
-//! Opening a second stream to a peer that we have dialled.
+//! Opens a second stream to a peer that this side dialed.
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
@@ -18,10 +18,11 @@ use crate::session::{DisconnectReason, StreamSetupError};
 use crate::sockets::is_timeout;
 use crate::wire::{CreateStrm, FrameReader, Incoming, Message, MessageKind};
 
-/// The maximum number of `verack` and `protoconf` before the `streamack`. Teranode writes one of each.
+/// The maximum number of `verack` and `protoconf` messages before the `streamack`. Teranode sends
+/// one of each.
 const MAX_GREETINGS: usize = 8;
 
-/// Lets a thread open a second stream, from where the first connection begins.
+/// Spawns a thread that opens a second stream from the local address of the first connection.
 pub(super) fn begin(
     shared: &Arc<Shared>,
     first: &Link,
@@ -37,13 +38,15 @@ pub(super) fn begin(
     begun.map_err(|_| StreamSetupError::ThreadSpawnFailed)
 }
 
-/// A stream that the peer has taken for what it is, and what came behind its answer.
+/// A second stream that the peer acknowledged, and the frames received after its `streamack`.
 pub(super) struct Opened {
     pub(super) link: Arc<Link>,
     pub(super) frames: FrameReader,
 }
 
-/// Opens it. Blocks at most for the timeouts of connecting and of a handshake. Nobody is to be told of a refusal once `stop` is given.
+/// Opens the stream. A refusal must not be reported once `stop` is set.
+///
+/// Blocks for at most the connect timeout and the handshake timeout.
 pub(super) fn open(
     shared: &Shared,
     request: &CreateStrm,
@@ -72,7 +75,8 @@ pub(super) fn open(
     if !shared.second.set_link(&link) {
         return Err(StreamSetupError::Closed);
     }
-    // Behind its answer the peer may send at once. Whether it is taken shows when the answer is read.
+    // The peer may send right after its `streamack`. A failed write is detected when the reply is
+    // read.
     shared.requests.on_opening_stream();
     let _ = link.outbox.reply(&[request.clone().into()]);
     let answered = await_answer(shared, &config, &link, request);
@@ -80,7 +84,7 @@ pub(super) fn open(
         Ok(frames) => Ok(Opened { link, frames }),
         Err(refusal) => {
             shared.requests.on_no_second_stream();
-            // Nothing is to be written to it any more.
+            // Nothing more may be written to a refused stream.
             link.outbox.close(DisconnectReason::StreamRefused);
             link.outbox.join();
             shared.second.forget_link();
@@ -118,7 +122,7 @@ fn await_answer(
                     Err(_) => Err(StreamSetupError::UnexpectedReply),
                 };
             }
-            // What cannot be a frame of anything is dropped here as everywhere.
+            // Invalid frames are dropped, as on an established stream.
             Ok(Some(Incoming::Dropped(_))) => continue,
             Ok(Some(_)) | Err(_) => return Err(StreamSetupError::UnexpectedReply),
             Ok(None) => {}

@@ -1,15 +1,15 @@
-//! How long a call of the program waits.
+//! Timeouts of a blocking request.
 
 use std::time::{Duration, Instant};
 
 use crate::deadline::deadline_after;
 
-/// How long a call waits: until when, and how long that is in all.
+/// The timeouts of a blocking request.
 #[derive(Clone, Copy)]
 pub(super) struct Patience {
     pub(super) deadline: Instant,
     pub(super) timeout: Duration,
-    /// How long the peer may stand still meanwhile, if that matters.
+    /// The maximum time without progress of the peer, if it is limited.
     pub(super) stall: Option<Duration>,
 }
 
@@ -22,7 +22,7 @@ impl Patience {
         }
     }
 
-    /// The same for as long as the peer does not stand still for longer than `stall`.
+    /// Adds a maximum time without progress of the peer.
     pub(super) fn unless_still(self, stall: Duration) -> Self {
         Self {
             stall: Some(stall),

@@ -1,4 +1,4 @@
-//! What is written to the log of a connection.
+//! Log records of a connection.
 
 use std::fmt::{self, Display, Write};
 
@@ -8,18 +8,19 @@ use super::shared::Shared;
 use crate::connection::inlet::{BlockPart, Next, Received};
 use crate::wire::{Command, Encode, Message};
 
-/// What records of connections are filtered by.
+/// The log target of connections.
 const TARGET: &str = "bsv_p2p::connection";
 const BLOCK: Command = Command::new("block");
-/// How many bytes of a message's contents are written at most: an `inv` alone may have megabytes of them.
+/// The maximum length of the logged contents of a message. An `inv` alone may have megabytes.
 const MAX_CONTENTS: usize = 2_000;
 
-/// Whether a record of this level would be written; worth to be asked once for many.
+/// Returns whether `level` is enabled. Cache the result when logging in a loop.
 pub(super) fn wanted(shared: &Shared, level: Level) -> bool {
     shared.log_level.allows(level) && log_enabled!(target: TARGET, level)
 }
 
-/// Writes a record about a connection, with all that there is to know of it. Not to be called while its session is locked.
+/// Writes a log record with the attributes of the connection. Must not be called while the session
+/// is locked.
 pub(super) fn write(
     shared: &Shared,
     level: Level,
@@ -29,7 +30,7 @@ pub(super) fn write(
     if !wanted(shared, level) {
         return;
     }
-    // The session is free again before the program's logger is called, which may take its time.
+    // The session is unlocked before the logger is called, because the logger may block.
     let state = shared.session.lock().state();
     let config = shared.config();
     let network = &config.network;
@@ -59,7 +60,7 @@ pub(super) fn write(
     }
 }
 
-/// Something has come.
+/// Logs a received message, block or discarded payload.
 pub(super) fn came(shared: &Shared, next: &Next) {
     match next {
         Next::Received(Received::Message(message)) => {
@@ -72,7 +73,7 @@ pub(super) fn came(shared: &Shared, next: &Next) {
             let text = format_args!("discarded {command} of {len} bytes");
             write(shared, Level::Debug, None, text);
         }
-        // Somebody may read it while it arrives.
+        // A block that is read while it arrives is logged when it starts.
         Next::Block(BlockPart::Begins { len, .. }) => message_in(shared, BLOCK, *len),
         Next::Block(_) | Next::Handled | Next::NeedsMore => {}
     }
@@ -83,7 +84,7 @@ fn message_in(shared: &Shared, command: Command, len: u64) {
     write(shared, Level::Debug, None, text);
 }
 
-/// A message was handed to the system, or to the queue in front of it.
+/// Logs a message that was written or queued.
 pub(super) fn sent(shared: &Shared, message: &Message) {
     if !wanted(shared, Level::Debug) {
         return;
@@ -95,7 +96,7 @@ pub(super) fn sent(shared: &Shared, message: &Message) {
     write(shared, Level::Trace, None, format_args!("sent {contents}"));
 }
 
-/// A message in full, as far as it fits. What peers write in it is escaped.
+/// The `Debug` output of a message, cut off at the maximum length. Text of the peer is escaped.
 struct Contents<'a>(&'a Message);
 
 impl Display for Contents<'_> {
@@ -106,14 +107,14 @@ impl Display for Contents<'_> {
             is_full: false,
         };
         match write!(clipped, "{:?}", self.0) {
-            // Nothing more is formatted then.
+            // The error only stops the formatting.
             Err(_) if clipped.is_full => f.write_str(" ..."),
             written => written,
         }
     }
 }
 
-/// Passes on what fits, and fails at the first that does not.
+/// A writer that forwards up to `room` bytes and fails at the first one beyond.
 struct Clipped<'a, 'f> {
     to: &'a mut fmt::Formatter<'f>,
     room: usize,

@@ -1,4 +1,4 @@
-//! Questions to the peer, from any thread.
+//! Blocking requests to the peer, from any thread.
 
 use std::time::{Duration, Instant};
 
@@ -64,7 +64,8 @@ impl PeerConnectionHandle {
         self.ask_block(hash, Patience::new(timeout))
     }
 
-    /// The same, given up also when the peer has stood still for `stall`: see [`Timeout::Stall`].
+    /// Like [`block`](Self::block), but also fails with [`Timeout::Stall`] if the peer makes no
+    /// progress for `stall`.
     pub(crate) fn block_unless_still(
         &self,
         hash: BlockHash,
@@ -101,7 +102,8 @@ impl PeerConnectionHandle {
         self.ask_block_reader(hash, Patience::new(timeout))
     }
 
-    /// The same, given up also when the peer has stood still for `stall`: see [`Timeout::Stall`].
+    /// Like [`block_reader`](Self::block_reader), but also fails with [`Timeout::Stall`] if the
+    /// peer makes no progress for `stall`.
     pub(crate) fn block_reader_unless_still(
         &self,
         hash: BlockHash,
@@ -162,9 +164,10 @@ impl PeerConnectionHandle {
     /// Requests addresses of other nodes. Returns at most 1,000, each with the time at which it was
     /// last seen.
     ///
-    /// A node answers once per connection, and only on connections that it accepted. It may take a
-    /// while: [`DEFAULT_ADDRESSES_TIMEOUT`](crate::connection::DEFAULT_ADDRESSES_TIMEOUT) is usually sufficient. A
-    /// node that knows no addresses does not respond.
+    /// A node answers once per connection, and only on connections that it accepted. The response
+    /// may take a while:
+    /// [`DEFAULT_ADDRESSES_TIMEOUT`](crate::connection::DEFAULT_ADDRESSES_TIMEOUT) is usually
+    /// sufficient. A node that knows no addresses does not respond.
     ///
     /// A node may send an `addr` of a single entry first, to announce its own address or to relay
     /// another. Such a message is sent to subscribers. It is the result only if no longer list
@@ -174,8 +177,8 @@ impl PeerConnectionHandle {
     ///
     /// - [`Error::NotSupportedByPeer`] if the connection is inbound and this kind of node answers
     ///   only on connections that it accepted.
-    /// - [`Error::AlreadyRequested`] if addresses were already requested on this connection, by this
-    ///   method or by sending a `getaddr`.
+    /// - [`Error::AlreadyRequested`] if addresses were already requested on this connection, by
+    ///   this method or by sending a `getaddr`.
     /// - [`Error::Send`] if the handshake is not complete, or the peer does not accept the
     ///   request.
     /// - [`Error::TooManyRequests`] if 1,024 requests are open on the connection.
@@ -189,7 +192,8 @@ impl PeerConnectionHandle {
         self.wait_for(&asked, patience)
     }
 
-    /// Asks for an object, where answers are told apart by the order of the questions, and waits for it.
+    /// Sends a request whose response is matched by the order of requests, and waits for the
+    /// response.
     fn ask_in_turn<T>(
         &self,
         ask: impl FnOnce(&mut Requests) -> Result<(Asked<T>, GetData), NotAsked>,
@@ -213,7 +217,7 @@ impl PeerConnectionHandle {
         entered.map_err(|not_asked| not_asked.into_error(self.name()))
     }
 
-    /// Sends questions that are in the table, or takes them out of it.
+    /// Sends the messages of a request in the table. Removes the request if sending fails.
     fn send_questions<T>(
         &self,
         questions: impl IntoIterator<Item = Message>,
@@ -231,7 +235,7 @@ impl PeerConnectionHandle {
     }
 
     fn wait_for<T>(&self, asked: &Asked<T>, patience: Patience) -> Result<T, Error> {
-        // Whatever it is, what has been put there by the time of giving up is the answer.
+        // A response that is available once the request is cancelled is still returned.
         let answer = self.receive(&asked.answer, patience).or_else(|given_up| {
             self.shared.requests.with(|table| table.give_up(asked.id));
             asked.answer.try_recv().map_err(|_| given_up)
@@ -242,7 +246,7 @@ impl PeerConnectionHandle {
         }
     }
 
-    /// Returns the error of a request whose answer was waited for in vain.
+    /// Returns the error of a request without a response.
     pub(super) fn given_up(&self, given_up: GivenUp, patience: Patience) -> Error {
         match given_up {
             GivenUp::Deadline => self.timed_out(Timeout::Response, patience),

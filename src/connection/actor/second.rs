@@ -1,4 +1,4 @@
-//! Whether a peer has a second stream, and the thread that reads it.
+//! The state of a peer's second stream and the thread that reads it.
 
 use std::io;
 use std::sync::Arc;
@@ -12,69 +12,71 @@ use crate::connection::event_bus::Delivery;
 use crate::connection::stop::Stop;
 use crate::session::DisconnectReason;
 
-/// The second stream of one peer, from life to life. Every change is made under one lock, so that a stream never outlives its peer.
+/// The second stream of a peer, over all restarts.
+///
+/// Every change is made under one lock, so that a stream cannot outlive its peer.
 #[derive(Default)]
 pub(super) struct SecondStream {
     state: Mutex<State>,
-    /// Whether its thread reads nothing on purpose at this moment: what the peer answers may wait in the socket.
+    /// Whether its thread has paused reading. A response of the peer may then be in the socket.
     pauses: AtomicBool,
 }
 
 #[derive(Default)]
 enum State {
-    /// There is none, and may be none.
+    /// There is no second stream, and none may be opened.
     #[default]
     Closed,
-    /// The peer may ask for one from now on. It begins as soon as all that comes before it has been told.
+    /// The peer may request a second stream. It starts once all earlier events are emitted.
     Announced,
-    /// There may be one; its events go out by this.
+    /// A second stream may start. The delivery emits its events.
     Awaited(Box<Delivery>),
-    /// It has a thread.
+    /// The stream has a thread.
     Begun {
         stop: Arc<Stop>,
-        /// There once TCP stands.
+        /// Set once the TCP connection is established.
         link: Option<Arc<Link>>,
-        /// Whether both sides have agreed on it.
+        /// Whether both sides have agreed on the stream.
         is_open: bool,
         thread: Option<JoinHandle<Delivery>>,
     },
 }
 
-/// Why a second stream cannot begin.
+/// Why a second stream cannot start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NotBegun {
-    /// There may be one in a moment.
+    /// Earlier events must be emitted first.
     NotReady,
-    /// There may be none.
+    /// No second stream may be opened.
     Closed,
-    /// There is one.
+    /// A second stream exists.
     Taken,
-    /// Whoever was to begin it could not.
+    /// The caller failed to start the stream.
     Failed,
 }
 
 impl SecondStream {
-    /// The peer is about to hear that it may have one.
+    /// Marks the stream as announced. Must be called before the peer receives the association id.
     pub(super) fn announce(&self) {
         *self.state.lock() = State::Announced;
     }
 
-    /// From now on there may be one.
+    /// Allows a second stream to start. `delivery` emits its events.
     pub(super) fn allow(&self, delivery: Delivery) {
         *self.state.lock() = State::Awaited(Box::new(delivery));
     }
 
-    /// Whether there may be one, and is none.
+    /// Returns whether a second stream may be opened and none exists.
     pub(super) fn is_awaited(&self) -> bool {
         matches!(&*self.state.lock(), State::Announced | State::Awaited(_))
     }
 
-    /// Whether it can begin in a moment, and not yet.
+    /// Returns whether a second stream may start once earlier events are emitted.
     pub(super) fn is_announced(&self) -> bool {
         matches!(&*self.state.lock(), State::Announced)
     }
 
-    /// Lets it begin, with the thread that `begin` starts.
+    /// Starts the stream with the thread that `begin` spawns.
     pub(super) fn begin(
         &self,
         begin: impl FnOnce(Delivery, Arc<Stop>) -> io::Result<(Option<Arc<Link>>, JoinHandle<Delivery>)>,
@@ -105,7 +107,8 @@ impl SecondStream {
         }
     }
 
-    /// TCP stands: from here on the end of the peer shuts the socket down. Returns whether the peer has not ended meanwhile.
+    /// Stores the established connection, so that closing the peer shuts its socket down. Returns
+    /// `false` if the peer has ended.
     pub(super) fn set_link(&self, new: &Arc<Link>) -> bool {
         match &mut *self.state.lock() {
             State::Begun { stop, link, .. } if !stop.is_set() => {
@@ -116,7 +119,7 @@ impl SecondStream {
         }
     }
 
-    /// Both sides have agreed on it. Returns whether the peer has not ended meanwhile.
+    /// Marks the stream as open. Returns `false` if the peer has ended.
     pub(super) fn set_open(&self) -> bool {
         match &mut *self.state.lock() {
             State::Begun { stop, is_open, .. } if !stop.is_set() => {
@@ -127,14 +130,14 @@ impl SecondStream {
         }
     }
 
-    /// There will be no stream after all: nobody holds its socket any more.
+    /// Removes the connection of a refused stream, which releases its socket.
     pub(super) fn forget_link(&self) {
         if let State::Begun { link, .. } = &mut *self.state.lock() {
             *link = None;
         }
     }
 
-    /// Its socket, if it has one.
+    /// Returns the connection of the stream, if it has one.
     pub(super) fn link(&self) -> Option<Arc<Link>> {
         match &*self.state.lock() {
             State::Begun { link, .. } => link.clone(),
@@ -142,7 +145,7 @@ impl SecondStream {
         }
     }
 
-    /// Tells its thread to end. Never blocks.
+    /// Signals the thread of the stream to end. Does not block.
     pub(super) fn stop(&self, reason: &DisconnectReason) {
         if let State::Begun { stop, link, .. } = &*self.state.lock() {
             stop.set(reason.clone());
@@ -152,8 +155,8 @@ impl SecondStream {
         }
     }
 
-    /// The peer has cut its first connection: lets what came over the second one be read, and waits for its thread. Returns the events that
-    /// wait for subscribers.
+    /// Handles the close of the first connection by the peer. Waits until the thread has read the
+    /// data that arrived on the stream. Returns the pending events of the stream.
     pub(super) fn cut(&self, reason: &DisconnectReason) -> Option<Delivery> {
         if let State::Begun {
             stop,
@@ -163,7 +166,7 @@ impl SecondStream {
         } = &*self.state.lock()
         {
             if !is_open {
-                // Nothing has come, and nobody is to be told that it was refused.
+                // No data has arrived, and a refusal must not be reported.
                 stop.set(reason.clone());
             }
             if let Some(link) = link {
@@ -173,7 +176,8 @@ impl SecondStream {
         self.join()
     }
 
-    /// Ends it, and waits for its thread, which has no further wait. Returns the events that wait for subscribers.
+    /// Ends the stream and waits for its thread, which does not block any more. Returns the pending
+    /// events of the stream.
     pub(super) fn end(&self, reason: &DisconnectReason) -> Option<Delivery> {
         self.stop(reason);
         self.join()
@@ -184,18 +188,20 @@ impl SecondStream {
             State::Begun { thread, .. } => thread.take(),
             State::Closed | State::Announced | State::Awaited(_) => None,
         };
-        // A panic has ended the session already. It stays `Begun` meanwhile, so that a stop reaches it.
+        // A panic has already ended the session. The state stays `Begun` during the join, so that a
+        // stop reaches the thread.
         let delivery = thread.and_then(|thread| thread.join().ok());
         *self.state.lock() = State::Closed;
         delivery
     }
 
-    /// Its thread begins or ends a pause in which it reads nothing on purpose.
+    /// Records whether the thread of the stream has paused reading.
     pub(super) fn set_pauses(&self, pauses: bool) {
         self.pauses.store(pauses, SeqCst);
     }
 
-    /// Whether its thread reads nothing on purpose: a clock that waits for an answer has to stand still.
+    /// Returns whether the thread of the stream has paused reading. Timeouts of the peer must be
+    /// suspended then.
     pub(super) fn pauses(&self) -> bool {
         self.pauses.load(SeqCst)
     }

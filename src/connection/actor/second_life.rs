@@ -23,23 +23,23 @@ use crate::memory::MemoryGuard;
 use crate::session::{DisconnectReason, SessionEvent};
 use crate::wire::{CreateStrm, FrameReader, StreamPolicy, StreamType};
 
-/// How a second stream comes about.
+/// How the second stream was opened.
 pub(super) enum Beginning {
-    /// We open it, from this address.
+    /// This side opens the stream from the local address `from`.
     Open {
         request: CreateStrm,
         from: SocketAddr,
     },
-    /// The peer has opened it.
+    /// The peer opened the stream.
     Taken {
         link: Arc<Link>,
-        /// What has come behind its request.
+        /// The frames received after the `createstrm`.
         frames: Box<FrameReader>,
         policy: StreamPolicy,
     },
 }
 
-/// Starts the thread. It gives back the events that wait for subscribers.
+/// Spawns the thread of a second stream. The thread returns the pending events of the stream.
 pub(super) fn spawn(
     shared: &Arc<Shared>,
     delivery: Delivery,
@@ -53,7 +53,7 @@ pub(super) fn spawn(
         .spawn(move || run(&shared, delivery, &stop, beginning))
 }
 
-/// Runs a second stream to its end, which is that of its peer. A panic ends this peer and nothing else.
+/// Runs a second stream. The end of an open stream closes the connection, as does a panic.
 fn run(
     shared: &Arc<Shared>,
     mut delivery: Delivery,
@@ -77,7 +77,8 @@ fn run(
     delivery
 }
 
-/// Reads it until the peer's end. `Ok` if there is none and the peer goes on without.
+/// Reads the stream until the connection ends. Returns `Ok` if no stream was opened and the
+/// connection continues without it.
 fn live(
     shared: &Arc<Shared>,
     mut events: Events<'_>,
@@ -120,15 +121,15 @@ fn live(
     inlet.count_memory(MemoryGuard::new(shared.memory.clone()));
     drop(config);
     if !shared.second.set_open() {
-        // The peer has ended meanwhile, and with it this.
+        // The connection ended while the stream was opened.
         link.outbox.join();
         return Ok(());
     }
     shared.add_second_link(link.clone(), policy);
     match policy {
-        // Nothing is meant for it.
+        // The default policy routes no messages to the second stream.
         StreamPolicy::Default => shared.requests.on_no_second_stream(),
-        // What is asked from here on goes over it.
+        // Requests for blocks and headers use the second stream from now on.
         StreamPolicy::BlockPriority => shared.requests.on_second_stream(),
     }
     shared.send_fence();
@@ -152,7 +153,7 @@ fn live(
     };
     match reading.run(true) {
         End::Ended(reason) => Err(reason),
-        // Only a first message does that.
+        // A `createstrm` is valid as the first message of a connection only.
         End::Becomes(_) => Err(DisconnectReason::StreamRefused),
     }
 }

@@ -1,4 +1,4 @@
-//! What a connection is spawned with.
+//! Options of a new connection.
 
 use crate::connection::{AssociationRegistry, ConnectionConfig, EventBus, SlotGuard};
 use crate::log_level::LogLevel;
@@ -32,7 +32,7 @@ pub struct PeerConnectionOptions {
 }
 
 impl PeerConnectionOptions {
-    /// Creates a setup with a random id, new shared resources, no slot and no limit of the log
+    /// Creates options with a random id, new shared resources, no slot and no limit of the log
     /// level.
     ///
     /// Payload memory is limited to 512 MiB.

@@ -1,4 +1,4 @@
-//! What a connection's threads and its handle share.
+//! State that the threads and the handle of a connection share.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -28,53 +28,55 @@ use crate::session::{
 };
 use crate::wire::{BlockHeader, Message, StreamPolicy, StreamType};
 
-/// What a connection's threads and its handle share, over all of its lives.
+/// The state that the threads and the handle of a connection share, over all restarts.
 pub(in crate::connection) struct Shared {
     pub(super) peer_id: PeerId,
     pub(super) address: SocketAddr,
     pub(super) direction: Direction,
-    /// Held by the connection's thread as long as it lives.
+    /// Locked by the thread of the connection during each run.
     pub(super) delivery: Mutex<Delivery>,
     nonces: NonceRegistry,
     pub(super) associations: AssociationRegistry,
-    /// Held for one call of the session, never while anything is waited for. Each life has a session of its own.
+    /// Locked for one call, never during a wait. Each run has its own session.
     pub(super) session: Mutex<Session>,
     /// Notified, with `session`, when a handshake is complete or the connection is closed for good.
     progress: Condvar,
     pub(super) stop: Stop,
     pub(super) counters: Arc<TrafficCounters>,
     pub(super) memory: Arc<PeerMemory>,
-    /// Whether a thread lives, and what comes after it.
+    /// The stage of the connection and the handle of its thread.
     pub(in crate::connection) stages: Stages,
-    /// Who decides whether the connection is opened again; nobody for most.
+    /// The observer that decides whether the connection is reopened. `None` for most connections.
     pub(super) keeper: Option<Box<dyn Keeper>>,
     pub(super) history: Mutex<History>,
     config: RwLock<Arc<ConnectionConfig>>,
-    /// Grows with every new configuration, so that the connection's thread need not look at it again and again.
+    /// Incremented with every new configuration, so that threads detect a change without the lock.
     config_version: AtomicU64,
     pub(super) requests: OpenRequests,
     pub(super) log_level: LogLevel,
-    /// Those that stand.
+    /// The open TCP connections.
     links: RwLock<Links>,
     pub(super) second: SecondStream,
-    /// How the peer has cut its connections, in the words of whoever noticed first: one stream may be reset where the other one is closed.
+    /// The first reason with which the peer closed a stream. One stream may be reset while the
+    /// other one is closed.
     cut: Mutex<Option<DisconnectReason>>,
-    /// There once the connection has had a second stream.
+    /// Set once the TCP connection of a second stream was established.
     second_counters: OnceLock<Arc<TrafficCounters>>,
 }
 
-/// What has become of the connection so far.
+/// The history of a connection.
 #[derive(Clone, Debug, Default)]
 pub(super) struct History {
-    /// When the handshake was complete, while it is connected: for plans, and for people.
+    /// The time at which the handshake completed, or `None` if the connection is not established.
     pub(super) connected: Option<(Instant, SystemTime)>,
-    /// How many times it was opened again.
+    /// The number of times the connection was reopened.
     pub(super) restarts: u64,
     pub(super) last_error: Option<DisconnectReason>,
 }
 
 impl Shared {
-    /// Gives the slot of `setup` back: it belongs to the first life.
+    /// Creates the state. Returns the slot of `setup` separately, because it belongs to the first
+    /// run.
     pub(super) fn new(
         (direction, address): (Direction, SocketAddr),
         setup: PeerConnectionOptions,
@@ -129,17 +131,17 @@ impl Shared {
         self.address
     }
 
-    /// Whether the peer may open a second stream at this moment.
+    /// Returns whether the peer may open a second stream now.
     pub(in crate::connection) fn awaits_stream(&self) -> bool {
         self.second.is_awaited()
     }
 
-    /// Whether the program wants the connection to end.
+    /// Returns whether the connection was stopped by its owner.
     pub(in crate::connection) fn is_stopped(&self) -> bool {
         self.stop.reason().is_some()
     }
 
-    /// Makes all ready for another life.
+    /// Prepares the connection for another run.
     pub(in crate::connection) fn renew(&self) -> Result<(), ConfigError> {
         let session = new_session(self.direction, &self.config(), &self.nonces)?;
         *self.session.lock() = session;
@@ -188,14 +190,14 @@ impl Shared {
         self.config_version.load(Relaxed)
     }
 
-    /// Takes a configuration that has been checked. The connection's thread sees it at its next wake.
+    /// Stores a validated configuration. The threads apply it when they wake next.
     pub(super) fn set_config(&self, config: ConnectionConfig) {
         let mut current = self.config.write();
         *current = Arc::new(config);
         self.config_version.fetch_add(1, Relaxed);
     }
 
-    /// What ends a wait of that stream's thread for subscribers.
+    /// Returns the signals that end a wait of that stream's thread for subscribers.
     pub(super) fn signals<'a>(&'a self, stream: StreamType, stop: &'a Stop) -> Signals<'a> {
         Signals {
             stop,
@@ -204,12 +206,12 @@ impl Shared {
         }
     }
 
-    /// The TCP connections that stand.
+    /// Returns the open TCP connections.
     pub(super) fn links(&self) -> Links {
         self.links.read().clone()
     }
 
-    /// The connection that carries this message, if there is one.
+    /// Returns the connection for this message, if the peer is connected.
     pub(super) fn carrying(&self, message: &Message) -> Option<Arc<Link>> {
         self.links.read().carrying(message).cloned()
     }
@@ -218,12 +220,12 @@ impl Shared {
         *self.links.write() = Links::one(link);
     }
 
-    /// From here on messages go over both connections, as `policy` says.
+    /// Adds the second connection. `policy` routes messages from now on.
     pub(super) fn add_second_link(&self, link: Arc<Link>, policy: StreamPolicy) {
         self.links.write().add_second(link, policy);
     }
 
-    /// Sends the ping that an open question waits for, if one does.
+    /// Sends a ping if an open request needs one.
     pub(super) fn send_fence(&self) {
         if !self.requests.wants_fence() {
             return;
@@ -235,21 +237,22 @@ impl Shared {
         }
     }
 
-    /// Sends the ping that is due, if silence of this side ends a connection with the peer.
+    /// Sends the ping that is due, if the peer closes connections on which this side is silent.
     ///
-    /// It goes over the first stream, so that a block on the second one delays it in neither direction. Must be called about
-    /// once a second while nothing is read on purpose.
+    /// The ping uses the first stream, so that a block on the second one delays neither ping nor
+    /// pong. Must be called about once a second while reading is paused.
     pub(super) fn keep_alive(&self, now: Instant) {
         let ping = self.session.lock().keepalive_ping(now);
         if let Some(ping) = ping
             && let Some(first) = self.links().first()
         {
-            // If it is not taken, the outbox is closed, which ends the connection.
+            // If queuing fails, the outbox is closed, which ends the connection.
             let _ = first.outbox.reply(&[ping.into()]);
         }
     }
 
-    /// A stream has come to this end: what the end of the peer will be called, for senders and events alike. Of several cuts the first counts.
+    /// Returns the reason to report for a stream that ended with `reason`. If the peer closed
+    /// several streams, the first such reason is reported for all.
     pub(super) fn agree_on(&self, reason: DisconnectReason) -> DisconnectReason {
         if !reason.is_peer_close() {
             return reason;
@@ -257,29 +260,31 @@ impl Shared {
         self.cut.lock().get_or_insert(reason).clone()
     }
 
-    /// Lets go of the sockets: they are closed as soon as no call uses them any more.
+    /// Removes the connections. Their sockets close once no call uses them.
     pub(super) fn remove_links(&self) -> Links {
         std::mem::take(&mut *self.links.write())
     }
 
-    /// Shuts the sockets down, and lets whoever waits for them wake. Never blocks.
+    /// Shuts all sockets down, which ends all waits for them. Does not block.
     pub(super) fn close_links(&self, reason: &DisconnectReason) {
         self.links().close(reason);
         self.second.stop(reason);
     }
 
-    /// The second stream has ended, and with it the peer. Called by its thread.
+    /// Closes the connection after the end of its second stream. Called by the thread of that
+    /// stream.
     pub(super) fn end_second(&self, reason: &DisconnectReason) {
         let first = self.links().first().cloned();
         if let Some(first) = &first
             && reason.is_peer_close()
         {
-            // What the peer said before it cut both connections is still read on the first one, whose end is the peer's.
+            // Data that arrived before the peer closed both streams is still read on the first one.
+            // Its end then closes the session.
             first.outbox.close(reason.clone());
         } else {
             self.session.lock().close(reason.clone());
             if let Some(first) = &first {
-                // Its thread sees to the end, and to the last words.
+                // The thread of the first stream sends the last replies and closes the connection.
                 first.stream.stop_reading();
             }
         }
@@ -289,19 +294,19 @@ impl Shared {
         }
     }
 
-    /// What is counted of the second stream.
+    /// Returns the traffic counters of the second stream. Creates them if needed.
     pub(super) fn second_counters(&self) -> Arc<TrafficCounters> {
         self.second_counters.get_or_init(Arc::default).clone()
     }
 
-    /// What is counted of each stream that there is or was.
+    /// Returns the traffic counters of each stream that exists or existed.
     pub(super) fn all_counters(&self) -> impl Iterator<Item = (StreamType, &TrafficCounters)> {
         let second = self.second_counters.get();
         let second = second.map(|one| (StreamType::Data1, &**one));
         std::iter::once((StreamType::General, &*self.counters)).chain(second)
     }
 
-    /// How much has gone each way.
+    /// Returns the sum of the traffic of all streams.
     pub(super) fn traffic(&self) -> TrafficStats {
         let each = self.all_counters().map(|(_, one)| one.snapshot());
         each.fold(TrafficStats::default(), TrafficStats::plus)
@@ -312,7 +317,7 @@ impl Shared {
         failure.into_error(self.address.to_string())
     }
 
-    /// How many bytes have come of frames that have not come whole.
+    /// Returns the number of received bytes of incomplete frames.
     pub(super) fn unfinished(&self) -> u64 {
         self.all_counters().map(|(_, one)| one.unfinished()).sum()
     }

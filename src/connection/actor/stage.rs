@@ -1,13 +1,13 @@
-//! Whether a connection has a thread, waits for its next one, or is over.
+//! The stage of a connection: running, waiting for a restart, or closed.
 
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
 use parking_lot::{Condvar, Mutex};
 
-/// Where a connection stands between its first thread and its last.
+/// The stage of a connection and the handle of its thread.
 ///
-/// Every change is made under one lock, so that exactly one thread tells of the end.
+/// Every change is made under one lock, so that exactly one thread emits the final event.
 #[derive(Debug, Default)]
 pub(in crate::connection) struct Stages {
     stage: Mutex<Stage>,
@@ -19,7 +19,7 @@ pub(in crate::connection) struct Stages {
 #[derive(Debug)]
 enum Stage {
     Running(Option<JoinHandle<()>>),
-    /// The supervisor will begin the next life. The last thread is about to end.
+    /// A restart is scheduled. The thread of the last run is about to end.
     Waiting(Option<JoinHandle<()>>),
     Over(Option<JoinHandle<()>>),
 }
@@ -39,7 +39,8 @@ impl Stage {
 }
 
 impl Stages {
-    /// Begins a life in a thread that `spawn` starts. It cannot end before its handle is kept.
+    /// Starts a run on the thread that `spawn` creates. The run cannot end before the handle of its
+    /// thread is stored.
     pub(in crate::connection) fn begin<E>(
         &self,
         spawn: impl FnOnce() -> Result<JoinHandle<()>, E>,
@@ -49,7 +50,8 @@ impl Stages {
         Ok(())
     }
 
-    /// A life has ended, and another shall follow unless `forbidden`. Returns whether it is awaited now.
+    /// Marks the connection as waiting for a restart, unless `forbidden` returns true. Returns
+    /// whether it waits.
     pub(in crate::connection) fn wait_for_next(&self, forbidden: impl FnOnce() -> bool) -> bool {
         let mut stage = self.stage.lock();
         if forbidden() {
@@ -63,12 +65,15 @@ impl Stages {
         matches!(&*self.stage.lock(), Stage::Waiting(_))
     }
 
+    /// Returns whether the connection is closed for good.
     pub(super) fn is_over(&self) -> bool {
         matches!(&*self.stage.lock(), Stage::Over(_))
     }
 
-    /// Takes a connection that waits for its next life: for the one who begins that life, or sees to it that there is none.
-    /// `None` if it does not wait. The thread of the last life is to be joined.
+    /// Takes the connection out of its wait, to restart or to close it. Returns `None` if it does
+    /// not wait.
+    ///
+    /// The caller must join the returned thread, or return it with [`Stages::keep_thread`].
     pub(in crate::connection) fn take_waiting(&self) -> Option<Option<JoinHandle<()>>> {
         let mut stage = self.stage.lock();
         match &mut *stage {
@@ -81,19 +86,20 @@ impl Stages {
         }
     }
 
-    /// Gives back the thread that [`Stages::take_waiting`] gave, to be joined later.
+    /// Stores the thread that [`Stages::take_waiting`] returned, for a later join.
     pub(in crate::connection) fn keep_thread(&self, thread: Option<JoinHandle<()>>) {
         *self.stage.lock() = Stage::Running(thread);
     }
 
-    /// There is no further life.
+    /// Marks the connection as permanently closed.
     pub(in crate::connection) fn end(&self) {
         let mut stage = self.stage.lock();
         *stage = Stage::Over(stage.take_thread());
         self.changed.notify_all();
     }
 
-    /// Waits until there is no further life, at most until `deadline`. Returns whether there is none.
+    /// Waits until the connection is permanently closed, until `deadline` at most. Returns whether
+    /// it is closed.
     pub(super) fn wait_until_over(&self, deadline: Instant) -> bool {
         let mut stage = self.stage.lock();
         while !matches!(&*stage, Stage::Over(_)) {
@@ -104,7 +110,8 @@ impl Stages {
         true
     }
 
-    /// Waits until there is no further life, and for the last thread. A connection's own thread does not wait for itself.
+    /// Waits until the connection is permanently closed and its last thread has ended. Returns
+    /// immediately on the connection's own thread.
     pub(in crate::connection) fn join(&self) {
         let _joining = self.joining.lock();
         let mut stage = self.stage.lock();

@@ -1,4 +1,4 @@
-//! A connection's numbers, for people and plans.
+//! Statistics of a connection.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime};
@@ -52,7 +52,8 @@ pub struct ConnectionStatistics {
     pub stream_policy: Option<StreamPolicy>,
     /// The streams of this connection and of earlier ones, starting with [`StreamType::General`].
     ///
-    /// A second stream is listed from the attempt to open it on, even if that fails.
+    /// A second stream is listed once its TCP connection was established, even if the peer refused
+    /// it.
     pub streams: Vec<StreamStatistics>,
     /// The number of times the connection was reopened.
     pub restarts: u64,

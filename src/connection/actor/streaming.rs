@@ -1,4 +1,4 @@
-//! A block that somebody reads while it arrives.
+//! Delivers a block to its reader while it arrives.
 
 use std::sync::Weak;
 use std::time::Instant;
@@ -14,14 +14,15 @@ use crate::wire::Command;
 
 const BLOCK: Command = Command::new("block");
 
-/// Where the block goes that is arriving, if somebody reads it.
+/// The reader of the block that is arriving, if it has one.
 #[derive(Debug, Default)]
 pub(super) struct Streaming {
     sink: Option<BlockSink>,
 }
 
 impl Streaming {
-    /// A part of a block has come. Returns from when until when its reader was waited for, if that was so.
+    /// Handles a part of a block. Returns the start and the end of the wait for the reader, if
+    /// there was one.
     pub(super) fn take(
         &mut self,
         part: BlockPart,
@@ -31,7 +32,8 @@ impl Streaming {
     ) -> Result<Option<(Instant, Instant)>, DisconnectReason> {
         match part {
             BlockPart::Begins { header, len } => {
-                // Within one call: whoever gives up has the reader by then, or the block is treated as usual.
+                // The request is claimed and answered under one lock. A caller that cancels it gets
+                // the reader, or the block is handled like any other.
                 let limit = shared.config().session.limits.limit(BLOCK);
                 let sink = shared.requests.with(|table| {
                     let waiter = table.claim_block(header.hash())?;
@@ -74,7 +76,7 @@ impl Streaming {
         }
     }
 
-    /// The connection has ended.
+    /// Ends the transfer with the reason of the close.
     pub(super) fn cut(&mut self, reason: &DisconnectReason) {
         if let Some(sink) = self.sink.take() {
             sink.cut(reason.clone());

@@ -1,4 +1,4 @@
-//! Subscribers that wait for the peer themselves: reading goes on while a request is open.
+//! Subscribers that send requests: reading continues while a request is open.
 
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
@@ -21,7 +21,7 @@ fn wait_until(what: &str, condition: impl Fn() -> bool) {
     }
 }
 
-/// A request that nobody answers: it is open as long as this lives.
+/// A request without a response. It is open until it is dropped.
 struct OpenRequest<'a>(&'a PeerConnectionHandle, u64);
 
 impl<'a> OpenRequest<'a> {
@@ -30,7 +30,7 @@ impl<'a> OpenRequest<'a> {
         Self(handle, asked.expect("there is room").id)
     }
 
-    /// Asks the peer something else and waits for its answer.
+    /// Sends another request to the peer and waits for its response.
     fn ask(&self) {
         self.0.ping(DEADLINE).unwrap();
     }
@@ -42,7 +42,7 @@ impl Drop for OpenRequest<'_> {
     }
 }
 
-/// A queue of one, for what [`flood`] sends.
+/// Returns options for a queue of one message of [`flood`].
 fn narrow() -> SubscriptionOptions {
     SubscriptionOptions {
         capacity: 1,
@@ -50,7 +50,7 @@ fn narrow() -> SubscriptionOptions {
     }
 }
 
-/// Two connected peers: the one under test, on `bus`, and one that sends it what a test wants.
+/// Creates two connected peers: the tested one, on `bus`, and one that sends test messages to it.
 fn pair(bus: &EventBus) -> (PeerConnectionHandle, PeerConnectionHandle) {
     let config = ConnectionConfig {
         max_subscriber_backlog_bytes: 20_000,
@@ -93,7 +93,7 @@ fn number_of(event: &BitcoinMessageEvent) -> Option<u32> {
     }
 }
 
-/// Takes events until nothing is left to come: as many as were sent have been taken or told as missed.
+/// Receives events until `sent` messages were received or reported as missed.
 fn taken_and_missed(
     messages: &EventReceiver<BitcoinMessageEvent>,
     control: &EventReceiver<ControlEvent>,
@@ -123,7 +123,8 @@ fn request_during_pause_resumes_reads_dropping_newest() {
     let (tested, sender) = pair(&bus);
     let before = tested.traffic().messages_received;
     flood(&sender, 0..SENT);
-    // One in the queue, and as many as begin below 20,000 bytes, at 512 a message beside its payload.
+    // One message is in the queue. The backlog accepts messages while it is below 20,000 bytes,
+    // each with 512 bytes of overhead.
     wait_until("reading has stopped", || {
         tested.traffic().messages_received == before + 1 + 20_000_u64.div_ceil(1512)
     });
@@ -136,10 +137,10 @@ fn request_during_pause_resumes_reads_dropping_newest() {
     drop(request);
     let (taken, missed) = taken_and_missed(&messages, &control, SENT);
     assert!(missed > 0);
-    // What was kept is the oldest, and nothing in between.
+    // The oldest messages were kept, without gaps.
     let kept = taken.len() as u32;
     assert_eq!(taken, (0..kept).collect::<Vec<_>>());
-    // The connection goes on as before.
+    // The connection continues as before.
     flood(&sender, SENT..SENT + 100);
     let (taken, missed) = taken_and_missed(&messages, &control, 100);
     assert_eq!(missed, 0);
@@ -181,7 +182,7 @@ fn requests_inside_message_loop_do_not_deadlock() {
     let messages = bus.subscribe_messages_with(narrow());
     let (tested, sender) = pair(&bus);
     flood(&sender, 0..SENT);
-    // So many have room in the queue and the backlog, whatever is dropped.
+    // The queue and the backlog hold the first ten, even if later ones are dropped.
     for number in 0..10 {
         let event = messages.recv_timeout(DEADLINE).expect("a message");
         assert_eq!(number_of(&event), Some(number));

@@ -1,4 +1,4 @@
-//! The way of one stream's events to the subscribers.
+//! Emits the events of one stream.
 
 use super::records;
 use super::shared::Shared;
@@ -10,16 +10,16 @@ use crate::session::SessionEvent;
 use log::Level;
 use std::time::{Instant, SystemTime};
 
-/// The way of one stream's events to the subscribers.
+/// Emits the events of one stream to subscribers.
 pub(super) struct Events<'a> {
     pub(super) delivery: &'a mut Delivery,
     pub(super) signals: Signals<'a>,
-    /// What is told before anything else, once it is clear that the connection is a peer's first one.
+    /// Events to emit before all others, once the connection is known not to be a second stream.
     pub(super) held: &'a mut Vec<ControlEvent>,
 }
 
 impl Events<'_> {
-    /// Tells what was held back.
+    /// Emits the held events.
     pub(super) fn release(&mut self) {
         for event in self.held.drain(..) {
             self.delivery.control(event, &self.signals);
@@ -31,7 +31,7 @@ impl Events<'_> {
         self.delivery.control(event, &self.signals);
     }
 
-    /// Tells what the session has to say.
+    /// Emits an event of the session. A pong goes to the open requests instead.
     pub(super) fn tell(&mut self, shared: &Shared, event: SessionEvent) {
         let (peer_id, address) = (shared.peer_id, shared.address);
         let event = match event {
@@ -81,7 +81,7 @@ impl Events<'_> {
         self.control(event);
     }
 
-    /// Hands something to the program.
+    /// Emits a received message, or an event for a discarded payload.
     pub(super) fn deliver(&mut self, shared: &Shared, received: Received) {
         let (peer_id, address) = (shared.peer_id, shared.address);
         match received {
