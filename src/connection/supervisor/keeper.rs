@@ -1,4 +1,4 @@
-//! The way from a connection's thread to the supervisor's.
+//! Hands ended connections from their threads to the supervisor.
 
 use std::time::{Duration, Instant};
 
@@ -11,15 +11,15 @@ use crate::connection::restart::RestartPolicy;
 use crate::random;
 use crate::session::DisconnectReason;
 
-/// A connection whose thread ends, and that shall be opened again.
+/// A connection that has ended and should be reopened.
 pub(super) struct Ended {
     pub(super) due: Instant,
     pub(super) next: NextLife,
-    /// Where a place is reserved for each life.
+    /// The slots from which each restart reserves one.
     pub(super) slots: Option<ConnectionSlots>,
 }
 
-/// Keeps one connection by its own plan.
+/// The observer of a supervised connection, with the restart policy of that connection.
 pub(super) struct PlanKeeper {
     pub(super) plan: Mutex<RestartPolicy>,
     pub(super) supervisor: Sender<Ended>,
@@ -39,7 +39,7 @@ impl Keeper for PlanKeeper {
 
     fn on_waiting(&self, due: Instant, _: DisconnectReason, next: NextLife) {
         let slots = self.slots.clone();
-        // If the supervisor has gone, what comes back is dropped here, and the connection is over.
+        // Fails if the supervisor was dropped. Dropping the restart then closes the connection.
         let _ = self.supervisor.send(Ended { due, next, slots });
     }
 }

@@ -1,4 +1,4 @@
-//! The thread that opens connections again.
+//! Supervisor thread that reopens lost connections.
 
 mod keeper;
 mod thread;
@@ -62,7 +62,7 @@ impl Supervisor {
     ///
     /// - [`Error::Io`] if the thread cannot be spawned.
     pub fn start() -> Result<Self, Error> {
-        // Never longer than there are connections: each is in it at most once.
+        // Unbounded, because connection threads must not block. Holds each connection at most once.
         let (ended, ends) = unbounded();
         let stop = Arc::new(Stop::new());
         let signal = stop.clone();

@@ -1,4 +1,4 @@
-//! What the supervisor's thread does.
+//! Main loop of the supervisor thread.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -10,13 +10,15 @@ use crate::connection::ConnectionSlots;
 use crate::connection::stop::Stop;
 use crate::peers::PeerId;
 
-/// How long a restart waits that found no slot or no thread.
+/// The delay before a restart is retried if no slot or no thread was available.
 const NO_ROOM_PAUSE: Duration = Duration::from_secs(1);
 
-/// The connections that wait for their next life, the earliest first.
+/// The pending restarts, ordered by due time.
 type Waiting = BTreeMap<(Instant, PeerId), Ended>;
 
-/// Opens connections again until `stop` is given; those that still wait then are over.
+/// Restarts connections when they are due, until `stop` is set.
+///
+/// Restarts that are still pending then are dropped, which closes their connections.
 pub(super) fn run(ends: &Receiver<Ended>, stop: &Stop) {
     let mut waiting = Waiting::new();
     loop {
@@ -44,12 +46,12 @@ pub(super) fn run(ends: &Receiver<Ended>, stop: &Stop) {
 }
 
 fn enter(waiting: &mut Waiting, ended: Ended) {
-    // Those that somebody has stopped are forgotten, so that none is held for long.
+    // Stopped connections are removed here, so that they are not held until they are due.
     waiting.retain(|_, ended| ended.next.is_wanted());
     waiting.insert((ended.due, ended.next.peer_id()), ended);
 }
 
-/// Begins a connection's next life; gives it back, for later, if there is no room now.
+/// Starts a pending restart. Returns it with a later due time if no slot or thread is available.
 fn begin(ended: Ended) -> Option<Ended> {
     let Ended { next, slots, .. } = ended;
     let slot = slots.as_ref().map(ConnectionSlots::reserve);
