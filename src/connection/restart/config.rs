@@ -1,4 +1,4 @@
-//! How often and how soon a lost connection is opened again.
+//! Configuration of restarts.
 
 use std::time::Duration;
 
@@ -28,14 +28,15 @@ pub struct RestartConfig {
     /// A connection that was reset or closed by the peer, or whose socket failed, is restarted
     /// immediately. Further restarts in the window follow after a pause.
     pub max_immediate_restarts: u32,
-    /// The length of the window of `max_immediate_restarts`. Defaults to 1 hour, above zero.
+    /// The length of the window of `max_immediate_restarts`. Defaults to 1 hour. Must be above
+    /// zero.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde_util::seconds"))]
     pub restart_window: Duration,
     /// The pause after the first failure. It doubles with each further failure in a row. Defaults
-    /// to 5 s, above zero.
+    /// to 5 s. Must be above zero.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde_util::seconds"))]
     pub backoff: Duration,
-    /// The maximum pause. Defaults to 10 minutes, at least `backoff` and at most 365 days.
+    /// The maximum pause. Defaults to 10 minutes. Must be at least `backoff` and at most 365 days.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde_util::seconds"))]
     pub max_backoff: Duration,
     /// The maximum number of restarts in a row that follow a pause. Defaults to 10.
@@ -73,7 +74,7 @@ impl RestartConfig {
         )
     }
 
-    /// Longer pauses might overflow the clock.
+    /// The upper bound of `max_backoff`. Longer pauses could overflow an `Instant`.
     const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
 }
 

@@ -1,7 +1,8 @@
-//! What follows from the end of a connection, as a pure plan: no thread, no clock, no randomness.
+//! Decides whether and when a connection is restarted.
 //!
-//! [`RestartPolicy::on_end`] reads the table of [`DisconnectReason::action`] and answers with a [`RestartDecision`]; a
-//! [`Supervisor`](super::Supervisor) carries it out.
+//! The decisions are a pure state machine without threads, clock and randomness.
+//! [`RestartPolicy::on_end`] maps the [action](crate::session::DisconnectReason::action) of a
+//! reason to a [`RestartDecision`], which a [`Supervisor`](super::Supervisor) carries out.
 
 mod config;
 mod plan;

@@ -1,11 +1,11 @@
-//! The decision itself.
+//! Restart policy of one connection.
 
 use std::time::{Duration, Instant};
 
 use super::{RestartConfig, RestartTracking};
 use crate::session::{Direction, DisconnectAction, DisconnectReason};
 
-/// A connection that has lasted so long has shown that the peer is well: earlier failures are forgotten.
+/// The minimum duration of a connection that resets the number of retries.
 const LASTING: Duration = Duration::from_secs(60);
 
 /// The pause after the first of several local faults in a row.
@@ -42,11 +42,10 @@ impl RestartDecision {
     }
 }
 
-/// Decides what happens after each connection to one peer has ended.
+/// Decides whether and when the connection to one peer is restarted.
 ///
-/// The plan is a state machine without threads, clock and randomness: the caller provides the time
-/// and random numbers. [`DisconnectReason::action`] is the table on which the decisions are
-/// based.
+/// The policy is a state machine without threads, clock and randomness: the caller provides the
+/// time and random numbers. The decisions are based on the table of [`DisconnectReason::action`].
 ///
 /// ```
 /// use std::time::{Duration, Instant};
@@ -58,21 +57,24 @@ impl RestartDecision {
 /// let closed = DisconnectReason::ConnectionClosed;
 /// assert_eq!(plan.on_end(&closed, None, now, 0), RestartDecision::RestartNow);
 /// let refused = DisconnectReason::ConnectRefused;
-/// assert_eq!(plan.on_end(&refused, None, now, 0), RestartDecision::RestartAfter(Duration::from_secs(5)));
+/// assert_eq!(
+///     plan.on_end(&refused, None, now, 0),
+///     RestartDecision::RestartAfter(Duration::from_secs(5))
+/// );
 /// ```
 #[derive(Clone, Debug)]
 pub struct RestartPolicy {
     direction: Direction,
     config: RestartConfig,
     tracking: RestartTracking,
-    /// How many pauses there were since a connection lasted.
+    /// The number of pauses since the last connection of at least [`LASTING`].
     retries: u32,
     /// The number of local faults in a row.
     local_faults: u32,
 }
 
 impl RestartPolicy {
-    /// Creates a plan for a peer without earlier connections. Inbound peers are never dialed.
+    /// Creates a policy for a peer without earlier connections. Inbound peers are never dialed.
     pub fn new(direction: Direction, config: RestartConfig) -> Self {
         let tracking = RestartTracking::new(config.max_immediate_restarts, config.restart_window);
         Self {
@@ -84,7 +86,7 @@ impl RestartPolicy {
         }
     }
 
-    /// Decides what happens after a connection has ended for `reason`.
+    /// Returns the decision after a connection has ended for `reason`.
     ///
     /// `connected_at` is the time at which its handshake completed, or `None` if it did not.
     /// `random` is a random number.
@@ -92,8 +94,8 @@ impl RestartPolicy {
     /// A pause is shortened at random by up to a quarter, so that peers that were lost together are
     /// not dialed at once.
     ///
-    /// After a [local fault](DisconnectReason::LocalFault) the pause is 250 ms and doubles up to
-    /// 30 s, or up to `max_backoff` if that is less. Local faults do not count as delayed restarts. If
+    /// After a [local fault](DisconnectReason::LocalFault) the pause is 250 ms and doubles up to 30
+    /// s, or up to `max_backoff` if that is less. Local faults do not count as delayed restarts. If
     /// `max_delayed_restarts` is 0, the result is [`RestartDecision::Nothing`].
     pub fn on_end(
         &mut self,
@@ -134,7 +136,7 @@ impl RestartPolicy {
         }
     }
 
-    /// Replaces the configuration from the next end on. Counters are kept.
+    /// Replaces the configuration for later decisions. Counters are kept.
     pub fn set_config(&mut self, config: RestartConfig) {
         self.tracking.max_restarts = config.max_immediate_restarts;
         self.tracking.restart_window = config.restart_window;
@@ -161,12 +163,12 @@ impl RestartPolicy {
 }
 
 impl RestartConfig {
-    /// The pause after so many others in a row.
+    /// Returns the pause after `retries` earlier pauses in a row.
     pub(crate) fn pause(&self, retries: u32, random: u64) -> Duration {
         shortened(doubled(self.backoff, retries).min(self.max_backoff), random)
     }
 
-    /// Returns the pause after so many other local faults in a row.
+    /// Returns the pause after `faults` earlier local faults in a row.
     pub(crate) fn local_fault_pause(&self, faults: u32, random: u64) -> Duration {
         let max = MAX_LOCAL_FAULT_PAUSE.min(self.max_backoff);
         shortened(doubled(LOCAL_FAULT_PAUSE, faults).min(max), random)
@@ -177,7 +179,7 @@ fn doubled(pause: Duration, times: u32) -> Duration {
     pause.saturating_mul(1_u32.checked_shl(times).unwrap_or(u32::MAX))
 }
 
-/// `pause`, or up to a quarter less.
+/// Returns `pause`, shortened by up to a quarter.
 fn shortened(pause: Duration, random: u64) -> Duration {
     let thousandths = (random % 251) as u32;
     pause - pause / 1000 * thousandths
@@ -253,7 +255,7 @@ mod tests {
         let expected = [250, 500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000];
         assert_eq!(pauses[..9], expected);
         assert_eq!(pauses[99], 30_000);
-        // The only retry is left, and another end starts the pauses anew.
+        // The only retry is unused, and another reason resets the pauses of local faults.
         let refused = DisconnectReason::ConnectRefused;
         let verdict = plan.on_end(&refused, None, now, 0);
         assert_eq!(verdict, RestartDecision::RestartAfter(5 * SECOND));

@@ -1,4 +1,4 @@
-//! How many restarts there were in the window.
+//! Counter of immediate restarts within a time window.
 
 use std::time::{Duration, Instant};
 
