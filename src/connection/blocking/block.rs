@@ -1,4 +1,4 @@
-//! Blocks of any size on the caller's thread.
+//! Incremental delivery of blocks on the caller's thread.
 
 use super::Connection;
 use crate::connection::block_reader::{BlockSource, transfer};
@@ -30,7 +30,8 @@ impl Connection {
             }
             BlockPart::Chunk(chunk) => {
                 if let Some(sink) = &self.block {
-                    // One turn receives less than the queue holds, and the reader empties it first.
+                    // One turn receives less than the capacity of the queue, which the reader
+                    // empties first.
                     sink.try_push(chunk)?;
                     self.inlet.refill(sink.buffer());
                 }

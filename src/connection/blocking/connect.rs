@@ -1,4 +1,4 @@
-//! From an address or a socket to a connection that has shaken hands.
+//! Connecting, accepting and the handshake of a blocking connection.
 
 use std::io;
 use std::net::{SocketAddr, TcpStream};
@@ -65,7 +65,7 @@ impl Connection {
         nonces: &NonceRegistry,
     ) -> Result<Self, Error> {
         config.validate()?;
-        // A name is printed in one line, whatever it contains.
+        // Escaped, so that the error is one line whatever the name contains.
         let name = peer.to_string().escape_debug().to_string();
         let disconnected = |reason| Error::Disconnected {
             peer: name.clone(),
@@ -76,7 +76,7 @@ impl Connection {
         addresses
             .iter()
             .try_for_each(|address| config.check_port(*address))?;
-        // A resolver never answers with an empty list; the reason is never seen.
+        // Never reported, because `resolve` returns at least one address.
         let mut reason = DisconnectReason::Requested;
         for address in addresses {
             let attempt =
@@ -130,7 +130,7 @@ impl Connection {
         let stream = Stream::new(tcp, address, config.tcp_keepalive, WRITE_WAIT).map_err(failed)?;
         let counters = Arc::<TrafficCounters>::default();
         let now = Instant::now();
-        // The configuration has been checked, and the states follow each other as they must.
+        // The calls below cannot fail: the configuration is valid and the state changes are legal.
         let bug = DisconnectReason::InternalError;
         let session = config.session.clone();
         let mut session = Session::new(direction, session, nonces.clone(), random::nonces(), now)

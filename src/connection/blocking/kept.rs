@@ -1,13 +1,14 @@
-//! Messages that came while something else was waited for.
+//! Receive queue of a blocking connection.
 
 use std::collections::VecDeque;
 
 use crate::connection::inlet::Received;
 
-/// What a kept message counts beyond its payload: many small ones cost memory too.
+/// The number of bytes that a queued message counts in addition to its payload.
 const OVERHEAD: u64 = 128;
 
-/// A queue bounded in bytes: the oldest is dropped, and counted, to make room for the newest.
+/// A queue of received messages, bounded in bytes. If it is full, the oldest are dropped and
+/// counted.
 #[derive(Debug)]
 pub(super) struct Kept {
     queue: VecDeque<Received>,
@@ -29,7 +30,7 @@ impl Kept {
     pub(super) fn push(&mut self, received: Received) {
         self.bytes += size(&received);
         self.queue.push_back(received);
-        // The newest is kept whatever its size: it has been allowed into memory already.
+        // The newest message is kept whatever its size, because the payload limits allowed it.
         while self.bytes > self.max_bytes && self.queue.len() > 1 {
             self.pop();
             self.count_dropped();

@@ -1,4 +1,4 @@
-//! A connection in the caller's thread.
+//! Connection that runs on the thread of its caller.
 
 mod block;
 mod connect;
@@ -25,7 +25,8 @@ use crate::error::Error;
 use crate::session::{DisconnectReason, PeerInfo, PeerRequest, RoundTrip, SendError, Session};
 use crate::wire::Message;
 
-/// How long a write waits before the connection looks whether the peer waits for us to read.
+/// The maximum duration of a blocking write. The connection reads in between, because the peer may
+/// not read until its own data is read.
 const WRITE_WAIT: Duration = Duration::from_millis(10);
 
 /// The maximum time that [`Connection::close`] waits for the peer.
@@ -36,12 +37,13 @@ const LINGER: Duration = Duration::from_secs(1);
 /// [`Connection::connect`] and [`Connection::accept`] return once the handshake is complete. Pings
 /// are answered and timeouts checked only during calls. A peer may close the connection if no call
 /// is made for several minutes. The time between two calls does not count towards the timeouts of
-/// this side. [`Connection::close`] ends the connection in an orderly way, and dropping it closes it
-/// immediately.
+/// this side. [`Connection::close`] ends the connection in an orderly way, and dropping it closes
+/// it immediately.
 ///
 /// Messages that arrive during a request or while a message is sent are queued for
-/// [`Connection::receive`]. The queue holds at most [`ConnectionConfig::max_receive_queue_bytes`]. When it is
-/// full, the oldest messages are dropped, and [`Connection::dropped_messages`] counts them.
+/// [`Connection::receive`]. The queue holds at most
+/// [`ConnectionConfig::max_receive_queue_bytes`]. When it is full, the oldest messages are dropped,
+/// and [`Connection::dropped_messages`] counts them.
 ///
 /// A connection may move between threads, but only one thread can use it at a time.
 /// [`PeerConnectionHandle`](super::PeerConnectionHandle) can be shared.
@@ -71,7 +73,7 @@ const LINGER: Duration = Duration::from_secs(1);
 /// ```
 #[must_use = "dropping the connection closes it"]
 pub struct Connection {
-    /// How the program calls the peer, for errors.
+    /// The name of the peer in errors: the string passed by the caller, or the address.
     name: String,
     config: ConnectionConfig,
     stream: Stream,
@@ -84,12 +86,13 @@ pub struct Connection {
     requests: Requests,
     /// The block that is being received for a reader.
     block: Option<BlockSink>,
-    /// When the last call returned: in between, the peer's deadlines stand still.
+    /// The time at which the last call returned. The timeouts of the peer are suspended between
+    /// calls.
     left: Instant,
 }
 
 impl Connection {
-    /// Returns what the peer announced about itself in its `version`.
+    /// Returns the properties that the peer announced in its `version`.
     pub fn peer_info(&self) -> &PeerInfo {
         &self.peer
     }
@@ -104,8 +107,8 @@ impl Connection {
         self.session.round_trip()
     }
 
-    /// Returns whether the peer asked for new blocks to be announced with `headers`. Otherwise they
-    /// are announced with `inv`.
+    /// Returns whether the peer requested that new blocks are announced with `headers`. Otherwise
+    /// they are announced with `inv`.
     ///
     /// Always returns `false` for a [Teranode](crate::session::PeerProfile::Teranode), which closes
     /// the connection for headers that it did not request.
@@ -123,8 +126,8 @@ impl Connection {
         self.session.peer_max_payload()
     }
 
-    /// Returns the number of entries that an `inv`, `getdata` or `notfound` to this peer should
-    /// have at most.
+    /// Returns the maximum number of entries that an `inv`, `getdata` or `notfound` to this peer
+    /// should have.
     ///
     /// [`Session::max_inventory`](crate::session::Session::max_inventory) documents the rule.
     /// [`Inv::split`](crate::wire::Inv::split) and [`GetData::split`](crate::wire::GetData::split)
@@ -140,8 +143,8 @@ impl Connection {
 
     /// Returns the number of received messages that were dropped.
     ///
-    /// A message is dropped when the receive queue exceeds `max_receive_queue_bytes`, or when its payload is
-    /// above `limits.buffered`. For a block or transaction that was not requested,
+    /// A message is dropped when the receive queue exceeds `max_receive_queue_bytes`, or when its
+    /// payload is above `limits.buffered`. For a block or transaction that was not requested,
     /// `limits.unrequested` applies as well. A payload above these limits is counted when
     /// [`Connection::receive`] reaches it.
     pub fn dropped_messages(&self) -> u64 {
@@ -169,7 +172,7 @@ impl Connection {
     /// Like [`Connection::send`], but also sends messages that nodes punish, ignore or cannot
     /// decode.
     ///
-    /// Messages of the handshake and messages above the limits of the peer are still refused.
+    /// Messages of the handshake and messages above the limits of the peer are still rejected.
     ///
     /// # Errors
     ///
@@ -238,8 +241,8 @@ impl Connection {
     /// Closes the connection in an orderly way.
     ///
     /// Writes pending replies, closes the sending direction, and discards received data until the
-    /// peer closes its direction too. The peer can then read all messages that were sent. Blocks for
-    /// at most 1 s.
+    /// peer closes its direction too. The peer can then read all messages that were sent. Blocks
+    /// for at most 1 s.
     ///
     /// Dropping the connection closes both directions immediately. If received data is unread at
     /// that time, the system resets the connection, and the peer may lose the last messages.
@@ -257,7 +260,7 @@ impl Connection {
 
     fn receive_until(&mut self, deadline: Option<Instant>) -> Result<Option<Message>, Error> {
         self.call(|connection| {
-            // Without patience, what is there already is taken all the same.
+            // Data that has already arrived is read even if the timeout is zero.
             let mut looked = false;
             loop {
                 match connection.kept.pop() {
@@ -272,7 +275,7 @@ impl Connection {
                         return Ok(None);
                     }
                     None => match connection.turn(deadline) {
-                        // What came before the end comes before its error.
+                        // Messages received before the close are returned before its error.
                         Err(_) if !connection.kept.is_empty() => {}
                         turned => turned?,
                     },
@@ -300,7 +303,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Fails if a peer of this kind does not answer the request.
+    /// Returns an error if a peer of this kind does not answer the request.
     fn check_supported(&self, request: PeerRequest) -> Result<(), Error> {
         match self.session.unsupported(request) {
             None => Ok(()),
@@ -312,8 +315,8 @@ impl Connection {
         }
     }
 
-    /// Runs one call of the program: the time since the last one does not count against the peer, and the end of the
-    /// connection gets the peer's name.
+    /// Runs a public method. The time since the previous call does not count towards timeouts of
+    /// the peer. An error gets the name of the peer.
     fn call<T>(
         &mut self,
         call: impl FnOnce(&mut Self) -> Result<T, DisconnectReason>,
@@ -333,7 +336,7 @@ impl Connection {
         })
     }
 
-    /// The program is back: what it did meanwhile does not count against the peer.
+    /// Extends the timeouts of the peer by the time since the last call.
     fn resume(&mut self) {
         let now = Instant::now();
         let away = now.saturating_duration_since(self.left);

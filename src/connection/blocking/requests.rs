@@ -1,4 +1,4 @@
-//! Questions to a peer, each with its answer.
+//! Blocking requests.
 
 use std::time::{Duration, Instant};
 
@@ -47,12 +47,12 @@ impl Connection {
     /// ascending order and has only headers after the locator: leading headers that are blocks of
     /// the locator, or genesis, are removed.
     ///
-    /// The result is empty if the peer sends no headers: it has none after the locator, does not
-    /// know the locator, or is in its initial block download. An empty result does not mean that
-    /// the peer's chain ends there. A peer may send no message at all in these cases. The request
-    /// therefore ends with a `getdata` for a transaction that does not exist. When the peer reports
-    /// that one as missing and has sent no headers, the result is empty. If a peer ignores the
-    /// `getdata` as well, the request times out.
+    /// The result is empty if the peer sends no headers. It then has none after the locator, does
+    /// not know the locator, or is in its initial block download. An empty result does not mean
+    /// that the peer's chain ends there. A peer may send no message at all in these cases. The
+    /// request therefore ends with a `getdata` for a transaction that does not exist. When the peer
+    /// reports that one as missing and has sent no headers, the result is empty. If a peer ignores
+    /// the `getdata` as well, the request times out.
     ///
     /// A `headers` message does not identify the request that it answers. The response is the first
     /// one that is empty or starts near the locator. It may start with a block of the locator or
@@ -196,8 +196,8 @@ impl Connection {
     /// last seen.
     ///
     /// A node answers once per connection, and only on connections that it accepted. It may take a
-    /// while: [`DEFAULT_ADDRESSES_TIMEOUT`](crate::connection::DEFAULT_ADDRESSES_TIMEOUT) is usually sufficient. A
-    /// node that knows no addresses does not respond.
+    /// while: [`DEFAULT_ADDRESSES_TIMEOUT`](crate::connection::DEFAULT_ADDRESSES_TIMEOUT) is
+    /// usually sufficient. A node that knows no addresses does not respond.
     ///
     /// A node may send an `addr` of a single entry first, to announce its own address or to relay
     /// another. Such a message is queued like other messages. It is the result only if no longer
@@ -208,8 +208,8 @@ impl Connection {
     ///
     /// - [`Error::NotSupportedByPeer`] if the connection is inbound and this kind of node answers
     ///   only on connections that it accepted.
-    /// - [`Error::AlreadyRequested`] if addresses were already requested on this connection, by this
-    ///   method or by sending a `getaddr`.
+    /// - [`Error::AlreadyRequested`] if addresses were already requested on this connection, by
+    ///   this method or by sending a `getaddr`.
     /// - [`Error::Send`] if the peer does not accept the request.
     /// - [`Error::Timeout`] if no `addr` arrives in time.
     /// - [`Error::Disconnected`] if the connection is closed.
@@ -226,7 +226,7 @@ impl Connection {
         ask(&mut self.requests).map_err(|not_asked| not_asked.into_error(self.name.clone()))
     }
 
-    /// Sends questions, then takes turns until the answer is there.
+    /// Sends the messages of a request, then reads and writes until the response arrives.
     fn exchange<T>(
         &mut self,
         questions: impl IntoIterator<Item = Message>,
@@ -246,7 +246,7 @@ impl Connection {
             Ok(())
         });
         self.requests.give_up(asked.id);
-        // It may have come right before the end, of the time or the connection.
+        // The response may have arrived just before the deadline or the close.
         if let Ok(answer) = asked.answer.try_recv() {
             return answer.map_err(|failure| failure.into_error(self.name.clone()));
         }
@@ -258,7 +258,8 @@ impl Connection {
         })
     }
 
-    /// A ping to be sent now. The time that the program was away is over before it, and does not count for it.
+    /// Creates a ping to send immediately. The time since the last call does not affect its
+    /// timeout.
     fn new_ping(&mut self) -> Ping {
         self.resume();
         self.session.ping(Instant::now())

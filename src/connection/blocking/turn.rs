@@ -1,4 +1,4 @@
-//! Reading and writing: what a connection does while the program waits in a call.
+//! Reads and writes during the calls of a blocking connection.
 
 use std::io::{self, IoSlice};
 use std::time::Instant;
@@ -14,14 +14,15 @@ use crate::sockets::is_peer_close;
 use crate::wire::{EncodedFrame, Message, StreamType};
 
 impl Connection {
-    /// One turn: replies go out, bytes come in, until about `deadline` and a second at most.
+    /// Writes queued data and reads once, until about `deadline` and for at most 1 s.
     pub(super) fn turn(&mut self, deadline: Option<Instant>) -> Result<(), DisconnectReason> {
         self.write_what_goes()?;
         let now = Instant::now();
         if deadline.is_some_and(|deadline| now >= deadline) {
             self.read_what_is_there()?;
         } else {
-            // What the system did not take is tried again soon.
+            // Unsent data is retried soon, because the read does not end when the socket is
+            // writable.
             let again = (!self.unsent.is_empty()).then(|| now + WRITE_WAIT);
             let deadlines = [deadline, self.session.next_deadline(), again];
             let deadline = deadlines.into_iter().flatten().min();
@@ -33,11 +34,11 @@ impl Connection {
             }
         }
         self.session.on_timeout(Instant::now());
-        // The program may stay away for long: answers leave now.
+        // The next call may be far away, so responses are written now.
         self.write_what_goes()
     }
 
-    /// Looks at what has come, and keeps what is for the program.
+    /// Decodes received frames and queues the messages for the caller.
     fn take_arrivals(&mut self) -> Result<(), DisconnectReason> {
         self.inlet
             .announce_blocks(self.requests.block_readers() > 0);
@@ -61,7 +62,7 @@ impl Connection {
         }
     }
 
-    /// Does what the session wants; what it sends waits until the next flush.
+    /// Handles the outputs of the session, and queues its messages. Must follow each frame.
     fn drain(&mut self) -> Result<(), DisconnectReason> {
         while let Some(output) = self.session.poll_output() {
             match output {
@@ -76,7 +77,7 @@ impl Connection {
                     }
                 }
                 Output::Event(SessionEvent::HandshakeComplete(_)) => {}
-                // It offers no streams: one caller has one connection.
+                // A blocking connection has a single stream.
                 Output::RegisterAssociation(_)
                 | Output::OpenStream(_)
                 | Output::AttachStream(_)
@@ -92,7 +93,8 @@ impl Connection {
                     log::debug!("{}: misbehavior: {}", self.name, WithSources(&misbehavior));
                 }
                 Output::Close(reason) => {
-                    // The last words, a reject for instance, go out if the system takes them at once.
+                    // The final messages, such as a `reject`, are sent only if the socket accepts
+                    // them now.
                     let _ = self.write(Stream::write_now);
                     self.stream.shut_down();
                     return Err(reason);
@@ -109,7 +111,7 @@ impl Connection {
         self.flush()
     }
 
-    /// Writes all that is unsent, and reads meanwhile.
+    /// Writes all queued data, and reads in between.
     fn flush(&mut self) -> Result<(), DisconnectReason> {
         while !self.unsent.is_empty() {
             self.write_available()?;
@@ -117,23 +119,24 @@ impl Connection {
         Ok(())
     }
 
-    /// Writes some of what is unsent, or reads if the peer takes nothing.
+    /// Writes some queued data. If the peer accepts none, reads instead, or blocks for a short
+    /// write.
     pub(super) fn write_available(&mut self) -> Result<(), DisconnectReason> {
-        // A peer that takes nothing perhaps waits until we read.
+        // The peer may not read until its own data is read.
         if !self.write_step(Stream::write_now)? && !self.read_what_is_there()? {
             self.write_step(Stream::write_soon)?;
         }
         Ok(())
     }
 
-    /// Writes what the system takes without waiting.
+    /// Writes queued data until the socket would block.
     fn write_what_goes(&mut self) -> Result<(), DisconnectReason> {
         self.drain()?;
         while !self.unsent.is_empty() && self.write_step(Stream::write_now)? {}
         Ok(())
     }
 
-    /// Tries once to write, and looks at the clock; returns whether anything went.
+    /// Writes once and checks the write timeout. Returns whether data was written.
     fn write_step(
         &mut self,
         write: fn(&Stream, &[IoSlice<'_>]) -> io::Result<usize>,
@@ -161,7 +164,7 @@ impl Connection {
         Ok(written.bytes > 0)
     }
 
-    /// The peer has gone: hears what it said before.
+    /// Handles the messages that a peer sent before it reset the connection.
     fn read_what_is_left(&mut self) -> Result<(), DisconnectReason> {
         let failed = |error: io::Error| DisconnectReason::Io(error.kind());
         self.stream.set_nonblocking(true).map_err(failed)?;
@@ -174,7 +177,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Tries once to write what is first in line.
+    /// Writes the head of the queue once.
     fn write(
         &mut self,
         write: fn(&Stream, &[IoSlice<'_>]) -> io::Result<usize>,
@@ -188,7 +191,7 @@ impl Connection {
         Ok(written)
     }
 
-    /// Reads without waiting, until nothing more is there; returns whether anything came.
+    /// Reads once without blocking. Returns whether data was received.
     fn read_what_is_there(&mut self) -> Result<bool, DisconnectReason> {
         let failed = |error: io::Error| DisconnectReason::Io(error.kind());
         self.stream.set_nonblocking(true).map_err(failed)?;
@@ -202,7 +205,7 @@ impl Connection {
     }
 }
 
-/// The session of a connection whose peer is known to have gone: the end of what it sent is no orderly one.
+/// The session of a connection that the peer reset. EOF counts as a reset.
 struct AfterReset<'a>(&'a mut Session);
 
 impl LockSession for AfterReset<'_> {
