@@ -1,6 +1,7 @@
-//! Blocks of any size, read while they arrive.
+//! Incremental delivery of blocks of any size.
 //!
-//! The connection's thread fills a bounded queue of pieces, the program takes them in its own thread; emptied buffers go back.
+//! A bounded queue passes chunks from the connection to the caller. Emptied buffers are returned
+//! for reuse. The connection runs on its own thread, or on that of the caller.
 
 mod reader;
 mod sink;
@@ -18,7 +19,7 @@ use crossbeam_channel::bounded;
 use self::transfer::Transfer;
 use crate::wire::BlockHeader;
 
-/// How many pieces of 256 KiB may wait for the program.
+/// The capacity of the queue, in chunks of 256 KiB.
 const QUEUED_CHUNKS: usize = 8;
 
 /// A connection that is read on the thread of the caller of a [`BlockReader`].
@@ -31,7 +32,8 @@ pub(super) trait BlockSource: Send {
     fn abandon(&mut self);
 }
 
-/// Both ends of the transfer of a block. `abandon` is called if the program gives up before the block has come whole.
+/// Creates both ends of a block transfer. `abandon` is called if the reader is dropped before the
+/// whole block has arrived.
 pub(super) fn transfer(
     peer: String,
     header: BlockHeader,
@@ -39,7 +41,8 @@ pub(super) fn transfer(
     abandon: impl FnOnce() + Send + Sync + 'static,
 ) -> (BlockSink, BlockReader<'static>) {
     let (chunks, taken) = bounded(QUEUED_CHUNKS);
-    // Never fuller than there are buffers: those that wait, the one being read and the one being filled.
+    // Holds all buffers of a transfer: the queued ones, the one being read and the one being
+    // filled.
     let (emptied, empty) = bounded(QUEUED_CHUNKS + 2);
     let transfer = Arc::new(Transfer::default());
     let sink = BlockSink::new(chunks, empty, transfer.clone());

@@ -1,4 +1,4 @@
-//! The program's end of a transfer.
+//! Receiving end of a block transfer.
 
 use std::fmt;
 use std::io::{self, BufRead, Read};
@@ -13,7 +13,7 @@ use crate::error::{Error, InvalidBlock};
 use crate::session::DisconnectReason;
 use crate::wire::{BlockHash, BlockHeader, DecodeError};
 
-/// The longest transaction that [`BlockReader::visit`] shows whole where it comes in pieces, unless said otherwise.
+/// The default length up to which [`BlockReader::visit`] passes transactions as a whole.
 const WHOLE_LIMIT: usize = 1024 * 1024;
 
 /// A reader of a block of any size, which delivers the block while it arrives.
@@ -30,9 +30,9 @@ const WHOLE_LIMIT: usize = 1024 * 1024;
 /// trusted until then.
 ///
 /// The peer is read only as fast as the caller reads. The connection is closed with
-/// [`BlockReaderAbandoned`](DisconnectReason::BlockReaderAbandoned) if the reader is dropped before the whole
-/// block has arrived, because the protocol has no way to cancel a transfer. The connection of a
-/// handle is also closed if the caller takes nothing for
+/// [`BlockReaderAbandoned`](DisconnectReason::BlockReaderAbandoned) if the reader is dropped before
+/// the whole block has arrived, because the protocol has no way to cancel a transfer. The
+/// connection of a handle is also closed if the caller reads nothing for
 /// [`block_reader_timeout`](crate::ConnectionConfig::block_reader_timeout).
 ///
 /// The reader has its own buffer and implements [`BufRead`]. Wrapping it in a
@@ -73,16 +73,16 @@ pub struct BlockReader<'a> {
     chunks: Receiver<Vec<u8>>,
     emptied: Sender<Vec<u8>>,
     transfer: Arc<Transfer>,
-    /// Called if the program gives up. Taken when it has nothing to do any more.
+    /// Called if the reader is dropped early. `None` once the transfer has ended.
     abandon: Option<Box<dyn FnOnce() + Send + Sync>>,
     /// The connection that is read on the caller's thread, unless it has its own thread.
     source: Option<&'a mut (dyn BlockSource + 'static)>,
     guide: Guide,
-    /// What is wrong with the bytes that have come.
+    /// The first decoding error.
     broken: Option<DecodeError>,
-    /// How many bytes have come out of the queue.
+    /// The number of bytes taken out of the queue.
     arrived: u64,
-    /// The piece that is being read, and how much of it has been.
+    /// The chunk that is being read. `at` is the number of its bytes that were read.
     chunk: Vec<u8>,
     at: usize,
     begun: bool,
@@ -158,7 +158,7 @@ impl<'a> BlockReader<'a> {
     /// Passes the block to `visitor` while it arrives.
     ///
     /// Blocks until the end of the block. The visitor may see parts of an invalid block before an
-    /// error is returned.
+    /// error is returned. It must not trust them until this method returns `Ok`.
     ///
     /// # Errors
     ///
@@ -174,12 +174,13 @@ impl<'a> BlockReader<'a> {
         self.finish()
     }
 
-    /// Takes the next piece, and looks through it. Returns whether there was one.
+    /// Takes the next chunk out of the queue and scans it. Returns `false` at the end of the
+    /// transfer.
     fn next_chunk(&mut self, visitor: Option<&mut impl BlockVisitor>) -> bool {
         self.begun = true;
         let emptied = std::mem::take(&mut self.chunk);
         if emptied.capacity() > 0 {
-            // Full means that there are buffers enough.
+            // If the queue is full, the sink has enough buffers, and this one is dropped.
             let _ = self.emptied.try_send(emptied);
         }
         self.at = 0;
@@ -197,7 +198,7 @@ impl<'a> BlockReader<'a> {
         true
     }
 
-    /// Returns the next piece, or `None` after the last one. Blocks until one of both is known.
+    /// Returns the next chunk, or `None` after the last one. Blocks until either is known.
     fn receive_chunk(&mut self) -> Option<Vec<u8>> {
         let Some(source) = &mut self.source else {
             return self.chunks.recv().ok();
@@ -211,7 +212,7 @@ impl<'a> BlockReader<'a> {
         }
     }
 
-    /// Ensures that the current piece has unread bytes, unless the block is at its end.
+    /// Takes the next chunk if the current one was read, unless the block has ended.
     fn fill(&mut self) -> io::Result<()> {
         while self.at == self.chunk.len() {
             if self.end.is_some() || !self.next_chunk(None::<&mut Nobody>) {
@@ -227,7 +228,7 @@ impl<'a> BlockReader<'a> {
         Ok(())
     }
 
-    /// All pieces have been taken: whether they are the block.
+    /// Checks the block once all chunks were taken. Returns the same result on each call.
     fn finish(&mut self) -> Result<(), Error> {
         if self.end.is_none() {
             self.abandon = None;
@@ -292,7 +293,8 @@ impl BufRead for BlockReader<'_> {
 
 impl Drop for BlockReader<'_> {
     fn drop(&mut self) {
-        // What has come whole holds up nobody, also before that is noted.
+        // A reader that has taken all bytes cannot block the connection. The end of the transfer
+        // may not be recorded yet.
         if let Some(abandon) = self.abandon.take()
             && self.arrived < self.len
             && self.transfer.ended().is_none()

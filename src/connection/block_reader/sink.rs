@@ -1,4 +1,4 @@
-//! The connection's end of a transfer.
+//! Sending end of a block transfer.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,10 +11,13 @@ use crate::deadline::saturating_add;
 use crate::session::DisconnectReason;
 use crate::wire::FrameDropReason;
 
-/// The maximum time between two looks at what else is to be done during a wait.
+/// The maximum time between two calls of `on_wait`.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// Where the connection's thread puts the pieces of a block. Dropping it before its end cuts the transfer.
+/// The sending end of a block transfer, owned by the connection.
+///
+/// Dropping it without [`complete`](Self::complete) or [`cut`](Self::cut) ends the transfer with
+/// [`DisconnectReason::InternalError`].
 #[derive(Debug)]
 pub(in crate::connection) struct BlockSink {
     chunks: Sender<Vec<u8>>,
@@ -35,12 +38,12 @@ impl BlockSink {
         }
     }
 
-    /// A buffer for the next piece: one that has been emptied, if there is any.
+    /// Returns a buffer for the next chunk. Reuses an emptied one if available.
     pub(in crate::connection) fn buffer(&self) -> Vec<u8> {
         self.empty.try_recv().unwrap_or_default()
     }
 
-    /// Passes a piece on without waiting.
+    /// Queues a chunk without blocking.
     ///
     /// # Errors
     ///
@@ -50,8 +53,11 @@ impl BlockSink {
         sent.map_err(|_| DisconnectReason::BlockReaderAbandoned)
     }
 
-    /// Hands a piece on. Waits while the queue is full, as long as the program takes something every `timeout`, and calls `on_wait` about
-    /// once a second meanwhile. Returns from when until when it waited, if it did.
+    /// Queues a chunk.
+    ///
+    /// Blocks while the queue is full, and calls `on_wait` about once a second. Returns the start
+    /// and end of the wait, or `None` if it did not wait. Fails if nothing is read for `timeout`,
+    /// if the reader was dropped, or if `stop` is set.
     pub(in crate::connection) fn push(
         &self,
         chunk: Vec<u8>,
@@ -82,7 +88,7 @@ impl BlockSink {
             }
             let now = Instant::now();
             on_wait(now);
-            // A program that reads little at a time takes no piece for long, and is not stuck.
+            // A caller with small reads may take no chunk for a long time, but is not stalled.
             let reads_now = self.transfer.reads();
             if reads_now != reads {
                 (reads, taken_by) = (reads_now, saturating_add(now, timeout));
@@ -92,19 +98,19 @@ impl BlockSink {
         }
     }
 
-    /// The block has come whole.
+    /// Ends the transfer after the last chunk, with the result of the checksum.
     pub(in crate::connection) fn complete(self, checksum: Result<(), FrameDropReason>) {
         self.transfer.end(TransferEnd::Complete(checksum));
     }
 
-    /// The connection has ended.
+    /// Ends the transfer because the connection has closed.
     pub(in crate::connection) fn cut(self, reason: DisconnectReason) {
         self.transfer.end(TransferEnd::Cut(reason));
     }
 }
 
 impl Drop for BlockSink {
-    /// A transfer that nobody has ended was ended by a panic.
+    /// A transfer without an explicit end was ended by a panic.
     fn drop(&mut self) {
         self.transfer
             .end(TransferEnd::Cut(DisconnectReason::InternalError));

@@ -1,4 +1,4 @@
-//! What both ends of a transfer share.
+//! State shared by both ends of a block transfer.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -6,25 +6,26 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use crate::session::DisconnectReason;
 use crate::wire::FrameDropReason;
 
-/// The progress of a transfer, and its end.
+/// The progress and the end of a block transfer.
 #[derive(Debug, Default)]
 pub(super) struct Transfer {
     end: OnceLock<TransferEnd>,
-    /// How many times the program has taken something.
+    /// The number of reads by the caller.
     reads: AtomicU64,
 }
 
-/// How a transfer ended, as the connection saw it.
+/// The end of a transfer as seen by the connection.
 #[derive(Clone, Debug)]
 pub(super) enum TransferEnd {
-    /// All bytes have come; whether they have the checksum that their frame says.
+    /// All bytes were received. Contains the result of the checksum.
     Complete(Result<(), FrameDropReason>),
-    /// The connection has ended before.
+    /// The connection was closed early.
     Cut(DisconnectReason),
 }
 
 impl Transfer {
-    /// The first end counts. To be called before the queue is closed.
+    /// Records the end. Only the first call has an effect. Must be called before the queue is
+    /// closed.
     pub(super) fn end(&self, end: TransferEnd) {
         let _ = self.end.set(end);
     }

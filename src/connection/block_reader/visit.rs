@@ -1,4 +1,4 @@
-//! Going through a block whose transactions do not fit into memory, or need not be there.
+//! Visitor for the parts of a block.
 
 use bytes::Bytes;
 
@@ -81,18 +81,18 @@ pub trait BlockVisitor {
     }
 }
 
-/// A visitor for those who want only the checks.
+/// A visitor that ignores all parts.
 pub(super) struct Nobody;
 
 impl BlockVisitor for Nobody {}
 
-/// Shows what a scanner finds.
+/// Passes the parts that a scanner finds to a visitor.
 #[derive(Debug)]
 pub(super) struct Guide {
     scanner: BlockScanner,
-    /// The longest transaction that is shown whole though it came in pieces.
+    /// The maximum length of a transaction that is buffered to be passed as a whole.
     whole_limit: usize,
-    /// What has come of such a transaction; `None` while one is shown in pieces.
+    /// The buffered part of the current transaction, or `None` while it is passed in pieces.
     gathered: Option<Vec<u8>>,
 }
 
@@ -113,7 +113,8 @@ impl Guide {
         &self.scanner
     }
 
-    /// Shows what the next bytes of the block hold. With nobody to look, nothing is gathered.
+    /// Scans the next bytes of the block and passes their parts to the visitor. Without a visitor,
+    /// nothing is buffered.
     pub(super) fn show(
         &mut self,
         mut bytes: &[u8],
@@ -156,7 +157,7 @@ fn show_piece(
         if whole.len() + bytes.len() <= whole_limit {
             whole.extend_from_slice(bytes);
             if let Some((txid, _)) = end {
-                // The scanner has checked it.
+                // Always succeeds, because the scanner has already decoded the transaction.
                 if let Ok(tx) = Tx::from_payload(Bytes::from(std::mem::take(whole))) {
                     visitor.transaction(index, txid, tx.view());
                 }
