@@ -1,4 +1,4 @@
-//! Control events that no connection sends.
+//! Publisher of control events that do not belong to a connection.
 
 use std::sync::atomic::AtomicUsize;
 use std::time::Instant;
@@ -12,19 +12,21 @@ use crate::connection::ConnectionConfig;
 use crate::connection::stop::Stop;
 use crate::event::ControlEvent;
 
-/// Tells control events for whoever owns the connections of a bus. Never blocks: what subscribers do not take waits, bounded as for a
-/// peer, and is counted as missed beyond that.
+/// Publishes control events of the owner of connections. Does not block.
+///
+/// Events for a full receiver are queued within the limits of a connection. Beyond these limits
+/// they are dropped and counted.
 #[derive(Debug)]
 pub(crate) struct Announcer {
     delivery: Delivery,
     stop: Stop,
-    /// One, for ever: nobody is read, so nobody can be held back.
+    /// Always 1: this publisher reads no socket, so backpressure does not apply.
     open_requests: AtomicUsize,
     wake: Receiver<()>,
 }
 
 impl Announcer {
-    /// One that tells the subscribers of `bus`, within these limits.
+    /// Creates a publisher for the subscribers of `bus`.
     pub(crate) fn new(bus: &EventBus, limits: &ConnectionConfig) -> Self {
         Self {
             delivery: bus.delivery(limits.into()),
@@ -34,12 +36,12 @@ impl Announcer {
         }
     }
 
-    /// Other limits hold from now on.
+    /// Replaces the limits.
     pub(crate) fn set_limits(&mut self, limits: &ConnectionConfig) {
         self.delivery.set_limits(limits.into());
     }
 
-    /// Tells an event.
+    /// Publishes an event.
     pub(crate) fn tell(&mut self, event: ControlEvent) {
         let signals = Signals {
             stop: &self.stop,
@@ -49,7 +51,7 @@ impl Announcer {
         self.delivery.control(event, &signals);
     }
 
-    /// Hands out what has room by now. To be called at [`Announcer::next_wake`].
+    /// Delivers queued events that have room now. Must be called at [`Announcer::next_wake`].
     pub(crate) fn on_wake(&mut self) {
         let signals = Signals {
             stop: &self.stop,
@@ -59,12 +61,12 @@ impl Announcer {
         self.delivery.on_wake(&signals);
     }
 
-    /// When to look again whether subscribers have taken what waits for them, if something does.
+    /// Returns the time at which to retry queued events, or `None` if there are none.
     pub(crate) fn next_wake(&self) -> Option<Instant> {
         self.delivery.wake_by(None)
     }
 
-    /// Gives up what still waits, and tells how much that is.
+    /// Drops queued events and reports their number.
     pub(crate) fn finish(mut self) {
         self.stop.set(crate::session::DisconnectReason::Shutdown);
         let signals = Signals {

@@ -1,4 +1,4 @@
-//! What one peer's events wait in while subscribers have no room for them.
+//! Queue of the events of one stream for slow subscribers.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -7,27 +7,27 @@ use std::time::{Duration, Instant};
 use super::subscription::{Offer, Subscription};
 use crate::event::Event;
 
-/// What an event costs beside its payload.
+/// The size of an event in addition to its payload, in bytes.
 const ENTRY_OVERHEAD: u64 = 512;
 
-/// The events of one peer that wait for subscribers.
+/// The events of one stream that are queued for slow subscribers.
 #[derive(Debug)]
 pub(super) struct Backlog {
-    /// One for each subscription that lags behind. None is empty, but for the moments of a call.
+    /// One line for each slow subscription. A line is empty only during a call.
     pub(super) lines: Vec<Line>,
     bytes: u64,
 }
 
-/// What waits for one subscription, in order.
+/// The queued events of one subscription, in order.
 #[derive(Debug)]
 pub(super) struct Line {
     pub(super) subscription: Arc<Subscription>,
     entries: VecDeque<Entry>,
-    /// For how long, in waits that are over, it has taken nothing although it was waited for.
+    /// The time without progress in earlier waits.
     idle_before: Duration,
-    /// Since when it has taken nothing in this wait.
+    /// The time at which the current wait without progress started.
     idle_since: Instant,
-    /// Whether it has taken something and the clock has not been read since.
+    /// Whether an event was taken since the clock was last read.
     moved: bool,
 }
 
@@ -37,7 +37,7 @@ enum Entry {
         event: Event,
         cost: u64,
     },
-    /// So many events had no room here.
+    /// The number of events that were dropped at this position.
     Missed(u64),
 }
 
@@ -62,18 +62,19 @@ impl Backlog {
         self.lines.is_empty()
     }
 
-    /// How many bytes wait, with an overhead for each event; an event that waits for two counts twice.
+    /// Returns the number of queued bytes, with an overhead for each event. An event that is queued
+    /// for two subscriptions counts twice.
     pub(super) fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    /// The line of a subscription that lags behind.
+    /// Returns the index of the line of a subscription, or `None` if it has no line.
     pub(super) fn line_of(&self, subscription: &Arc<Subscription>) -> Option<usize> {
         let same = |line: &Line| Arc::ptr_eq(&line.subscription, subscription);
         self.lines.iter().position(same)
     }
 
-    /// The subscription lags behind from now on. Something has to be added to its line.
+    /// Adds a line for a subscription and returns its index. The caller must add an entry.
     pub(super) fn begin_line(&mut self, subscription: &Arc<Subscription>, now: Instant) -> usize {
         self.lines.push(Line {
             subscription: subscription.clone(),
@@ -98,7 +99,7 @@ impl Backlog {
             .push_back(Entry::Event { event, cost });
     }
 
-    /// Adds what waits in another backlog, behind what waits in this one.
+    /// Appends the entries of another backlog to this one.
     pub(super) fn append(&mut self, other: Self) {
         self.bytes = self.bytes.saturating_add(other.bytes);
         for line in other.lines {
@@ -109,7 +110,7 @@ impl Backlog {
         }
     }
 
-    /// Counts an event for which there was no room, at its place in a line.
+    /// Counts a dropped event at the end of a line.
     pub(super) fn push_missed(&mut self, line: usize) {
         let entries = &mut self.lines[line].entries;
         match entries.back_mut() {
@@ -121,8 +122,8 @@ impl Backlog {
         }
     }
 
-    /// Hands out what has room now, and forgets the lines of those who have gone. Returns how many moved, those who have
-    /// gone included.
+    /// Delivers queued events that have room now, and removes the lines of ended subscriptions.
+    /// Returns the number of delivered events and removed lines.
     pub(super) fn flush(&mut self) -> usize {
         let mut moved = 0;
         for at in (0..self.lines.len()).rev() {
@@ -152,7 +153,7 @@ impl Backlog {
         moved
     }
 
-    /// The first event of a line has been taken.
+    /// Removes the first entry of a line after it was delivered.
     pub(super) fn pop(&mut self, line: usize) {
         let line = &mut self.lines[line];
         line.moved = true;
@@ -161,7 +162,7 @@ impl Backlog {
         }
     }
 
-    /// Forgets a line. Returns how many events are lost by it.
+    /// Removes a line. Returns the number of lost events.
     pub(super) fn remove(&mut self, line: usize) -> u64 {
         let line = self.lines.swap_remove(line);
         let lost = line.entries.iter().map(|entry| {
@@ -174,7 +175,7 @@ impl Backlog {
         lost.sum()
     }
 
-    /// The subscribers are waited for from now on.
+    /// Starts measuring the time without progress.
     pub(super) fn begin_wait(&mut self, now: Instant) {
         for line in &mut self.lines {
             line.look_at(now);
@@ -182,7 +183,7 @@ impl Backlog {
         }
     }
 
-    /// The subscribers are no longer waited for.
+    /// Stops measuring the time without progress.
     pub(super) fn end_wait(&mut self, now: Instant) {
         for line in &mut self.lines {
             line.look_at(now);
@@ -190,7 +191,8 @@ impl Backlog {
         }
     }
 
-    /// In a wait: the first line whose subscriber has taken nothing for `timeout`, or else when that will be.
+    /// Returns a line without progress for `timeout`, or the time at which there will be one. Must
+    /// be called during a wait.
     pub(super) fn too_slow(&mut self, timeout: Duration, now: Instant) -> TooSlow {
         let mut earliest: Option<Instant> = None;
         for (at, line) in self.lines.iter_mut().enumerate() {
@@ -208,16 +210,16 @@ impl Backlog {
     }
 }
 
-/// Who has been waited for in vain.
+/// The result of [`Backlog::too_slow`].
 #[derive(Debug)]
 pub(super) enum TooSlow {
     Line(usize),
-    /// Nobody before that moment; `None` if it never comes.
+    /// No line before this time, or ever if it is `None`.
     NobodyUntil(Option<Instant>),
 }
 
 impl Line {
-    /// What is to be sent next.
+    /// Returns the next event to deliver.
     pub(super) fn first(&self) -> Option<Event> {
         match self.entries.front()? {
             Entry::Event { event, .. } => Some(event.clone()),

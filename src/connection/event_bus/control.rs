@@ -1,4 +1,4 @@
-//! A subscription to control events, which never makes anybody wait.
+//! Subscription to control events, which never causes backpressure.
 
 use std::sync::Arc;
 
@@ -9,14 +9,15 @@ use super::event_receiver::{EndRecorder, EventReceiver, event_channel};
 use super::subscription::Offer;
 use crate::event::{ControlEvent, SubscriptionEndReason};
 
-/// How many control events may wait for a receiver. Further ones are counted, and named by [`ControlEvent::Lagged`].
+/// The maximum number of control events in a receiver. Further ones are dropped and reported by
+/// [`ControlEvent::Lagged`].
 const CAPACITY: usize = 1024;
 
-/// What all connections know of a receiver of control events.
+/// The sending side of a subscription to control events.
 #[derive(Debug)]
 pub(super) struct ControlSubscription {
     name: Arc<str>,
-    /// Before the sender: see [`EndRecorder`].
+    /// Declared before the sender, as [`EndRecorder`] requires.
     end: EndRecorder,
     state: Mutex<State>,
 }
@@ -28,7 +29,8 @@ struct State {
 }
 
 impl ControlSubscription {
-    /// One more place than events may take: what was missed can be told at last, however full the queue is.
+    /// Creates a subscription. One slot is reserved, so that dropped events can be reported at the
+    /// end.
     pub(super) fn new(name: Arc<str>) -> (Self, EventReceiver<ControlEvent>) {
         let (end, sender, receiver) = event_channel(CAPACITY + 1);
         let state = Mutex::new(State { sender, missed: 0 });
@@ -40,7 +42,8 @@ impl ControlSubscription {
         self.end.record(reason);
     }
 
-    /// Sends an event, after the news of what was missed before. What has no room is counted.
+    /// Sends an event, after a report of events that were dropped before. Counts the event if the
+    /// receiver is full.
     pub(super) fn send(&self, event: &ControlEvent) -> Offer {
         let mut state = self.state.lock();
         let mut sent = self.tell(&mut state, CAPACITY - 1);
@@ -56,8 +59,10 @@ impl ControlSubscription {
         sent
     }
 
-    /// Tells the receiver what it has missed; returns whether nothing is left to be told. Without `at_last` only where the event after it
-    /// has room as well: otherwise a slow receiver would get nothing but such news.
+    /// Reports dropped events. Returns whether no report is pending.
+    ///
+    /// Unless `at_last` is set, the next event must have room as well. A slow receiver would only
+    /// receive reports otherwise.
     pub(super) fn tell_missed(&self, at_last: bool) -> bool {
         let room = if at_last { CAPACITY + 1 } else { CAPACITY - 1 };
         self.tell(&mut self.state.lock(), room) != Offer::Full

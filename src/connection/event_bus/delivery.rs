@@ -1,4 +1,4 @@
-//! The events of one connection, on their way to all subscribers.
+//! Publisher of the events of one stream.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,17 +11,18 @@ use super::waiting::Signals;
 use crate::connection::ConnectionConfig;
 use crate::event::{BitcoinMessageEvent, ControlEvent, Event};
 
-/// How long a read may wait while something waits for a subscriber: the longer nothing has moved, the longer.
+/// The retry intervals of queued events, each with the time without progress up to which it
+/// applies.
 const RETRIES: [(Duration, Duration); 2] = [
     (Duration::from_millis(100), Duration::from_millis(10)),
     (Duration::from_secs(1), Duration::from_millis(100)),
 ];
-/// How long it may wait when nothing has moved for longer than that.
+/// The retry interval after a longer time without progress.
 const SLOWEST_RETRY: Duration = Duration::from_secs(1);
 
-/// What one connection sends its events with. Used by one thread at a time.
+/// Publishes the events of one stream. Used by one thread at a time.
 ///
-/// While every subscriber keeps up, it costs an atomic load and the subscribers' queues, nothing else.
+/// While no subscriber is slow, the overhead is one atomic load.
 #[derive(Debug)]
 pub(in crate::connection) struct Delivery {
     pub(super) hub: Arc<Hub>,
@@ -29,13 +30,14 @@ pub(in crate::connection) struct Delivery {
     pub(super) backlog: Backlog,
     pub(super) lists: Lists,
     version: u64,
-    /// When something last moved from the backlog, or it began.
+    /// The time at which an event was last delivered from the backlog, or at which the backlog
+    /// started.
     pub(super) moved_at: Instant,
-    /// How many moved together then.
+    /// The number of events delivered at that time.
     pub(super) moved: usize,
 }
 
-/// How much one connection keeps for its subscribers, and how long it waits for them.
+/// The limits of the backlog of one stream.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::connection) struct DeliveryLimits {
     pub(super) max_subscriber_backlog_bytes: u64,
@@ -64,19 +66,20 @@ impl Delivery {
         }
     }
 
-    /// Other limits hold from now on.
+    /// Replaces the limits.
     pub(in crate::connection) fn set_limits(&mut self, limits: DeliveryLimits) {
         self.limits = limits;
     }
 
-    /// Sends a message to all who want it. What has no room waits, or is dropped and counted. Never blocks.
+    /// Publishes a message. It is queued for full receivers, or dropped and counted. Does not
+    /// block.
     pub(in crate::connection) fn message(
         &mut self,
         event: BitcoinMessageEvent,
         signals: &Signals<'_>,
     ) {
         self.refresh();
-        // Most often one subscription wants messages alone, and has room: an event of either kind is large beside them.
+        // Fast path for a single subscription to messages only, which avoids the larger `Event`.
         let event = match &*self.lists.messages {
             [only] if self.backlog.is_empty() => match only.offer_message(event) {
                 Ok(()) => return,
@@ -87,34 +90,37 @@ impl Delivery {
         self.hand_out(Event::Message(event), signals);
     }
 
-    /// Sends a control event to all who want it. What has no room waits, or is dropped and counted. Never blocks.
+    /// Publishes a control event. It is queued for full receivers, or dropped and counted. Does not
+    /// block.
     pub(in crate::connection) fn control(&mut self, event: ControlEvent, signals: &Signals<'_>) {
         self.refresh();
         self.hub.send_control(&self.lists, &event);
         self.hand_out(Event::Control(event), signals);
     }
 
-    /// A further one for the same peer, with a backlog of its own.
+    /// Creates a publisher for another stream of the peer, with its own backlog.
     pub(in crate::connection) fn another(&self) -> Self {
         Self::new(self.hub.clone(), self.limits)
     }
 
-    /// Whether everything that was sent has reached the subscribers' queues.
+    /// Returns whether the backlog is empty.
     pub(in crate::connection) fn is_idle(&self) -> bool {
         self.backlog.is_empty()
     }
 
-    /// Goes on with what waits in `other`, behind its own.
+    /// Appends the backlog of `other` to this one.
     pub(in crate::connection) fn absorb(&mut self, other: Self) {
         self.backlog.append(other.backlog);
     }
 
-    /// Whether reading has to stop, unless somebody waits for an answer of this peer.
+    /// Returns whether the backlog is full. Reading must then pause, unless a request to the peer
+    /// is open.
     pub(in crate::connection) fn is_full(&self) -> bool {
         self.backlog.bytes() >= self.limits.max_subscriber_backlog_bytes
     }
 
-    /// When the connection has to wake at the latest, where without subscribers it would at `deadline`.
+    /// Returns the time at which the connection must wake: `deadline`, or earlier if events are
+    /// queued.
     pub(in crate::connection) fn wake_by(&self, deadline: Option<Instant>) -> Option<Instant> {
         if self.backlog.is_empty() {
             return deadline;
@@ -123,12 +129,14 @@ impl Delivery {
         let still = now.saturating_duration_since(self.moved_at);
         let retry = RETRIES.into_iter().find(|(within, _)| still < *within);
         let retry = retry.map_or(SLOWEST_RETRY, |(_, retry)| retry);
-        // Reads wait in steps of these lengths: half as much again, so that the step is not missed by a hair.
+        // A read uses the largest timeout below the remaining time, out of these same steps. The
+        // extra half keeps the remaining time above the step.
         let retry_at = now + retry + retry / 2;
         Some(deadline.map_or(retry_at, |deadline| deadline.min(retry_at)))
     }
 
-    /// To be called at each wake: hands out what has room by now, and tells what was missed.
+    /// Delivers queued events that have room now, and reports dropped events. Must be called at
+    /// each wake.
     pub(in crate::connection) fn on_wake(&mut self, signals: &Signals<'_>) {
         if !self.backlog.is_empty() {
             self.flush();
@@ -136,7 +144,7 @@ impl Delivery {
         self.tell_missed(false, signals);
     }
 
-    /// Hands out what has room by now.
+    /// Delivers queued events that have room now.
     pub(super) fn flush(&mut self) {
         let moved = self.backlog.flush();
         if moved > 0 {
@@ -145,7 +153,7 @@ impl Delivery {
         }
     }
 
-    /// Tells what was missed, if it is time to.
+    /// Reports dropped events if a report is due.
     pub(super) fn tell_missed(&mut self, at_last: bool, signals: &Signals<'_>) {
         if self.hub.is_time_to_tell(at_last) {
             self.refresh();
@@ -158,7 +166,7 @@ impl Delivery {
         }
     }
 
-    /// Drops what still waits for subscribers, counts it, and tells them.
+    /// Drops the backlog and reports the number of dropped events.
     pub(super) fn give_up(&mut self, signals: &Signals<'_>) {
         while let Some(line) = self.backlog.lines.first() {
             let subscription = line.subscription.clone();
@@ -168,7 +176,7 @@ impl Delivery {
         self.tell_missed(true, signals);
     }
 
-    /// Holds no subscription any more, so that whoever holds this keeps no receiver from its end.
+    /// Releases all subscriptions, so that this publisher does not keep their receivers open.
     pub(super) fn release(&mut self) {
         (self.lists, self.version) = Default::default();
     }
@@ -221,7 +229,10 @@ impl Delivery {
     }
 }
 
-/// The events of a connection's life are few, and a program that does not get them is lost.
+/// Returns whether an event may be dropped.
+///
+/// Events that report the state of a connection must be delivered. They are few, and callers depend
+/// on them.
 fn may_be_dropped(event: &Event) -> bool {
     matches!(
         event,

@@ -1,4 +1,4 @@
-//! Who has subscribed.
+//! Registry of the subscriptions of a bus.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -12,28 +12,28 @@ use super::options::SubscriptionOptions;
 use super::subscription::{Offer, Queue, Subscription};
 use crate::event::{ControlEvent, SubscriptionEndReason};
 
-/// How often at most the subscribers are told what was missed, if nothing else comes for them.
+/// The minimum interval between reports of dropped events, if a receiver gets no other event.
 const TELL_EVERY: Duration = Duration::from_secs(1);
 
-/// All subscriptions of a bus.
+/// The registry of the subscriptions of a bus.
 #[derive(Debug)]
 pub(super) struct Hub {
     lists: Mutex<Lists>,
-    /// Grows with every change of the lists, so that a connection need not lock them to see that they are the same.
+    /// Incremented with each change of `lists`, so that connections detect changes without a lock.
     version: AtomicU64,
     numbered: AtomicU64,
-    /// Whether somebody may have missed something and not been told.
+    /// Whether there may be unreported dropped events.
     lagging: AtomicBool,
     told: Mutex<Option<Instant>>,
 }
 
-/// The subscriptions at some moment.
+/// A snapshot of the subscriptions.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Lists {
     pub(super) control: Arc<[Arc<ControlSubscription>]>,
-    /// Those that get messages.
+    /// The subscriptions to messages, alone or with control events.
     pub(super) messages: Arc<[Arc<Subscription>]>,
-    /// Nobody is added any more.
+    /// Whether the bus accepts no more subscriptions.
     is_closed: bool,
 }
 
@@ -75,7 +75,7 @@ impl Hub {
         });
     }
 
-    /// Ends all subscriptions, and those to come, because their owner shuts down.
+    /// Ends all subscriptions, including later ones, because their owner shuts down.
     pub(super) fn close(&self) {
         self.change(|lists| {
             lists.is_closed = true;
@@ -94,7 +94,7 @@ impl Hub {
         self.version.fetch_add(1, Ordering::Release);
     }
 
-    /// Brings `lists` up to date; `seen` is their version, 0 for none.
+    /// Updates `lists` if it is outdated. `seen` is its version, or 0 if it is empty.
     pub(super) fn refresh(&self, seen: &mut u64, lists: &mut Lists) {
         if self.version.load(Ordering::Acquire) != *seen {
             let current = self.lists.lock();
@@ -103,7 +103,7 @@ impl Hub {
         }
     }
 
-    /// Sends to those who want control events alone.
+    /// Sends an event to the subscriptions to control events only.
     pub(super) fn send_control(&self, lists: &Lists, event: &ControlEvent) {
         for subscription in &*lists.control {
             match subscription.send(event) {
@@ -116,7 +116,7 @@ impl Hub {
         }
     }
 
-    /// Ends a subscription for all connections. Returns whether it was open until now.
+    /// Ends a subscription for all connections. Returns whether it was open.
     pub(super) fn end(
         &self,
         subscription: &Arc<Subscription>,
@@ -136,13 +136,14 @@ impl Hub {
         self.change(|lists| lists.messages = without(&lists.messages, subscription));
     }
 
-    /// Somebody has missed something: those who wake look after it.
+    /// Records that events were dropped. They are reported at the next wake of a connection.
     pub(super) fn on_missed(&self) {
         self.lagging.store(true, Ordering::Release);
     }
 
-    /// Whether somebody is to be told what was missed. Whoever is answered yes has to do it. Costs next to nothing while
-    /// nobody has missed anything.
+    /// Returns whether a report of dropped events is due. The caller must then make the report.
+    ///
+    /// Cheap while no events are dropped.
     pub(super) fn is_time_to_tell(&self, at_last: bool) -> bool {
         if !self.lagging.load(Ordering::Relaxed) {
             return false;
@@ -159,7 +160,8 @@ impl Hub {
         true
     }
 
-    /// Tells each subscription what it has missed, and `tell` what those of messages alone have missed.
+    /// Reports dropped events to each receiver of control events. `tell` gets the reports of
+    /// subscriptions to messages only.
     pub(super) fn tell_missed(
         &self,
         lists: &Lists,
@@ -184,12 +186,12 @@ impl Hub {
 }
 
 impl Drop for Hub {
-    /// No connection is left to tell anything.
+    /// Reports dropped events, because no connection is left to do so.
     fn drop(&mut self) {
         let lists = self.lists.get_mut();
         for subscription in &*lists.messages {
             subscription.tell_missed();
-            // A receiver of both kinds that has no room for it hears of it no more; others do.
+            // If a receiver of both kinds is full, only the other receivers get the report.
             if let Some(lagged) = subscription.take_lagged() {
                 lists.control.iter().for_each(|control| {
                     control.send(&lagged);
@@ -203,7 +205,7 @@ impl Drop for Hub {
 }
 
 impl Lists {
-    /// Removes all subscriptions if the bus was closed. Connections may hold them for a moment.
+    /// Removes all subscriptions if the bus was closed. Connections may hold them a little longer.
     fn end_if_closed(&mut self) {
         if !self.is_closed {
             return;

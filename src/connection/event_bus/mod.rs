@@ -1,4 +1,4 @@
-//! From the connections to whoever listens.
+//! Distributes the events of connections to subscribers.
 
 mod announcer;
 mod backlog;
@@ -34,15 +34,16 @@ use crate::event::{BitcoinMessageEvent, ControlEvent, Event};
 ///
 /// A receiver of messages that is too slow causes backpressure by default. Its events are queued up
 /// to a limit for each stream of a peer, then reading from that stream pauses. If it takes nothing
-/// for some time, its subscription is ended as [`TooSlow`](crate::event::SubscriptionEndReason::TooSlow),
-/// and the receiver reports that. [`OverflowPolicy`] has the details.
+/// for some time, its subscription is ended as
+/// [`TooSlow`](crate::event::SubscriptionEndReason::TooSlow), and the receiver reports that.
+/// [`OverflowPolicy`] has the details.
 ///
 /// A receiver of control events never causes backpressure. Events that exceed its capacity are
 /// dropped. [`ControlEvent::Lagged`] reports the number of dropped events.
 ///
 /// A receiver also ends when the bus and all connections that use it are dropped, or when the
-/// [`Manager`](crate::Manager) that owns the bus shuts down. Events in its queue are returned first.
-/// [`EventReceiver`] documents how it reports the reason.
+/// [`Manager`](crate::Manager) that owns the bus shuts down. Events in its queue are returned
+/// first. [`EventReceiver`] documents how it reports the reason.
 #[derive(Clone, Debug, Default)]
 pub struct EventBus {
     hub: Arc<Hub>,
@@ -99,12 +100,13 @@ impl EventBus {
         receiver
     }
 
-    /// Ends every subscription: its receiver gets what is in its queue, and then ends. A later one ends at once.
+    /// Ends all subscriptions. Receivers return queued events first. Later subscriptions end
+    /// immediately.
     pub(crate) fn close(&self) {
         self.hub.close();
     }
 
-    /// What one connection sends with.
+    /// Creates the publisher of one stream.
     pub(super) fn delivery(&self, limits: DeliveryLimits) -> Delivery {
         Delivery::new(self.hub.clone(), limits)
     }

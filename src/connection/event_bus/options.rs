@@ -1,4 +1,4 @@
-//! What a program may wish of a subscription.
+//! Subscription options.
 
 use std::collections::HashSet;
 
@@ -51,9 +51,9 @@ pub struct SubscriptionOptions {
 pub enum OverflowPolicy {
     /// Queue the events, and pause reading from the peer when the queue is full.
     ///
-    /// [`ConnectionConfig::max_subscriber_backlog_bytes`](crate::ConnectionConfig::max_subscriber_backlog_bytes) limits the queue
-    /// of each stream. When it is full, TCP slows the peer down, and no event is lost. The
-    /// subscription is ended if it takes no event for
+    /// [`ConnectionConfig::max_subscriber_backlog_bytes`](crate::ConnectionConfig::max_subscriber_backlog_bytes)
+    /// limits the queue of each stream. When it is full, TCP slows the peer down, and no event is
+    /// lost. The subscription is ended if it takes no event for
     /// [`ConnectionConfig::subscriber_timeout`](crate::ConnectionConfig::subscriber_timeout) while
     /// reading is paused for it.
     ///
@@ -84,7 +84,7 @@ impl SubscriptionOptions {
         self
     }
 
-    /// Whether `message` is wanted.
+    /// Returns whether `message` passes the filter.
     pub(super) fn wants(&self, message: &Message) -> bool {
         match &self.commands {
             None => true,

@@ -1,4 +1,4 @@
-//! A subscription to messages, alone or with control events.
+//! Subscription to messages, alone or with control events.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -11,19 +11,19 @@ use super::options::{OverflowPolicy, SubscriptionOptions};
 use crate::connection::stop::Never;
 use crate::event::{BitcoinMessageEvent, ControlEvent, Event, SubscriptionEndReason};
 
-/// What all connections know of a receiver of messages.
+/// The sending side of a subscription to messages.
 #[derive(Debug)]
 pub(super) struct Subscription {
     name: Arc<str>,
     options: SubscriptionOptions,
     takes_control: bool,
-    /// Before the sender: see [`EndRecorder`].
+    /// Declared before the sender, as [`EndRecorder`] requires.
     end: EndRecorder,
     /// `None` once the subscription has ended.
     open: RwLock<Option<Open>>,
-    /// Ends with the subscription.
+    /// Closes when the subscription ends.
     ended: Receiver<Never>,
-    /// How many events it has missed and has not been told of.
+    /// The number of dropped events that were not reported.
     missed: AtomicU64,
 }
 
@@ -33,14 +33,14 @@ struct Open {
     _until_ended: Sender<Never>,
 }
 
-/// The way to a receiver.
+/// The sender of a subscription.
 #[derive(Clone, Debug)]
 pub(super) enum Queue {
     Messages(Sender<BitcoinMessageEvent>),
     Both(Sender<Event>),
 }
 
-/// What became of an event that was offered.
+/// The result of offering an event to a subscription.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Offer {
     Taken,
@@ -81,7 +81,7 @@ impl Subscription {
         self.options.overflow
     }
 
-    /// Whether the program asked for events like this one.
+    /// Returns whether the subscription includes this kind of event.
     pub(super) fn wants(&self, event: &Event) -> bool {
         match event {
             Event::Message(event) => self.options.wants(&event.message),
@@ -89,12 +89,12 @@ impl Subscription {
         }
     }
 
-    /// Whether the receiver is one of both kinds of events.
+    /// Returns whether the receiver gets both kinds of events.
     pub(super) fn takes_control(&self) -> bool {
         self.takes_control
     }
 
-    /// Puts an event that the program asked for into the receiver's queue if there is room.
+    /// Queues an event for the receiver if there is room. The subscription must include the event.
     pub(super) fn offer(&self, event: &Event) -> Offer {
         let open = self.open.read();
         let Some(open) = &*open else {
@@ -110,8 +110,10 @@ impl Subscription {
         }
     }
 
-    /// The same of a message, if the receiver is one of messages alone. Given back is what has to be [offered](Subscription::offer)
-    /// to find out what became of it.
+    /// Queues a message if the receiver gets messages only.
+    ///
+    /// Returns the message if it was not queued. [`offer`](Subscription::offer) then finds the
+    /// reason.
     pub(super) fn offer_message(
         &self,
         event: BitcoinMessageEvent,
@@ -128,7 +130,7 @@ impl Subscription {
         }
     }
 
-    /// Whether half of the receiver's places are free, or nobody takes anything any more.
+    /// Returns whether at least half of the queue is free, or the subscription has ended.
     pub(super) fn is_half_empty(&self) -> bool {
         let half = |waiting: usize, all: Option<usize>| all.is_none_or(|all| waiting * 2 <= all);
         match self.open.read().as_ref().map(|open| &open.queue) {
@@ -138,12 +140,13 @@ impl Subscription {
         }
     }
 
-    /// The way to the receiver, for somebody who waits for room. Whoever has it lets go of it when [`Subscription::ended`] does.
+    /// Returns the sender, for a blocking send. The caller must drop it when
+    /// [`Subscription::ended`] closes.
     pub(super) fn queue(&self) -> Option<Queue> {
         self.open.read().as_ref().map(|open| open.queue.clone())
     }
 
-    /// A channel that ends with the subscription.
+    /// Returns a channel that closes when the subscription ends.
     pub(super) fn ended(&self) -> &Receiver<Never> {
         &self.ended
     }
@@ -153,8 +156,8 @@ impl Subscription {
         self.end.record(reason);
     }
 
-    /// Ends the subscription: its receiver gets what is in its queue, and then the reason. Returns whether it was open until
-    /// now.
+    /// Ends the subscription. The receiver returns queued events first, and then the reason.
+    /// Returns whether the subscription was open.
     pub(super) fn end(&self, reason: SubscriptionEndReason) -> bool {
         let mut open = self.open.write();
         self.record_end(reason);
@@ -166,12 +169,12 @@ impl Subscription {
         self.open.write().take();
     }
 
-    /// Counts events that the receiver will not get.
+    /// Counts dropped events.
     pub(super) fn add_missed(&self, events: u64) {
         self.missed.fetch_add(events, Relaxed);
     }
 
-    /// The event that says what was missed since this was last asked, if anything.
+    /// Returns the report of the events that were dropped since the last call, if any.
     pub(super) fn take_lagged(&self) -> Option<ControlEvent> {
         let missed = self.missed.swap(0, Relaxed);
         (missed > 0).then(|| {
@@ -180,7 +183,7 @@ impl Subscription {
         })
     }
 
-    /// Tells a receiver of both kinds what it has missed. Returns whether nothing is left to be told.
+    /// Reports dropped events to a receiver of both kinds. Returns whether no report is pending.
     pub(super) fn tell_missed(&self) -> bool {
         match &*self.open.read() {
             Some(Open {
@@ -191,8 +194,10 @@ impl Subscription {
         }
     }
 
-    /// Tells only where the event after it has room as well: otherwise a slow receiver would get nothing but such news. A receiver
-    /// that was dropped has an empty queue.
+    /// Reports dropped events if the next event has room as well. A slow receiver would only
+    /// receive reports otherwise.
+    ///
+    /// The queue of a dropped receiver is empty, so that the send detects it.
     fn tell_in(&self, sender: &Sender<Event>) -> Offer {
         let missed = self.missed.load(Relaxed);
         if missed == 0 {
@@ -212,7 +217,7 @@ impl Subscription {
         told
     }
 
-    /// The event that says how much this subscription has missed.
+    /// Returns the report of `missed` dropped events.
     pub(super) fn lagged(&self, missed: u64) -> ControlEvent {
         ControlEvent::Lagged {
             subscription: self.name.clone(),

@@ -1,4 +1,4 @@
-//! Waiting for subscribers: while reading has stopped, and after the end of a connection.
+//! Waits for slow subscribers while reading is paused and after a connection has closed.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -14,29 +14,29 @@ use crate::connection::stop::Stop;
 use crate::deadline::saturating_add;
 use crate::event::{BitcoinMessageEvent, ControlEvent, Event, SubscriptionEndReason};
 
-/// How long a wait lasts at most before everything is looked at again.
+/// The maximum time between two checks during a wait.
 const LOOK: Duration = Duration::from_secs(1);
-/// How long a quiet peer's thread stays with subscribers that go on taking, before it looks at its socket again.
+/// The maximum time that a connection thread delivers events before it reads its socket again.
 const LEND: Duration = Duration::from_millis(10);
-/// A subscriber that took something so recently takes the next in a moment …
+/// The time after a delivery within which subscribers count as fast.
 const BRISK: Duration = Duration::from_millis(2);
-/// … and if it took so many at once …
+/// The minimum number of events in a delivery from which subscribers count as fast.
 const MANY: usize = 16;
-/// … it is let to take as many again before more is handed to it: to wait for each single place costs both threads a wake for every
-/// event.
+/// The pause in which fast subscribers take a batch before the next delivery. Waking both threads
+/// for each event would cost more.
 const REST: Duration = Duration::from_micros(100);
-/// Before such a rest, so many times other threads are let go first, until a queue is half empty.
+/// The maximum number of yields before such a pause, which is skipped once a queue is half empty.
 const TURNS: usize = 16;
-/// A subscriber that took something so recently goes on taking.
+/// The time after a delivery within which subscribers count as active.
 const STILL_MOVING: Duration = Duration::from_millis(50);
 
-/// What ends a connection's wait for its subscribers.
+/// The signals that end a wait for subscribers.
 #[derive(Clone, Copy)]
 pub(in crate::connection) struct Signals<'a> {
     pub(in crate::connection) stop: &'a Stop,
-    /// How many requests wait for an answer of this peer.
+    /// The number of open requests to the peer.
     pub(in crate::connection) open_requests: &'a AtomicUsize,
-    /// Gets something when a request is opened.
+    /// Receives a value when a request is opened.
     pub(in crate::connection) wake: &'a Receiver<()>,
 }
 
@@ -51,9 +51,11 @@ impl Signals<'_> {
 }
 
 impl Delivery {
-    /// Stops reading until the backlog has room: at the latest when its slow subscriptions have been ended. Also ends when a request is
-    /// opened, when the connection is stopped, and, within a second, when `is_over` says that it has ended otherwise. Returns
-    /// from when until when it waited, if it did.
+    /// Pauses reading until the backlog has room. Ends subscriptions that exceed their timeout.
+    ///
+    /// The pause also ends if a request is opened, if the connection is stopped, or within 1 s
+    /// after `is_over` returns `true`. Returns the start and end of the pause, or `None` if there
+    /// was none.
     pub(in crate::connection) fn wait_for_room(
         &mut self,
         signals: &Signals<'_>,
@@ -76,7 +78,7 @@ impl Delivery {
         }
     }
 
-    /// For a peer that is quiet: goes on handing out while the subscribers go on taking, for some milliseconds.
+    /// Delivers the backlog of an idle peer while its subscribers are active, for at most [`LEND`].
     pub(in crate::connection) fn lend(&mut self, signals: &Signals<'_>) {
         if self.backlog.is_empty() || self.moved_at.elapsed() > STILL_MOVING {
             return;
@@ -95,7 +97,7 @@ impl Delivery {
         }
     }
 
-    /// For a peer that goes on sending: lets subscribers that take many at once do so first, for some milliseconds at most.
+    /// Delivers the backlog of a busy peer while its subscribers are fast, for at most [`LEND`].
     pub(in crate::connection) fn lend_to_brisk(&mut self, signals: &Signals<'_>) {
         if self.backlog.is_empty() {
             return;
@@ -111,12 +113,13 @@ impl Delivery {
         }
     }
 
-    /// Whether the subscribers have just taken many at once.
+    /// Returns whether the subscribers are fast.
     fn is_brisk(&self, now: Instant) -> bool {
         self.moved >= MANY && now.saturating_duration_since(self.moved_at) < BRISK
     }
 
-    /// Hands out what waits, without reading: until nothing waits any more, the connection is stopped, or the time for it is over.
+    /// Delivers the backlog without reading, for at most `within` or until the connection is
+    /// stopped.
     pub(in crate::connection) fn settle(&mut self, within: Duration, signals: &Signals<'_>) {
         let began = Instant::now();
         let deadline = saturating_add(began, within);
@@ -124,7 +127,8 @@ impl Delivery {
         loop {
             self.flush();
             let now = Instant::now();
-            // Who has taken nothing in all that time is too slow, and not merely late.
+            // A subscription that exceeded its timeout must be reported as too slow before the
+            // backlog is dropped.
             let over = now >= deadline && !self.end_the_slow(now, signals);
             if over || self.backlog.is_empty() || signals.is_stopped() {
                 return self.backlog.end_wait(now);
@@ -133,8 +137,8 @@ impl Delivery {
         }
     }
 
-    /// After the last event of a connection: hands out what waits, at most for the subscribers' timeout. What is left is
-    /// dropped, and its number told.
+    /// Delivers the backlog after the final event of a connection, for at most the subscriber
+    /// timeout. The rest is dropped and reported.
     pub(in crate::connection) fn finish(&mut self, signals: &Signals<'_>) {
         if !self.backlog.is_empty() {
             self.settle(self.limits.subscriber_timeout, signals);
@@ -143,7 +147,7 @@ impl Delivery {
         self.release();
     }
 
-    /// Waits once, unless there are subscriptions to be ended.
+    /// Waits once, unless subscriptions were ended.
     fn wait(&mut self, now: Instant, deadline: Option<Instant>, signals: &Signals<'_>) {
         if self.end_the_slow(now, signals) {
             return;
@@ -162,7 +166,7 @@ impl Delivery {
         self.tell_missed(false, signals);
     }
 
-    /// Ends the subscriptions that have been waited for too long. Returns whether there were any.
+    /// Ends the subscriptions that exceeded their timeout. Returns whether there were any.
     fn end_the_slow(&mut self, now: Instant, signals: &Signals<'_>) -> bool {
         let mut any = false;
         while let TooSlow::Line(line) = self.backlog.too_slow(self.limits.subscriber_timeout, now) {
@@ -187,9 +191,10 @@ impl Delivery {
         }
     }
 
-    /// Lets subscribers make room, unless a signal comes.
+    /// Pauses to let fast subscribers empty their queues, unless a signal arrives.
     fn rest(&self, signals: &Signals<'_>) {
-        // Where there is no processor for both, they are done when this thread has the next turn: no clock is as exact.
+        // On a single processor, the subscribers run while this thread yields. No timer is as
+        // precise.
         for _ in 0..TURNS {
             thread::yield_now();
             let mut lines = self.backlog.lines.iter();
@@ -209,9 +214,9 @@ impl Delivery {
         }
     }
 
-    /// Waits until a subscriber has taken something or gone, a signal came, or `until`.
+    /// Waits until an event is taken, a subscription ends, a signal arrives, or `until`.
     fn select(&mut self, until: Instant, signals: &Signals<'_>) {
-        // Copies, so that no lock is held while it waits. They are let go as soon as a subscription ends.
+        // Cloned, so that no lock is held during the wait. Dropped as soon as a subscription ends.
         let lines = self.backlog.lines.iter().enumerate();
         let offers: Vec<_> = lines
             .filter_map(|(at, line)| Offered::of(at, line))
@@ -232,7 +237,7 @@ impl Delivery {
         };
         let index = operation.index();
         if index == stop {
-            // It never brings anything: its end is the signal.
+            // The channel never sends: its close is the signal.
             let _ = operation.recv(signals.stop.signal());
             return;
         }
@@ -250,7 +255,7 @@ impl Delivery {
                     To::Messages(sender, event) => operation.send(sender, event.clone()).is_ok(),
                     To::Both(sender, event) => operation.send(sender, event.clone()).is_ok(),
                 };
-                // A receiver that was dropped is seen when its line is tried next.
+                // The next attempt at this line detects a dropped receiver.
                 if sent {
                     self.backlog.pop(offered.line);
                     self.moved_at = Instant::now();
@@ -261,7 +266,7 @@ impl Delivery {
     }
 }
 
-/// The first event of a line, and the way to its receiver.
+/// The first event of a line, with the sender of its subscription.
 struct Offered {
     line: usize,
     subscription: Arc<Subscription>,
@@ -274,7 +279,7 @@ enum To {
 }
 
 impl Offered {
-    /// `None` for a subscription that has just ended.
+    /// Returns `None` if the subscription has just ended.
     fn of(at: usize, line: &Line) -> Option<Self> {
         let event = match (line.subscription.queue()?, line.first()?) {
             (Queue::Messages(sender), Event::Message(event)) => To::Messages(sender, event),

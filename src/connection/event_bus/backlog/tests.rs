@@ -1,4 +1,4 @@
-//! What waits, its bytes, and whose time is over.
+//! Size of the backlog and timeouts of its lines.
 
 use super::*;
 use crate::connection::event_bus::event_receiver::{EventReceiver, event_channel};
@@ -10,7 +10,7 @@ use crate::wire::Message;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// A backlog with a line of events for a receiver that has room for one.
+/// Returns a backlog with one line of events, for a receiver with one slot.
 fn lagging(events: usize, now: Instant) -> (Backlog, EventReceiver<BitcoinMessageEvent>) {
     let (end, sender, receiver) = event_channel(1);
     let options = SubscriptionOptions::default();
@@ -91,7 +91,7 @@ fn who_takes_something_has_all_the_time_again() {
     assert!(backlog.flush() > 0);
     let then = now + 9 * SECOND;
     assert_deadline(&mut backlog, then, then + 10 * SECOND);
-    // Also what was taken between two waits.
+    // Events that were taken between two waits count as well.
     backlog.end_wait(then + 9 * SECOND);
     receiver.try_recv().unwrap();
     assert!(backlog.flush() > 0);
