@@ -1,4 +1,4 @@
-//! The peers that may have further streams, by the ID under which they ask for them.
+//! Registry of the peers that can open a second stream, by association id.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -27,7 +27,7 @@ struct Entry {
 }
 
 impl AssociationRegistry {
-    /// How many peers at this address may open a second stream at this moment, and have not.
+    /// Returns the number of peers at `address` that may open a second stream now and have not.
     pub(crate) fn awaited_from(&self, address: IpAddr) -> usize {
         let peers = self.peers.lock();
         let at_address = peers.values().filter(|entry| entry.address == address);
@@ -40,7 +40,7 @@ impl AssociationRegistry {
         at_address.filter(awaits).count()
     }
 
-    /// Enters a peer, for as long as the returned guard lives. `None` if the ID is taken: the first one keeps it.
+    /// Adds a peer until the returned guard is dropped. Returns `None` if the id is already in use.
     pub(super) fn enter(&self, id: Uuid, peer: &Arc<Shared>) -> Option<Association> {
         let mut peers = self.peers.lock();
         if peers.contains_key(&id) {
@@ -57,7 +57,7 @@ impl AssociationRegistry {
         })
     }
 
-    /// The peer that has this association.
+    /// Returns the peer with an association id.
     pub(super) fn find(&self, id: Uuid) -> Option<Arc<Shared>> {
         self.peers.lock().get(&id)?.peer.upgrade()
     }
@@ -81,7 +81,7 @@ impl fmt::Debug for AssociationRegistry {
     }
 }
 
-/// A peer in an [`AssociationRegistry`]; dropping it takes it out.
+/// An entry of an [`AssociationRegistry`]. Dropping it removes the peer.
 #[derive(Debug)]
 pub(super) struct Association {
     registry: AssociationRegistry,

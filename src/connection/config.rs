@@ -1,4 +1,4 @@
-//! What a connection is made with.
+//! Configuration of a connection.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -67,13 +67,13 @@ pub struct ConnectionConfig {
     /// [`SlowReader`](crate::session::DisconnectReason::SlowReader).
     #[cfg_attr(feature = "serde", serde(with = "crate::serde_util::seconds"))]
     pub write_timeout: Duration,
-    /// The maximum number of bytes in the send queue of each stream of an actor. Defaults to
-    /// 16 MiB, at least 1.
+    /// The maximum number of bytes in the send queue of each stream of an actor. Defaults to 16
+    /// MiB. Must be at least 1.
     ///
     /// A message above this limit is accepted if the queue is empty.
     pub max_send_queue_bytes: usize,
     /// The maximum number of messages in the send queue of each stream of an actor. Defaults to
-    /// 10,000, at least 1.
+    /// 10,000. Must be at least 1.
     pub max_send_queue_messages: usize,
     /// The maximum size of the receive queue of a [`Connection`](crate::Connection), in bytes.
     /// Defaults to 32 MiB.
@@ -83,7 +83,7 @@ pub struct ConnectionConfig {
     /// message is kept whatever its size.
     pub max_receive_queue_bytes: u64,
     /// The maximum memory of the received payloads of one peer of an actor, in bytes. Defaults to
-    /// 64 MiB, at least `session.limits.buffered`.
+    /// 64 MiB. Must be at least `session.limits.buffered`.
     ///
     /// A payload counts from its arrival until its last owner drops it. While the limit is reached,
     /// nothing is read from the peer.
@@ -102,8 +102,9 @@ pub struct ConnectionConfig {
     /// [`BlockReaderAbandoned`](crate::session::DisconnectReason::BlockReaderAbandoned).
     #[cfg_attr(feature = "serde", serde(with = "crate::serde_util::seconds"))]
     pub block_reader_timeout: Duration,
-    /// The maximum size of the events of one stream that wait for [slow
-    /// subscribers](crate::connection::OverflowPolicy::Block), in bytes. Defaults to 4 MiB, at least 1.
+    /// The maximum size of the events of one stream that are queued for [slow
+    /// subscribers](crate::connection::OverflowPolicy::Block), in bytes. Defaults to 4 MiB. Must be
+    /// at least 1.
     ///
     /// An event counts as its payload and 512 bytes, once for each subscriber that it waits for.
     /// The last event may exceed the limit. When the limit is reached, reading from that stream
@@ -112,8 +113,9 @@ pub struct ConnectionConfig {
     /// The maximum time that reading may pause for a subscription that takes no events. Defaults to
     /// 30 s.
     ///
-    /// The subscription is then ended as [`TooSlow`](crate::event::SubscriptionEndReason::TooSlow). A
-    /// closed connection waits at most this long for its subscribers to take the remaining events.
+    /// The subscription is then ended as [`TooSlow`](crate::event::SubscriptionEndReason::TooSlow).
+    /// A closed connection waits at most this long for its subscribers to take the remaining
+    /// events.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde_util::seconds"))]
     pub subscriber_timeout: Duration,
     /// The idle time after which TCP probes the peer. Defaults to 60 s; `None` disables the probes.

@@ -1,4 +1,4 @@
-//! Opening TCP connections.
+//! Opens outbound TCP connections.
 
 use std::io;
 use std::net::{SocketAddr, TcpStream};
@@ -10,7 +10,7 @@ use crate::session::DisconnectReason;
 use crate::sockets::{self, OpenError};
 use crate::system_error::SystemError;
 
-/// Opens a TCP connection. Ends early, with the stop's reason, when `stop` is given.
+/// Opens a TCP connection. Returns early if `stop` is set, with its reason.
 pub(super) fn dial(
     address: SocketAddr,
     timeout: Duration,
@@ -22,16 +22,16 @@ pub(super) fn dial(
     })
 }
 
-/// Why a connection that begins at a certain address was not opened.
+/// The reason why a connection from a given local address was not opened.
 #[derive(Debug)]
 pub(super) enum NotDialled {
-    /// It cannot begin there.
+    /// The socket could not be bound to the local address.
     NotBound(SystemError),
-    /// Everything else.
+    /// The connection was not established.
     NotConnected(DisconnectReason),
 }
 
-/// Opens a TCP connection that begins at `from`, whose port is the system's choice if it is 0. As [`dial`] otherwise.
+/// Like [`dial`], but from the local address `from`. If its port is 0, the system chooses one.
 pub(super) fn dial_from(
     from: SocketAddr,
     address: SocketAddr,
@@ -93,14 +93,14 @@ mod tests {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let stop = Stop::new();
-        // An address of this host that the system would not have chosen.
+        // An address of this host that the system would not choose.
         let from = "127.0.0.77:0".parse().unwrap();
         let dialled = dial_from(from, address, 10 * SECOND, &stop).unwrap();
         let (_, seen) = listener.accept().unwrap();
         assert_eq!(seen.ip(), from.ip());
         assert_eq!(dialled.local_addr().unwrap(), seen);
 
-        // One that this host does not have.
+        // An address that this host does not have.
         let elsewhere = "192.0.2.1:0".parse().unwrap();
         let not_dialled = dial_from(elsewhere, address, 10 * SECOND, &stop);
         assert!(
@@ -111,7 +111,7 @@ mod tests {
 
     #[test]
     fn connection_to_own_port_means_refused() {
-        // No other test takes a port of this address.
+        // No other test uses a port of this address.
         let listener = std::net::TcpListener::bind("127.0.0.92:0").unwrap();
         let address = listener.local_addr().unwrap();
         drop(listener);

@@ -1,4 +1,6 @@
-//! What both drivers of a session share: bytes into messages.
+//! Reads frames from the socket and decodes them into messages.
+//!
+//! Used by blocking connections and by actors.
 
 use std::io;
 use std::ops::Range;
@@ -20,50 +22,52 @@ use crate::wire::{
     FrameDropReason, FrameReader, Incoming, Message, MessageKind, PayloadLimits, Reader,
 };
 
-/// How many answers to pings may wait for each other.
+/// The maximum number of pongs that are collected before they are sent.
 const GATHERED_PONGS: usize = 32;
 
-/// The way in: socket, frames, messages.
+/// Reads frames from a socket, decodes their messages and passes them to the session.
 #[derive(Debug)]
 pub(super) struct Inlet {
     frames: FrameReader,
     progress: ReadProgress,
     wait: ReadWait,
     counters: Arc<TrafficCounters>,
-    /// What the payload that arrives may hold, and what has arrived behind it; `None` where nobody counts.
+    /// The memory of the current payload and of the received bytes after it. `None` if it is not
+    /// limited.
     memory: Option<MemoryGuard>,
-    /// When the thread last had to wait: what came together is looked at within no time.
+    /// The time of the last read or pause. Frames received together are processed with this time.
     now: Instant,
-    /// Whether the session wants something done now.
+    /// Whether the session has output that must be handled now.
     has_output: bool,
-    /// How many pings came one behind the other, up to the last message.
+    /// The number of consecutive answered pings, up to the last message.
     answered_pings: usize,
 }
 
-/// What the program gets.
+/// A received message, or a discarded payload.
 #[derive(Debug)]
 pub(super) enum Received {
-    /// A message, from here on at one place in memory: it is large compared with what refers to it.
+    /// A message. Shared from here on, because it is large to move.
     Message(SharedMessage),
-    /// A payload too long to be kept.
+    /// A payload that was too long to be kept.
     Discarded {
         command: Command,
         len: u64,
         /// The maximum length of a payload that would have been kept.
         limit: u64,
-        /// Which block it is, if it is one.
+        /// The hash of the block, if the payload is one.
         block: Option<BlockHash>,
     },
 }
 
-/// A part of a block that is told while it arrives.
+/// A part of a streamed block.
 #[derive(Debug)]
 pub(super) enum BlockPart {
-    /// Its header. [`Inlet::stream_block`] is to follow at once, or the block is treated as usual.
+    /// The start of a block. The block is streamed if [`Inlet::stream_block`] is called
+    /// immediately. It is handled like any other payload otherwise.
     Begins { header: BlockHeader, len: u64 },
-    /// Its next bytes.
+    /// The next bytes of the block.
     Chunk(Vec<u8>),
-    /// All of it has come.
+    /// The end of the block.
     Ends {
         checksum: Result<(), FrameDropReason>,
     },
@@ -84,7 +88,8 @@ impl Inlet {
         }
     }
 
-    /// Goes on with frames that have begun to come elsewhere, for a session with these limits and expectations.
+    /// Creates an inlet that continues with `frames`, for a session with the given limits and
+    /// expected payloads.
     pub(super) fn resume(
         mut frames: FrameReader,
         (limits, expected): (PayloadLimits, ExpectedPayloads),
@@ -99,24 +104,27 @@ impl Inlet {
         }
     }
 
-    /// The frames, and what has come of them.
+    /// Returns the frame reader with its buffered data.
     pub(super) fn into_frames(self) -> FrameReader {
         self.frames
     }
 
-    /// Whether the session wants something done before the next message is looked at. Answers to pings that came together may be gathered
-    /// until something else comes, or nothing.
+    /// Returns whether the output of the session must be handled before the next message is
+    /// decoded.
+    ///
+    /// Pongs for consecutive pings may be collected until another message arrives or the input is
+    /// exhausted.
     pub(super) fn has_output(&self) -> bool {
         self.has_output
     }
 
-    /// Counts the memory of payloads as that of `memory`.
+    /// Counts the memory of payloads in `memory`.
     pub(super) fn count_memory(&mut self, mut memory: MemoryGuard) {
         memory.reserve_exact(self.frames.held() as u64);
         self.memory = Some(memory);
     }
 
-    /// Whether there is memory for what the next read may bring.
+    /// Returns whether memory for the next read is available, and reserves it.
     pub(super) fn has_memory(&mut self) -> bool {
         match (&mut self.memory, self.frames.reservable()) {
             (None, _) => true,
@@ -125,7 +133,7 @@ impl Inlet {
         }
     }
 
-    /// Other rules hold from now on, for a payload that is arriving from its next bytes.
+    /// Applies a new configuration. It affects the current payload from its next bytes on.
     pub(super) fn update_config(&mut self, config: &ConnectionConfig) {
         self.progress.set_stall_timeout(config.read_stall_timeout);
     }
@@ -135,24 +143,24 @@ impl Inlet {
         self.now = Instant::now();
     }
 
-    /// Whether the header of a block is told while the rest is still on its way.
+    /// Sets whether the start of a block is reported before the rest has arrived.
     pub(super) fn announce_blocks(&mut self, announce: bool) {
         self.frames.stream_blocks(announce);
     }
 
-    /// Lets the block that has just begun come in parts, the first in this buffer.
+    /// Streams the block that has just started. `buffer` receives its first chunk.
     pub(super) fn stream_block(&mut self, buffer: Vec<u8>) {
         self.frames.stream_block(buffer);
     }
 
-    /// Gives a buffer for the next part of a block.
+    /// Provides a buffer for the next chunk of a block.
     pub(super) fn refill(&mut self, buffer: Vec<u8>) {
         self.frames.refill(buffer);
     }
 
-    /// Reads once, from `now` until about `deadline` and a second at most, and tells the session what it sees.
+    /// Reads once, until about `deadline` and for at most 1 s, and updates the session.
     ///
-    /// Returns whether bytes came. An end of the stream or a failure has closed the session.
+    /// Returns whether bytes were received. EOF or an error closes the session.
     pub(super) fn read(
         &mut self,
         stream: &Stream,
@@ -170,7 +178,7 @@ impl Inlet {
         self.read_once(stream, session)
     }
 
-    /// Reads once, as long as the socket waits.
+    /// Reads once, with the current timeout of the socket.
     pub(super) fn read_once(
         &mut self,
         mut stream: &Stream,
@@ -187,10 +195,11 @@ impl Inlet {
             Ok(len) => {
                 self.counters.add_bytes_in(len);
                 if let Some(memory) = &mut self.memory {
-                    // Once for all that has come: the budgets are shared with whoever drops messages.
+                    // Once per read, because the budgets are shared with all threads that drop
+                    // messages.
                     memory.reserve_exact(self.frames.held() as u64);
                 }
-                // A frame of some size in the middle of its way: a pong cannot overtake it.
+                // A pong cannot overtake a large frame that is still arriving.
                 let large = self
                     .frames
                     .arriving()
@@ -203,7 +212,7 @@ impl Inlet {
                     (session.limits(), session.expected_payloads())
                 });
                 self.frames.set_limits(limits);
-                // Something may have been asked for while we waited.
+                // Another thread may have sent a request during the read.
                 self.frames.set_expected(expected);
                 true
             }
@@ -218,9 +227,9 @@ impl Inlet {
         }
     }
 
-    /// The next message for the program; the session has seen everything up to it. `None` if more bytes are needed.
+    /// Returns the next item. Earlier frames were passed to the session.
     ///
-    /// After each message the session's outputs are to be drained.
+    /// The output of the session must be handled after each call.
     pub(super) fn next(&mut self, session: &mut impl LockSession) -> Next {
         let found = match self.frames.find_next() {
             Ok(Some(Found::InPlace { command, at, .. })) => {
@@ -230,7 +239,7 @@ impl Inlet {
             Ok(Some(Found::Owned(incoming))) => incoming,
             Ok(None) => {
                 if let Some(memory) = &mut self.memory {
-                    // Never more than was covered.
+                    // Cannot fail, because the kept bytes are already reserved.
                     memory.try_resize(self.frames.kept() as u64);
                 }
                 self.progress.on_bytes(self.frames.arriving(), self.now);
@@ -243,7 +252,7 @@ impl Inlet {
             }
         };
         if let Incoming::BlockStart { .. } | Incoming::BlockChunk(_) = &found {
-            // Its frame goes on.
+            // The frame continues.
         } else {
             self.progress.on_frame();
         }
@@ -253,7 +262,7 @@ impl Inlet {
                 self.on_payload(frame.command, number, frame.payload, session)
             }
             Incoming::Dropped(cause) => {
-                // How long it was is not told: nobody is to rely on it.
+                // Counted without its length, which is not reliable in a dropped frame.
                 let number = cause.command().and_then(MessageKind::from_command);
                 self.counters.add_message_in(number, 0);
                 let now = self.now;
@@ -293,7 +302,7 @@ impl Inlet {
         }
     }
 
-    /// Decodes a payload in the arrival buffer, which is copied only if the message keeps it.
+    /// Decodes a payload in the receive buffer. It is copied only if the message shares it.
     fn on_lying(
         &mut self,
         command: Command,
@@ -340,8 +349,7 @@ impl Inlet {
         }
     }
 
-    /// Passes a message to the session. What is left of it is for the program if the result says
-    /// so.
+    /// Passes a message to the session. Returns whether the rest of it is delivered to the caller.
     fn on_message(&mut self, message: &mut Message, session: &mut impl LockSession) -> Disposition {
         let now = self.now;
         let is_ping = matches!(message, Message::Ping(_));
@@ -367,7 +375,7 @@ impl Inlet {
         Next::Handled
     }
 
-    /// Tells the session of a frame, and asks what holds for the next one: all under one lock.
+    /// Passes a frame to the session and updates the limits for the next one, under a single lock.
     fn tell<T>(
         &mut self,
         session: &mut impl LockSession,
@@ -390,7 +398,7 @@ impl Inlet {
         told
     }
 
-    /// Hands out a message together with its memory, unless the message itself holds that.
+    /// Returns a message together with its memory, unless the message itself holds that memory.
     fn deliver(
         &mut self,
         delivery: Disposition,
@@ -424,24 +432,27 @@ impl Inlet {
     }
 }
 
-/// What [`Inlet::next`] came upon.
+/// The result of [`Inlet::next`].
 #[derive(Debug)]
 pub(super) enum Next {
-    /// Something for the program.
+    /// An item for the caller.
     Received(Received),
-    /// A part of a block, where blocks are [announced](Inlet::announce_blocks).
+    /// A part of a block, if blocks are [announced](Inlet::announce_blocks).
     Block(BlockPart),
-    /// The session's own business.
+    /// A frame that the session handled.
     Handled,
-    /// The frames that have come are done.
+    /// All received frames were handled, and more bytes are needed.
     NeedsMore,
 }
 
-/// A session, owned or behind a lock: held for one call, never across reading, decoding or delivery.
+/// Access to a session that is owned or protected by a lock.
+///
+/// A lock is held for one call only, never during a read, decoding or delivery.
 pub(super) trait LockSession {
     fn with<T>(&mut self, call: impl FnOnce(&mut Session) -> T) -> T;
 
-    /// The reading side has ended. Who knows better why tells the session that.
+    /// Handles the end of the read side. An implementation may replace `end` by a more precise
+    /// cause.
     fn on_transport_end(&mut self, end: TransportClose) {
         self.with(|session| session.on_transport_end(end));
     }

@@ -1,4 +1,4 @@
-//! Who owns connections, and hears of them before any subscriber does.
+//! Callbacks for the owner of a connection, invoked before events reach subscribers.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,39 +9,42 @@ use crate::peers::PeerId;
 use crate::session::{DisconnectReason, PeerInfo};
 use crate::wire::Message;
 
-/// The owner of a connection: decides whether it is opened again, and hears how it fares.
+/// Observes a connection and decides whether it is reopened.
 ///
-/// Every call comes from a connection's thread or from whoever stops the connection, and must not block. After each life exactly one of
-/// [`Keeper::on_waiting`] and [`Keeper::on_over`] is called, when its events have been handed over.
+/// Callbacks run on the connection thread, or on the thread that stops the connection, and must not
+/// block. Each run of the connection ends with exactly one call of [`Keeper::on_waiting`] or
+/// [`Keeper::on_over`], after its events have been published.
 pub(crate) trait Keeper: Send + Sync {
-    /// The handshake is complete. Subscribers hear of it next.
+    /// Called when the handshake is complete, before subscribers receive the event.
     fn on_connected(&self, info: &PeerInfo) {
         let _ = info;
     }
 
-    /// A message has come that answers no question. Subscribers have it next.
+    /// Called for each message that answers no pending request, before subscribers receive it.
     fn on_message(&self, message: &Message) {
         let _ = message;
     }
 
-    /// A life has ended, `connected_at` being when its handshake was complete, if it was. Returns after which pause there shall be another;
-    /// subscribers hear of both next. Called once for each life.
+    /// Returns the delay before the connection is reopened, or `None` to close it permanently.
+    ///
+    /// `connected_at` is the time at which the handshake completed, if it did. Called once for each
+    /// run, before subscribers receive the event.
     fn pause_before_next(
         &self,
         reason: &DisconnectReason,
         connected_at: Option<Instant>,
     ) -> Option<Duration>;
 
-    /// The connection waits for its next life, which is due at `due`.
+    /// Called when a restart is scheduled for `due`.
     fn on_waiting(&self, due: Instant, reason: DisconnectReason, next: NextLife);
 
-    /// The connection is over: the last event has been sent.
+    /// Called when the connection is closed permanently, after the final event.
     fn on_over(&self, reason: DisconnectReason) {
         let _ = reason;
     }
 }
 
-/// The next life of a connection that waits for it. One that is dropped, because its keeper has gone, ends the connection for good.
+/// A scheduled restart of a connection. Dropping it closes the connection permanently.
 pub(crate) struct NextLife {
     connection: Option<Arc<Shared>>,
 }
@@ -53,20 +56,21 @@ impl NextLife {
         }
     }
 
-    /// The peer's identity in events.
+    /// Returns the id of the peer.
     pub(crate) fn peer_id(&self) -> PeerId {
         self.connection
             .as_ref()
             .map_or(PeerId::from_u128(0), |one| one.peer_id())
     }
 
-    /// Whether the connection still waits: nobody has stopped it meanwhile.
+    /// Returns whether the restart is still pending, i.e. the connection has not been stopped.
     pub(crate) fn is_wanted(&self) -> bool {
         let waits = |one: &Arc<Shared>| one.stages.is_waiting();
         self.connection.as_ref().is_some_and(waits)
     }
 
-    /// Begins it, in the place `slot`. Does nothing if the connection waits no more; gives the life back if there is no thread for it now.
+    /// Starts the connection in `slot`. Does nothing if the connection was stopped. Returns the
+    /// restart if the connection could not be started.
     pub(crate) fn begin(mut self, slot: Option<SlotGuard>) -> Result<(), NextLife> {
         let Some(connection) = self.connection.take() else {
             return Ok(());
@@ -75,7 +79,7 @@ impl NextLife {
             return Ok(());
         };
         if let Some(thread) = last_thread {
-            // It has nothing left to do.
+            // The join does not block for long, because the last run has ended.
             let _ = thread.join();
         }
         if connection.renew().is_ok() && begin_life(&connection, None, slot).is_ok() {
@@ -89,7 +93,7 @@ impl NextLife {
         Ok(())
     }
 
-    /// Ends the connection for good.
+    /// Cancels the restart and closes the connection permanently.
     pub(crate) fn give_up(mut self, reason: DisconnectReason) {
         if let Some(connection) = self.connection.take() {
             stop_waiting(&connection, reason);

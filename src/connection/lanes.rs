@@ -1,4 +1,4 @@
-//! What waits to be sent: the frame that has begun, replies, and bulk.
+//! Send queue: the partially written frame, replies and bulk messages.
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
@@ -6,30 +6,32 @@ use std::time::{Duration, Instant};
 
 use crate::wire::{COPY_THRESHOLD, EncodedFrame};
 
-/// How many frames one write may gather.
+/// The maximum number of frames in one write.
 const GATHERED_FRAMES: usize = 32;
-/// How many bytes one write may gather. The first frame may be longer, and is written alone then.
+/// The maximum number of bytes in one write. A longer first frame is written alone.
 const GATHERED_BYTES: usize = 64 * 1024;
-/// How many bytes of replies may wait: those to a peer that asks and does not read.
+/// The maximum number of bytes of queued replies. Limits a peer that sends requests but does not
+/// read.
 const REPLY_BYTES: usize = 1024 * 1024;
-/// How many replies may wait.
+/// The maximum number of queued replies.
 const REPLY_MESSAGES: usize = 4096;
 
-/// Which queue a frame waits in.
+/// The queue of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Lane {
-    /// Protocol and keepalive: right after the frame that is being written. Where blocks have a stream of their own, pongs there go with the bulk.
+    /// Protocol messages and keepalives, sent right after the frame that is being written. Pongs on
+    /// a block stream are queued as bulk.
     Reply,
-    /// What the program sends.
+    /// Messages of the caller.
     Bulk,
 }
 
-/// A frame of which a part may have been written: nothing else may be written before its rest.
+/// A frame that may be partially written. Its rest must be written before any other frame.
 #[derive(Debug)]
 pub(super) struct BegunFrame {
     pub(super) frame: EncodedFrame,
     pub(super) written: usize,
-    /// When it has to be written whole.
+    /// The time by which the whole frame must be written.
     pub(super) deadline: Instant,
 }
 
@@ -49,7 +51,7 @@ impl BegunFrame {
     }
 }
 
-/// The two queues and the frame that has begun.
+/// The reply queue, the bulk queue and the partially written frame.
 #[derive(Debug, Default)]
 pub(super) struct Lanes {
     pub(super) begun: Option<BegunFrame>,
@@ -68,13 +70,14 @@ impl Lanes {
         usize::from(self.begun.is_some()) + self.replies.len() + self.bulk.len()
     }
 
-    /// How many bytes wait, what is missing of the begun frame among them.
+    /// Returns the number of queued bytes, including the rest of the partially written frame.
     pub(super) fn bytes(&self) -> usize {
         let begun = self.begun.as_ref().map_or(0, BegunFrame::missing);
         begun + self.reply_bytes + self.bulk_bytes
     }
 
-    /// How many messages and bytes wait that are no replies; the begun frame counts as one of them.
+    /// Returns the number of queued bulk messages and their bytes. The partially written frame
+    /// counts as bulk.
     pub(super) fn bulk_load(&self) -> (usize, usize) {
         let begun = self.begun.as_ref();
         (
@@ -88,7 +91,7 @@ impl Lanes {
         self.queue_mut(lane).push_back(frame);
     }
 
-    /// Queues a reply; returns whether there was room. A peer that has left so many unread does not read.
+    /// Queues a reply. Returns `false` if the reply queue is full, because the peer does not read.
     #[must_use]
     pub(super) fn push_reply(&mut self, frame: EncodedFrame) -> bool {
         let room =
@@ -99,7 +102,9 @@ impl Lanes {
         room
     }
 
-    /// Queues a reply that may overtake nothing; returns whether there was room. Of bulk there are at most `max_bulk` messages.
+    /// Queues a reply after the pending bulk messages. Returns `false` if the bulk queue is full.
+    ///
+    /// The bulk queue holds at most `max_bulk` messages, plus the maximum number of replies.
     #[must_use]
     pub(super) fn push_reply_behind_bulk(&mut self, frame: EncodedFrame, max_bulk: usize) -> bool {
         let room = self.bulk.len() < max_bulk.saturating_add(REPLY_MESSAGES);
@@ -109,7 +114,8 @@ impl Lanes {
         room
     }
 
-    /// Queues what is left of small frames that were written in one go, of which `written` bytes have gone. Nothing else may be waiting.
+    /// Queues the rest of small frames after a single write of `written` bytes. Nothing else may be
+    /// queued.
     pub(super) fn put_rest(
         &mut self,
         frames: impl Iterator<Item = EncodedFrame>,
@@ -142,7 +148,7 @@ impl Lanes {
         self.pop_front_within(usize::MAX)
     }
 
-    /// What is next in line, if it has at most `len` bytes.
+    /// Removes the next frame if it has at most `len` bytes.
     fn pop_front_within(&mut self, len: usize) -> Option<(Lane, EncodedFrame)> {
         let lane = if self.replies.is_empty() {
             Lane::Bulk
@@ -172,7 +178,7 @@ impl Lanes {
         }
     }
 
-    /// Lets `write` try once to write what is first in line. The lanes are empty of it if that fails.
+    /// Calls `write` once with the first frames. If it fails, these frames are lost.
     pub(super) fn write(
         &mut self,
         deadline: impl Fn(usize) -> Instant,
@@ -186,23 +192,23 @@ impl Lanes {
         Ok(written)
     }
 
-    /// For `pause` nothing was written on purpose.
+    /// Extends the write deadline by `pause`, in which nothing was written on purpose.
     pub(super) fn on_reads_paused(&mut self, pause: Duration) {
         if let Some(begun) = &mut self.begun {
             begun.deadline += pause;
         }
     }
 
-    /// Whether the frame that has begun should be whole by now.
+    /// Returns whether the partially written frame has exceeded its deadline.
     pub(super) fn is_late(&self, now: Instant) -> bool {
         self.begun
             .as_ref()
             .is_some_and(|begun| now >= begun.deadline)
     }
 
-    /// Takes out what the next write shall try: the begun frame first, then replies, then bulk.
+    /// Removes the frames for the next write: the partially written one, then replies, then bulk.
     ///
-    /// `deadline` gives a frame that begins its deadline, by its length.
+    /// `deadline` returns the write deadline of a frame, given its length.
     pub(super) fn gather(&mut self, deadline: impl Fn(usize) -> Instant) -> Option<Batch> {
         let begun = match self.begun.take() {
             Some(begun) => begun,
@@ -219,7 +225,7 @@ impl Lanes {
         let mut bytes = begun.missing();
         let mut others = Vec::new();
         while others.len() + 1 < GATHERED_FRAMES {
-            // A long frame is not taken along: replies that come meanwhile go before it.
+            // A long frame stays in the queue, so that later replies are sent before it.
             let room = GATHERED_BYTES.saturating_sub(bytes);
             let Some((lane, frame)) = self.pop_front_within(room) else {
                 break;
@@ -230,7 +236,7 @@ impl Lanes {
         Some(Batch { begun, others })
     }
 
-    /// Puts back what a write of `written` bytes has left, each where it came from.
+    /// Puts the unwritten frames of a batch back into their queues.
     pub(super) fn put_back(
         &mut self,
         batch: Batch,
@@ -267,15 +273,15 @@ impl Lanes {
     }
 }
 
-/// What one write has done.
+/// The result of a write.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Written {
     pub(super) bytes: usize,
-    /// Whether it moved a frame that is long enough to hold up others.
+    /// Whether bytes of a frame were written that is long enough to delay others.
     pub(super) large: bool,
 }
 
-/// What one write tries.
+/// The frames of one write.
 #[derive(Debug)]
 pub(super) struct Batch {
     begun: BegunFrame,
@@ -283,7 +289,7 @@ pub(super) struct Batch {
 }
 
 impl Batch {
-    /// How many messages and bytes this is.
+    /// Returns the number of messages and bytes.
     pub(super) fn load(&self) -> (usize, usize) {
         let others = self.others.iter().map(|(_, frame)| frame.len());
         (
@@ -292,7 +298,7 @@ impl Batch {
         )
     }
 
-    /// What it means that so many bytes of this batch were written.
+    /// Converts a number of written bytes into [`Written`].
     pub(super) fn written(&self, bytes: usize) -> Written {
         let large = bytes > 0 && self.begun.frame.len() as u64 >= COPY_THRESHOLD;
         Written { bytes, large }

@@ -1,4 +1,4 @@
-//! A socket at which peers dial us.
+//! TCP listener that another thread can unblock.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpStream};
@@ -8,12 +8,12 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::system_error::SystemError;
 
-/// How many connections wait in the system until somebody accepts them; the system may have a smaller limit.
+/// The maximum number of connections that wait to be accepted. The system may have a lower limit.
 const BACKLOG: i32 = 4096;
-/// How long the connection that ends a wait may take.
+/// The timeout of the connection that unblocks [`ListeningSocket::accept`].
 const WAKE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// A listening TCP socket, whose wait in [`ListeningSocket::accept`] another thread can end.
+/// A TCP listener. Another thread can unblock [`ListeningSocket::accept`].
 #[derive(Debug)]
 pub(crate) struct ListeningSocket {
     socket: Socket,
@@ -21,11 +21,12 @@ pub(crate) struct ListeningSocket {
 }
 
 impl ListeningSocket {
-    /// Listens at `address`; with port 0 the system chooses one. The unspecified address of IPv6 listens for IPv4 as well.
+    /// Binds a listener to `address`. With port 0, the system chooses the port. The unspecified
+    /// IPv6 address accepts IPv4 connections as well.
     ///
-    /// Where earlier connections have not faded away yet the address can be had at once; where somebody listens it cannot.
+    /// Earlier connections in `TIME_WAIT` do not block the address, but another listener does.
     pub(crate) fn bind(address: SocketAddr) -> io::Result<Self> {
-        // An IPv4 address in the form of IPv6 is IPv4, also where IPv6 is switched off.
+        // An IPv4-mapped address is bound as IPv4, which also works if IPv6 is disabled.
         let address = canonical(address);
         let socket = Socket::new(
             Domain::for_address(address),
@@ -35,7 +36,7 @@ impl ListeningSocket {
         if address.is_ipv6() {
             socket.set_only_v6(!address.ip().is_unspecified())?;
         }
-        // Elsewhere it means that somebody who listens there is robbed of the address.
+        // On other systems, the option would take the address over from another listener.
         #[cfg(unix)]
         socket.set_reuse_address(true)?;
         socket.bind(&address.into())?;
@@ -44,30 +45,34 @@ impl ListeningSocket {
         Ok(Self { socket, address })
     }
 
-    /// Where it listens, with the port that the system chose.
+    /// Returns the local address, with the port that the system chose.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Waits for the next connection and says where it comes from: an IPv4 address as such, also if it came by IPv6.
+    /// Waits for the next connection and returns it with its remote address. An IPv4-mapped address
+    /// is converted to IPv4.
     ///
-    /// After [`ListeningSocket::end_wait`] this is an error on Linux, and elsewhere may be one connection more.
+    /// After [`ListeningSocket::end_wait`], returns an error on Linux. On other systems, it may
+    /// return one more connection first.
     pub(crate) fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
         let (socket, from) = self.socket.accept()?;
         let from = ip_address(from.as_socket())?;
         Ok((socket.into(), canonical(from)))
     }
 
-    /// Ends the wait in [`ListeningSocket::accept`], now or the next one. Those who have not been accepted are cut off.
+    /// Unblocks [`ListeningSocket::accept`], in its current or next call. Connections that were not
+    /// accepted are reset.
     ///
-    /// Where the system does not let a listening socket be shut down, a connection ends the wait, which may take a second.
+    /// If the system cannot shut down a listener, a connection to it unblocks the call. That takes
+    /// at most 1 s.
     pub(crate) fn end_wait(&self) {
         if self.socket.shutdown(Shutdown::Both).is_err() {
             let _ = TcpStream::connect_timeout(&self.reachable(), WAKE_TIMEOUT);
         }
     }
 
-    /// The address under which it can be reached from here.
+    /// Returns the address at which this host can reach the listener.
     fn reachable(&self) -> SocketAddr {
         let port = self.address.port();
         match self.address {
@@ -78,7 +83,7 @@ impl ListeningSocket {
     }
 }
 
-/// Converts an IPv4 address in the form of IPv6. Keeps the scope of an IPv6 address.
+/// Converts an IPv4-mapped address to IPv4. Keeps the scope of an IPv6 address.
 fn canonical(address: SocketAddr) -> SocketAddr {
     match address.ip().to_canonical() {
         ip @ IpAddr::V4(_) => SocketAddr::new(ip, address.port()),
@@ -86,17 +91,17 @@ fn canonical(address: SocketAddr) -> SocketAddr {
     }
 }
 
-/// What an error of [`ListeningSocket::accept`] concerns.
+/// The scope of an error of [`ListeningSocket::accept`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum AcceptFault {
-    /// One connection, which was closed before it was accepted, or none.
+    /// One connection, which was closed before it was accepted, or an interrupted call.
     Connection,
-    /// One connection, by a network error or a firewall rule. The caller should pause for a moment,
-    /// so that an error that does not go away costs no processor time.
+    /// One connection, because of a network error or a firewall rule. The caller should pause
+    /// briefly, because a persistent error would otherwise cause a busy loop.
     Network,
     /// The process or the system, which is out of descriptors or memory.
     Resources,
-    /// The listening socket, which is of no more use.
+    /// The listener, which is unusable.
     Socket,
 }
 
@@ -128,7 +133,7 @@ impl AcceptFault {
     }
 }
 
-/// Network errors of one connection for which the standard library has no kind of its own.
+/// Network errors of one connection that have no [`io::ErrorKind`].
 #[cfg(unix)]
 const NETWORK_ERRORS: &[i32] = &[
     libc::EPROTO,
@@ -139,7 +144,8 @@ const NETWORK_ERRORS: &[i32] = &[
     libc::ENONET,
 ];
 
-/// A connection that has gone before it was accepted has no address on some systems.
+/// Returns the address, or an error if there is none. On some systems, a connection that closed
+/// before it was accepted has no address.
 fn ip_address(address: Option<SocketAddr>) -> io::Result<SocketAddr> {
     address.ok_or_else(|| io::ErrorKind::ConnectionAborted.into())
 }
@@ -169,7 +175,7 @@ mod tests {
         let socket = ListeningSocket::bind(ANY).unwrap();
         let address = socket.address();
         let client = TcpStream::connect(address).unwrap();
-        // Whoever closes first keeps the connection in mind for a minute.
+        // The side that closes first keeps the connection in `TIME_WAIT` for a minute.
         drop(socket.accept().unwrap());
         drop(client);
         drop(socket);

@@ -4,7 +4,8 @@
 //! - [`PeerConnectionActor`] spawns a thread that reads from one peer, replies to it and publishes
 //!   events on an [`EventBus`]. A [`PeerConnectionHandle`] sends messages and requests from any
 //!   thread.
-//! - [`Supervisor`] reopens lost connections. The [`RestartPolicy`] of each connection decides when.
+//! - [`Supervisor`] reopens lost connections. The [`RestartPolicy`] of each connection decides
+//!   when.
 
 mod actor;
 mod associations;

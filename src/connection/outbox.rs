@@ -1,7 +1,8 @@
-//! The way out: who finds it free writes at once, what is left over is written by a thread of its own.
+//! Outgoing queue of one stream. A send to an idle queue writes directly to the socket. A writer
+//! thread drains the rest.
 //!
-//! No writer ever blocks another: a write that is made under the lock is one that does not wait. **A frame that has
-//! begun is finished before anything else is written, or the stream ends.**
+//! Senders never block each other: a write under the lock does not block. **A partially written
+//! frame is completed before any other frame is written, or the connection is closed.**
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -27,12 +28,12 @@ use crate::wire::{
     BASIC_HEADER_LEN, COPY_THRESHOLD, Command, Encode, EncodedFrame, Message, encode_frame,
 };
 
-/// How large a buffer for encoding is kept from one message to the next, in bytes.
+/// The maximum capacity of an encoding buffer that is kept for reuse, in bytes.
 const KEPT_SCRATCH: usize = 4 * 1024;
-/// How long a writer thread stays without work.
+/// The time without work after which the writer thread ends.
 const WRITER_IDLE: Duration = Duration::from_secs(5);
 
-/// Frames on their way to one peer. Safe to use from several threads.
+/// The outgoing queue of one stream. Can be used from several threads.
 pub(super) struct Outbox {
     shared: Arc<Shared>,
     writer: Mutex<Option<JoinHandle<()>>>,
@@ -43,28 +44,29 @@ struct Shared {
     magic: Magic,
     counters: Arc<TrafficCounters>,
     state: Mutex<State>,
-    /// Whether there is a reason in `state`: to be asked without the lock.
+    /// Mirrors `state.closed.is_some()`, readable without the lock.
     is_closed: AtomicBool,
-    /// Told when something was written, or the outbox closed.
+    /// Notified after each write of the writer thread, after an update of the limits, and when the
+    /// outbox closes.
     room: Condvar,
-    /// Told when something is to be written, or the outbox closed.
+    /// Notified when the writer thread has work, and when the outbox closes.
     work: Condvar,
 }
 
 struct State {
     bounds: Bounds,
     lanes: Lanes,
-    /// How many messages and bytes the writer thread has taken out of the lanes, and writes.
+    /// The number of messages and bytes that the writer thread is writing.
     in_flight: (usize, usize),
     writer_runs: bool,
-    /// Where small messages are encoded that are written at once.
+    /// A buffer to encode small messages that are written directly.
     scratch: Vec<u8>,
-    /// When bytes of a large frame were last written.
+    /// The time at which bytes of a large frame were last written.
     last_transfer: Option<Instant>,
     closed: Option<DisconnectReason>,
 }
 
-/// How much may wait, and how long a frame may take.
+/// The limits of the queue, and the write timeout.
 #[derive(Clone, Copy)]
 struct Bounds {
     write_timeout: Duration,
@@ -101,9 +103,10 @@ impl State {
         }
     }
 
-    /// Whether `count` messages of `len` bytes in total may be queued.
+    /// Returns whether `count` messages of `len` bytes in total may be queued.
     ///
-    /// An empty queue accepts messages above its limits: otherwise they could never be sent.
+    /// An empty queue accepts messages above its limits, because they could never be sent
+    /// otherwise.
     fn has_room(&self, count: usize, len: usize) -> bool {
         let (messages, bytes) = self.lanes.bulk_load();
         let (messages, bytes) = (messages + self.in_flight.0, bytes + self.in_flight.1);
@@ -113,18 +116,18 @@ impl State {
         fits(messages, count, self.bounds.max_messages) && fits(bytes, len, self.bounds.max_bytes)
     }
 
-    /// Whether everything is handed to the system.
+    /// Returns whether all data was handed to the operating system.
     fn is_idle(&self) -> bool {
         self.in_flight == (0, 0) && self.lanes.is_empty()
     }
 }
 
-/// Why a message was not taken.
+/// The reason why a message was not queued.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum NotTaken {
-    /// There was no room until the deadline.
+    /// The queue was full until the deadline.
     Full,
-    /// The connection has ended.
+    /// The connection is closed.
     Closed(DisconnectReason),
 }
 
@@ -149,7 +152,7 @@ impl Outbox {
         }
     }
 
-    /// Sends a message of the program. Waits for room until `deadline`.
+    /// Sends a message of the caller. Blocks while the queue is full, at most until `deadline`.
     pub(super) fn send(&self, message: &Message, deadline: Instant) -> Result<(), NotTaken> {
         if message.encoded_len() < COPY_THRESHOLD {
             let mut state = self.shared.state.lock();
@@ -160,7 +163,7 @@ impl Outbox {
         self.send_frame(EncodedFrame::new(self.shared.magic, message), deadline)
     }
 
-    /// Sends a frame that is encoded already. Waits for room until `deadline`.
+    /// Sends an encoded frame. Blocks while the queue is full, at most until `deadline`.
     pub(super) fn send_frame(
         &self,
         frame: EncodedFrame,
@@ -169,8 +172,8 @@ impl Outbox {
         self.send_frames(vec![frame], deadline)
     }
 
-    /// Sends the messages of one request one after the other, all of them or none. Waits for room
-    /// until `deadline`.
+    /// Sends the messages of a request in order, all of them or none. Blocks while the queue is
+    /// full, at most until `deadline`.
     pub(super) fn send_all(&self, messages: &[Message], deadline: Instant) -> Result<(), NotTaken> {
         let len: u64 = messages.iter().map(Encode::encoded_len).sum();
         if len < COPY_THRESHOLD {
@@ -195,13 +198,16 @@ impl Outbox {
         self.push(state, frames)
     }
 
-    /// Sends replies of the protocol, together if they are small: never waits. A peer that has left too many unread is at its end.
+    /// Sends protocol replies, small ones with a single write. Does not block. If the reply queue
+    /// is full, the connection is closed.
     pub(super) fn reply(&self, messages: &[Message]) -> Result<(), NotTaken> {
         self.reply_by(messages, |lanes, frame, _| lanes.push_reply(frame))
     }
 
-    /// The same on the stream of the blocks, where a pong goes behind what waits, as a node sends it: whoever has had something named as missing over
-    /// another stream learns by it that no block was sent before that.
+    /// Like [`reply`](Self::reply), but queues a pong after pending bulk messages, as a node does.
+    ///
+    /// The pong then acts as a fence: blocks sent earlier precede it. After a `notfound` on another
+    /// stream, the pong proves to the peer that no block was sent before it.
     pub(super) fn reply_behind_blocks(&self, messages: &[Message]) -> Result<(), NotTaken> {
         const PONG: Command = Command::new("pong");
         self.reply_by(messages, |lanes, frame, max_messages| {
@@ -213,7 +219,8 @@ impl Outbox {
         })
     }
 
-    /// `push` queues what cannot be written at once; returns whether there was room.
+    /// Writes replies directly or queues them with `push`, which returns whether the queue had
+    /// room.
     fn reply_by(
         &self,
         messages: &[Message],
@@ -239,17 +246,18 @@ impl Outbox {
         Ok(())
     }
 
-    /// Other bounds hold from now on. What waits already stays, and a frame that has begun keeps its deadline.
+    /// Applies new limits. Queued frames stay, and a partially written frame keeps its deadline.
     pub(super) fn update_config(&self, config: &ConnectionConfig) {
         self.shared.state.lock().bounds = config.into();
         self.shared.room.notify_all();
     }
 
-    /// Waits until everything is handed to the system, or until `deadline`; returns whether it is.
+    /// Blocks until all data was handed to the operating system, or returns [`NotTaken::Full`] at
+    /// `deadline`.
     pub(super) fn flush(&self, deadline: Instant) -> Result<(), NotTaken> {
         let mut state = self.shared.state.lock();
         loop {
-            // What waited at the end has been dropped.
+            // Queued data was dropped by the close.
             if let Some(reason) = &state.closed {
                 return Err(NotTaken::Closed(reason.clone()));
             }
@@ -260,19 +268,19 @@ impl Outbox {
         }
     }
 
-    /// How many messages and bytes wait.
+    /// Returns the number of queued messages and bytes, including those being written.
     pub(super) fn load(&self) -> (usize, usize) {
         let state = self.shared.state.lock();
         let (messages, bytes) = state.in_flight;
         (messages + state.lanes.len(), bytes + state.lanes.bytes())
     }
 
-    /// When bytes of a large frame were last written.
+    /// Returns the time at which bytes of a large frame were last written.
     pub(super) fn last_transfer(&self) -> Option<Instant> {
         self.shared.state.lock().last_transfer
     }
 
-    /// Why nothing is sent any more, if so.
+    /// Returns the reason if the outbox is closed.
     pub(super) fn closed(&self) -> Option<DisconnectReason> {
         if !self.is_closed() {
             return None;
@@ -280,21 +288,22 @@ impl Outbox {
         self.shared.state.lock().closed.clone()
     }
 
-    /// Whether nothing is sent any more. Costs nothing.
+    /// Returns whether the outbox is closed. Does not lock.
     pub(super) fn is_closed(&self) -> bool {
         self.shared.is_closed.load(Acquire)
     }
 
-    /// Ends the outbox, drops what waits, and shuts the socket down. The first reason counts. Never blocks.
+    /// Closes the outbox, drops queued data and shuts the socket down. The first reason is kept.
+    /// Does not block.
     pub(super) fn close(&self, reason: DisconnectReason) {
         self.shared.close(&mut self.shared.state.lock(), reason);
     }
 
-    /// Ends the outbox and leaves the socket as it is, for somebody else. Nothing may have been sent.
+    /// Closes the outbox, but leaves the socket open for another owner. Nothing may have been sent.
     ///
     /// # Errors
     ///
-    /// Why it has ended already: the socket is shut down then.
+    /// The reason if the outbox is already closed. The socket is then shut down.
     pub(super) fn let_go(&self, reason: DisconnectReason) -> Result<(), DisconnectReason> {
         let mut state = self.shared.state.lock();
         if let Some(reason) = &state.closed {
@@ -305,15 +314,15 @@ impl Outbox {
         Ok(())
     }
 
-    /// Waits for the writer thread to end. To be called once the outbox is closed.
+    /// Waits for the writer thread to end. The outbox must be closed.
     pub(super) fn join(&self) {
         if let Some(writer) = self.writer.lock().take() {
-            // A panic of the writer has been caught in its thread.
+            // The writer thread catches its own panics.
             let _ = writer.join();
         }
     }
 
-    /// Writes small messages at once if nothing else is on its way; returns whether that was so.
+    /// Writes small messages directly if the queue is empty. Returns whether it was.
     fn write_small(&self, state: &mut State, messages: &[Message]) -> Result<bool, NotTaken> {
         if let Some(reason) = &state.closed {
             return Err(NotTaken::Closed(reason.clone()));
@@ -328,7 +337,7 @@ impl Outbox {
         }
         let written = self.shared.stream.write_now(&[io::IoSlice::new(&scratch)]);
         let whole = scratch.len();
-        // A quiet peer holds no large buffer.
+        // An idle peer should not hold a large buffer.
         if scratch.capacity() <= KEPT_SCRATCH {
             state.scratch = scratch;
         }
@@ -339,7 +348,7 @@ impl Outbox {
         });
         self.shared.note(state, written)?;
         if bytes < whole {
-            // Rare: the system's buffer is full.
+            // Rare: the send buffer of the system is full.
             let frame = |message| EncodedFrame::new(self.shared.magic, message);
             let bounds = state.bounds;
             let deadline = |len| bounds.deadline(len);
@@ -371,8 +380,8 @@ impl Outbox {
         self.set_off(&mut state, count)
     }
 
-    /// Starts to write the last `count` frames of the queue: without the writer thread if nothing
-    /// else is queued.
+    /// Starts to write the last `count` frames of the queue: directly if nothing else is queued,
+    /// else on the writer thread.
     fn set_off(&self, state: &mut State, count: usize) -> Result<(), NotTaken> {
         let alone = state.in_flight == (0, 0) && state.lanes.len() == count;
         if alone && Stream::WRITES_WITHOUT_WAITING {
@@ -384,7 +393,7 @@ impl Outbox {
         Ok(())
     }
 
-    /// Lets the writer thread know that there is work; starts it if there is none.
+    /// Wakes the writer thread. Spawns it if it does not run.
     fn wake_writer(&self, state: &mut State) {
         if state.writer_runs {
             self.shared.work.notify_one();
@@ -403,7 +412,7 @@ impl Outbox {
         match spawned {
             Ok(handle) => {
                 state.writer_runs = true;
-                // An earlier writer has ended by itself: its handle has nothing left to wait for.
+                // An earlier writer thread has ended by itself and needs no join.
                 *self.writer.lock() = Some(handle);
             }
             Err(error) => self.shared.close(state, DisconnectReason::Io(error.kind())),
@@ -412,7 +421,7 @@ impl Outbox {
 }
 
 impl Shared {
-    /// Waits until something was written, or the outbox closed.
+    /// Waits until data was written or the outbox closed. Returns [`NotTaken::Full`] at `deadline`.
     fn wait_for_room(
         &self,
         state: &mut MutexGuard<'_, State>,
@@ -438,7 +447,7 @@ impl Shared {
         self.work.notify_all();
     }
 
-    /// Writes without waiting, under the lock, what is first in line.
+    /// Writes the first frames of the queue without blocking, under the lock.
     fn write_now(&self, state: &mut State) -> Result<(), NotTaken> {
         let bounds = state.bounds;
         let deadline = |len| bounds.deadline(len);
@@ -448,7 +457,7 @@ impl Shared {
         self.note(state, written)
     }
 
-    /// Takes note of what a write has done.
+    /// Records the result of a write.
     fn note(&self, state: &mut State, written: io::Result<Written>) -> Result<(), NotTaken> {
         match written {
             Ok(Written { bytes, large }) => {
@@ -467,7 +476,8 @@ impl Shared {
         }
     }
 
-    /// The writer thread: writes what waits, and ends when it has been idle.
+    /// Runs the writer thread, which writes queued frames and ends after [`WRITER_IDLE`] without
+    /// work.
     fn run_writer(&self) {
         let mut state = self.state.lock();
         loop {
@@ -509,7 +519,8 @@ impl Shared {
     }
 }
 
-/// What a failed write means: a peer that is gone looks different to the writer and to the reader.
+/// Returns the disconnect reason of a failed write. A write to a closed connection counts as a
+/// reset.
 fn write_failure(error: &io::Error) -> DisconnectReason {
     if is_peer_close(error) {
         DisconnectReason::ConnectionReset

@@ -1,4 +1,4 @@
-//! Names of peers as callers give them, and their addresses.
+//! Parsing and resolution of peer names.
 
 use std::net::{Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::time::Duration;
@@ -17,9 +17,9 @@ const MAX_SCOPE: usize = 64;
 /// Resolves the address of a peer.
 ///
 /// `peer` is a [`SocketAddr`], or an IP address or a host name, with or without a port, as
-/// [`PeerAddr`] documents. The port defaults to `default_port`. An IPv6 address needs brackets if a port follows. It may have a scope, which is
-/// the number or the name of an interface: `[fe80::1%2]:8333`, `fe80::1%eth0`. The addresses keep
-/// the scope.
+/// [`PeerAddr`] documents. The port defaults to `default_port`. An IPv6 address needs brackets if a
+/// port follows. It may have a scope, which is the number or the name of an interface:
+/// `[fe80::1%2]:8333`, `fe80::1%eth0`. The addresses keep the scope.
 ///
 /// A numeric address is returned immediately. Other names are resolved by the system on a helper
 /// thread. Blocks for at most `timeout`. After that the helper thread continues until the system
@@ -86,12 +86,12 @@ fn resolve_name(
 enum PeerName<'a> {
     /// A numeric address.
     Address(SocketAddr),
-    /// A host name, or an IPv6 address with the name of an interface, which only the system knows.
+    /// A host name, or an IPv6 address with an interface name. The system must resolve either.
     Host { host: &'a str, port: u16 },
 }
 
 impl<'a> PeerName<'a> {
-    /// Parses a name. The error says what is wrong with it.
+    /// Parses a name. The error describes the fault.
     fn parse(name: &'a str, default_port: u16) -> Result<Self, String> {
         if let Ok(address) = name.parse() {
             return Ok(PeerName::Address(address));
@@ -112,7 +112,7 @@ impl<'a> PeerName<'a> {
             Some((host, port)) => (host, Some(port)),
             None => (name, None),
         };
-        // The name is checked first: what is wrong with it is often no port.
+        // The host is checked first, so that its fault is reported rather than that of the port.
         let plain = host.strip_suffix('.').unwrap_or(host);
         host_name::check_syntax(plain).map_err(|fault| fault.to_string())?;
         let port = port.map_or(Ok(default_port), parse_port)?;
@@ -147,7 +147,7 @@ impl<'a> PeerName<'a> {
 }
 
 fn parse_port(text: &str) -> Result<u16, String> {
-    // A sign is no part of a port.
+    // `parse` accepts a sign, which is not allowed in a port.
     let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
     let port = text.parse().ok().filter(|_| is_number);
     port.ok_or_else(|| format!("expected a port from 0 to 65535, got {text:?}"))
@@ -169,7 +169,7 @@ mod tests {
         addresses[0]
     }
 
-    /// Returns what is wrong with a name.
+    /// Returns the fault of an invalid name.
     fn fault(name: &str) -> String {
         match resolve(name, 8333, SECOND) {
             Err(DisconnectReason::InvalidName {

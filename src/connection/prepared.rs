@@ -1,4 +1,4 @@
-//! A message for many peers.
+//! Message that is encoded once for several peers.
 
 use std::sync::Arc;
 

@@ -1,25 +1,25 @@
-//! How slow a transfer may be: deadlines that move with the bytes, and those that do not.
+//! Deadlines of incoming payloads and outgoing frames.
 
 use std::time::{Duration, Instant};
 
 use crate::deadline::saturating_add;
 
-/// So much of a payload must come in every stall timeout.
+/// The number of payload bytes that must arrive within each stall timeout.
 const STEP: u64 = 64 * 1024;
-/// A payload may take so long whatever its length …
+/// The maximum time of a payload, in addition to the time for its length.
 const WHOLE_BASE: Duration = Duration::from_secs(60);
-/// … and a second more for each so many bytes of it.
+/// The number of payload bytes for each second that is added to [`WHOLE_BASE`].
 const WHOLE_BYTES_PER_SECOND: u64 = 64 * 1024;
-/// A write may take a second more than its base for each so many bytes.
+/// The number of bytes for each second that is added to the base timeout of a write.
 const WRITE_BYTES_PER_SECOND: u64 = 256 * 1024;
 
-/// When a frame of `len` bytes has to be written at the latest.
+/// Returns the time by which a frame of `len` bytes must be written.
 pub(super) fn write_deadline(base: Duration, len: usize, now: Instant) -> Instant {
     let more = Duration::from_secs(len as u64 / WRITE_BYTES_PER_SECOND);
     saturating_add(now, base.saturating_add(more))
 }
 
-/// The deadlines of the payload that is arriving.
+/// The deadlines of the payload that is being received.
 #[derive(Debug)]
 pub(super) struct ReadProgress {
     stall_timeout: Duration,
@@ -28,9 +28,9 @@ pub(super) struct ReadProgress {
 
 #[derive(Debug)]
 struct Payload {
-    /// When it has to be complete.
+    /// The time by which the whole payload must arrive.
     whole_deadline: Instant,
-    /// How much was missing when the stall timeout last began.
+    /// The number of missing bytes when the stall timeout last started.
     missing: u64,
     stall_deadline: Instant,
 }
@@ -47,12 +47,13 @@ impl ReadProgress {
         self.stall_timeout = timeout;
     }
 
-    /// A frame is complete: what arrives from now on is another one.
+    /// Clears the deadlines at the end of a frame.
     pub(super) fn on_frame(&mut self) {
         self.payload = None;
     }
 
-    /// Looks at the payload that is arriving: its length, and how much of it is missing.
+    /// Updates the deadlines. `arriving` is the length of the current payload and the number of its
+    /// missing bytes.
     pub(super) fn on_bytes(&mut self, arriving: Option<(u64, u64)>, now: Instant) {
         let Some((len, missing)) = arriving else {
             self.payload = None;
@@ -68,7 +69,7 @@ impl ReadProgress {
             }
             None => {
                 let seconds = Duration::from_secs(len / WHOLE_BYTES_PER_SECOND);
-                // A length that nobody can send has a deadline that never comes.
+                // An absurd length results in a deadline that never passes.
                 let whole_deadline = saturating_add(now, WHOLE_BASE + seconds);
                 self.payload = Some(Payload {
                     whole_deadline,
@@ -79,13 +80,13 @@ impl ReadProgress {
         }
     }
 
-    /// When more has to have come; `None` between frames.
+    /// Returns the time by which more bytes must arrive, or `None` between frames.
     pub(super) fn deadline(&self) -> Option<Instant> {
         let payload = self.payload.as_ref()?;
         Some(payload.stall_deadline.min(payload.whole_deadline))
     }
 
-    /// For `pause` nothing was read on purpose.
+    /// Extends the deadlines by `pause`, in which nothing was read on purpose.
     pub(super) fn on_reads_paused(&mut self, pause: Duration) {
         if let Some(payload) = &mut self.payload {
             payload.whole_deadline += pause;

@@ -1,17 +1,18 @@
-//! Nonces and the wall clock: what the session gets from outside.
+//! Nonces and the wall clock for sessions.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::random::random_u64;
 use crate::session::NonceSource;
 
-/// Nonces for one session. They have to be different from those of other nodes, not secret.
+/// Returns the nonces of one session. They must differ from those of other nodes, but need not be
+/// secret.
 pub(super) fn nonces() -> NonceSource {
-    // Zero would mean "no ping is open" to a node.
+    // A node treats a nonce of zero as no pending ping.
     Box::new(|| random_u64().max(1))
 }
 
-/// The clock in seconds since 1970; 0 before.
+/// Returns the Unix time in seconds, or 0 for times before 1970.
 pub(super) fn unix_time() -> i64 {
     let since = SystemTime::now()
         .duration_since(UNIX_EPOCH)

@@ -1,8 +1,8 @@
-//! How many connections there may be.
+//! Counter of connections with a maximum.
 
 use std::sync::Arc;
 
-// The model check in tests/model tries every interleaving of these.
+// The model check in tests/model tests every interleaving of these operations.
 #[cfg(loom)]
 use loom::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 #[cfg(not(loom))]
@@ -50,7 +50,7 @@ impl ConnectionSlots {
     /// returns a guard instead.
     #[must_use = "a place that was taken has to be released"]
     pub fn try_reserve(&self) -> bool {
-        // The count alone is shared, no other memory is guarded by it: relaxed order is enough.
+        // Relaxed ordering is sufficient, because the counter guards no other memory.
         let max = self.max();
         let free = |taken: usize| (taken < max).then_some(taken + 1);
         self.shared

@@ -1,4 +1,4 @@
-//! The one signal that ends every wait of a peer.
+//! Cancellation signal for all blocking operations of a connection.
 
 use std::sync::atomic::{
     AtomicBool,
@@ -11,15 +11,15 @@ use parking_lot::Mutex;
 
 use crate::session::DisconnectReason;
 
-/// Nothing is ever sent: the channel's end is the signal.
+/// The item type of a channel that never sends: its close is the signal.
 #[derive(Debug)]
 pub(super) enum Never {}
 
-/// Set once, with a reason; every wait that selects on [`Stop::signal`] ends then.
+/// A cancellation signal with a reason. Setting it ends each wait that selects on [`Stop::signal`].
 #[derive(Debug)]
 pub(super) struct Stop {
     state: Mutex<State>,
-    /// Whether there is a reason: to be asked without the lock.
+    /// Mirrors `state.reason.is_some()`, readable without the lock.
     is_set: AtomicBool,
     signal: Receiver<Never>,
 }
@@ -44,7 +44,7 @@ impl Stop {
         }
     }
 
-    /// Gives the signal. The first reason counts.
+    /// Sets the signal. The first reason is kept.
     pub(super) fn set(&self, reason: DisconnectReason) {
         let mut state = self.state.lock();
         state.reason.get_or_insert(reason);
@@ -52,7 +52,7 @@ impl Stop {
         self.is_set.store(true, Release);
     }
 
-    /// Why to stop, once the signal is given.
+    /// Returns the reason, or `None` if the signal is not set.
     pub(super) fn reason(&self) -> Option<DisconnectReason> {
         if !self.is_set() {
             return None;
@@ -60,17 +60,17 @@ impl Stop {
         self.state.lock().reason.clone()
     }
 
-    /// Whether the signal is given. Costs nothing.
+    /// Returns whether the signal is set. Does not lock.
     pub(super) fn is_set(&self) -> bool {
         self.is_set.load(Acquire)
     }
 
-    /// A channel that ends when the signal is given.
+    /// Returns a channel that closes when the signal is set.
     pub(super) fn signal(&self) -> &Receiver<Never> {
         &self.signal
     }
 
-    /// Waits for the signal, at most so long; returns whether it was given.
+    /// Waits for the signal for at most `timeout`. Returns whether it was set.
     pub(super) fn wait(&self, timeout: Duration) -> bool {
         match self.signal.recv_timeout(timeout) {
             Ok(never) => match never {},

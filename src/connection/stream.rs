@@ -1,4 +1,4 @@
-//! A TCP socket with the waits that a peer needs.
+//! TCP socket with read and write timeouts.
 
 use std::io::{self, IoSlice, Read};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -8,17 +8,17 @@ use socket2::{SockRef, TcpKeepalive};
 
 use crate::sockets::is_timeout;
 
-/// How long a blocking write waits at most before its deadline is looked at.
+/// The maximum duration of a blocking write, after which its deadline is checked.
 const WRITE_STEP: Duration = Duration::from_secs(1);
 
-/// The waits of a read; the system is told only when the step changes.
+/// The read timeouts. The socket option is set only if the timeout changes.
 const READ_STEPS: [Duration; 3] = [
     Duration::from_secs(1),
     Duration::from_millis(100),
     Duration::from_millis(10),
 ];
 
-/// A connected socket. Reading and writing may be done by two threads.
+/// A connected socket. One thread may read while another one writes.
 #[derive(Debug)]
 pub(super) struct Stream {
     tcp: TcpStream,
@@ -26,10 +26,11 @@ pub(super) struct Stream {
 }
 
 impl Stream {
-    /// Prepares a connected socket: blocking, without Nagle's delay, probed by TCP after `keepalive`. A write waits for
-    /// `write_wait`, at most a second.
+    /// Prepares a connected socket: blocking, without Nagle's algorithm, and with TCP probes after
+    /// `keepalive`. A blocking write takes at most `write_wait`, and at most 1 s.
     ///
-    /// A socket that has been reset meanwhile does not know its peer any more, but holds what came before.
+    /// `peer` is passed separately, because a socket that was reset no longer has a remote address.
+    /// The data that it received before the reset can still be read.
     pub(super) fn new(
         tcp: TcpStream,
         peer: SocketAddr,
@@ -50,10 +51,10 @@ impl Stream {
         self.peer
     }
 
-    /// Whether the system can be asked to write without waiting, whatever the socket's mode.
+    /// Whether the system supports nonblocking writes on a blocking socket.
     pub(super) const WRITES_WITHOUT_WAITING: bool = cfg!(unix);
 
-    /// Writes what the system takes at once; 0 if it takes nothing now.
+    /// Writes as much as possible without blocking. Returns 0 if the socket would block.
     pub(super) fn write_now(&self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
         match self.write(parts, flags::DONT_WAIT) {
             Err(error) if is_timeout(&error) => Ok(0),
@@ -61,7 +62,7 @@ impl Stream {
         }
     }
 
-    /// Writes what the system takes within the wait of a write; 0 if it takes nothing.
+    /// Writes within the write timeout. Returns 0 if the timeout expires.
     pub(super) fn write_soon(&self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
         match self.write(parts, 0) {
             Err(error) if is_timeout(&error) => Ok(0),
@@ -73,15 +74,15 @@ impl Stream {
         self.tcp.set_nonblocking(nonblocking)
     }
 
-    /// Says that nothing more will be written. Reading goes on.
+    /// Shuts down the write direction. Reads continue.
     pub(super) fn finish_writing(&self) {
-        // A socket that is closed already cannot be written to either.
+        // Fails only if the socket is already closed.
         let _ = self.tcp.shutdown(Shutdown::Write);
     }
 
-    /// Lets whoever reads come to an end. Writing goes on.
+    /// Shuts down the read direction, which ends a blocking read. Writes continue.
     pub(super) fn stop_reading(&self) {
-        // A socket that is closed already cannot be read either.
+        // Fails only if the socket is already closed.
         let _ = self.tcp.shutdown(Shutdown::Read);
     }
 
@@ -105,16 +106,16 @@ impl Stream {
         }
     }
 
-    /// Where the connection begins, with a port that another one may have as well.
+    /// Returns the local address with port 0, so that another connection can be bound to it.
     pub(super) fn local_address(&self) -> io::Result<SocketAddr> {
         let mut address = self.tcp.local_addr()?;
         address.set_port(0);
         Ok(address)
     }
 
-    /// Ends both directions and wakes whoever reads or writes. Never blocks.
+    /// Shuts down both directions, which ends blocking reads and writes. Does not block.
     pub(super) fn shut_down(&self) {
-        // A socket that is closed already is what is wanted.
+        // Fails only if the socket is already closed.
         let _ = self.tcp.shutdown(Shutdown::Both);
     }
 
@@ -135,14 +136,15 @@ impl Read for &Stream {
     }
 }
 
-/// The waiting time of the reads of one thread.
+/// The read timeout of a socket, as set by one thread.
 #[derive(Debug, Default)]
 pub(super) struct ReadWait {
     set: Option<Duration>,
 }
 
 impl ReadWait {
-    /// Lets the next read of `stream` wait until about `deadline`, at most a second.
+    /// Sets the read timeout so that the next read of `stream` ends at about `deadline`, and after
+    /// at most 1 s.
     pub(super) fn until(
         &mut self,
         stream: &Stream,
@@ -168,7 +170,8 @@ mod flags {
     #[cfg(not(unix))]
     pub(super) const DONT_WAIT: i32 = 0;
 
-    /// A write to a closed socket shall be an error and no signal, whatever program we are part of.
+    /// Makes a write to a closed socket fail instead of raising `SIGPIPE`, whatever the process
+    /// does with that signal.
     #[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
     pub(super) const NO_SIGNAL: i32 = libc::MSG_NOSIGNAL;
     #[cfg(not(any(target_os = "linux", target_os = "android", target_os = "freebsd")))]

@@ -1,13 +1,14 @@
-//! How much has gone each way.
+//! Traffic counters.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::wire::{BASIC_HEADER_LEN, Command, EXTENDED_HEADER_LEN, Message, MessageKind};
 
-/// How many messages have a counter of their own; what nobody knows shares one more.
+/// The number of commands with their own counter. All other commands share one more.
 const KNOWN: usize = Message::COMMANDS.len();
 
-/// Counts messages and bytes of one TCP connection. Each number is exact; together they may be a moment apart.
+/// The message and byte counters of one TCP connection. Each is exact, but they are not read at the
+/// same instant.
 #[derive(Debug)]
 pub(super) struct TrafficCounters {
     bytes_received: AtomicU64,
@@ -51,7 +52,7 @@ pub struct TrafficStats {
 }
 
 impl TrafficStats {
-    /// Both together.
+    /// Returns the sum of both.
     pub(super) fn plus(self, other: Self) -> Self {
         Self {
             messages_received: self.messages_received + other.messages_received,
@@ -79,7 +80,7 @@ impl CommandTraffic {
     /// same name in `getpeerinfo`.
     pub const OTHERS: Command = Command::new("*other*");
 
-    /// What several lists count together, each kind of message once.
+    /// Returns the sum of several lists, with one entry for each command.
     pub(super) fn sum(lists: impl IntoIterator<Item = Vec<Self>>) -> Vec<Self> {
         let mut sum: Vec<Self> = Vec::new();
         for more in lists.into_iter().flatten() {
@@ -93,7 +94,9 @@ impl CommandTraffic {
 }
 
 impl TrafficCounters {
-    /// A frame has come whole. What has no number counts among the others. One thread at a time reads a connection.
+    /// Counts a complete frame. Commands without a number are counted together.
+    ///
+    /// Only one thread at a time may call it: the one that reads the connection.
     pub(super) fn add_message_in(&self, number: Option<MessageKind>, payload_len: u64) {
         let counters = self.of(number);
         add_alone(&counters.messages_received, 1);
@@ -114,7 +117,7 @@ impl TrafficCounters {
         self.bytes_sent.fetch_add(bytes as u64, Relaxed);
     }
 
-    /// Everything together.
+    /// Returns the totals of all commands.
     pub(super) fn snapshot(&self) -> TrafficStats {
         let sum = |number: fn(&CommandCounters) -> &AtomicU64| {
             let numbers = self.commands.iter().map(number);
@@ -128,15 +131,16 @@ impl TrafficCounters {
         }
     }
 
-    /// How many bytes have come of a frame that has not come whole. A moment may lie between the numbers that this is made of.
+    /// Returns the number of received bytes of an incomplete frame. Inexact, because the counters
+    /// are not read at the same instant.
     pub(super) fn unfinished(&self) -> u64 {
-        // Last what grows first.
+        // `bytes_in` is increased first, so it is read last.
         let frames = self.commands.iter();
         let whole: u64 = frames.map(|one| one.bytes_received.load(Relaxed)).sum();
         self.bytes_received.load(Relaxed).saturating_sub(whole)
     }
 
-    /// The kinds of messages that have gone either way.
+    /// Returns the traffic of each command that was sent or received.
     pub(super) fn by_command(&self) -> Vec<CommandTraffic> {
         let names = Message::COMMANDS.iter().chain([&CommandTraffic::OTHERS]);
         let each = names.zip(&self.commands).map(|(command, counters)| {
@@ -160,12 +164,13 @@ impl TrafficCounters {
     }
 }
 
-/// Adds to what nobody else adds to: that costs less than if others did.
+/// Adds to a counter that has a single writer. Cheaper than an atomic addition.
 fn add_alone(counter: &AtomicU64, more: u64) {
     counter.store(counter.load(Relaxed).wrapping_add(more), Relaxed);
 }
 
-/// A peer may choose the longer header for a short payload, which nobody does.
+/// Returns the length of a frame. A peer could use the extended header for a short payload, but no
+/// node does.
 fn frame_len(payload_len: u64) -> u64 {
     let header = if payload_len > u64::from(u32::MAX) {
         EXTENDED_HEADER_LEN
