@@ -1,6 +1,7 @@
-//! What peers tell of others, and what they are told.
+//! Address relay: addresses that peers advertise, and addresses that are sent to peers.
 //!
-//! Source: Bitcoin SV node 1.2.2, `src/net/net_processing.cpp` (`ProcessAddrMessage`, `ProcessGetAddrMessage`) and `src/addrman.cpp`.
+//! Source: Bitcoin SV node 1.2.2, `src/net/net_processing.cpp` (`ProcessAddrMessage`,
+//! `ProcessGetAddrMessage`) and `src/addrman.cpp`.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -16,46 +17,48 @@ use crate::peers::{
 use crate::session::Direction;
 use crate::wire::{MAX_ADDRESSES, NetworkAddress, Services, TimestampedAddress};
 
-/// One part in so many of all peers that may be known is what one group of addresses may have told of, so that nobody fills the table.
+/// Divisor of `max_known_peers` for the share of one address group. The limit prevents a single
+/// source from filling the table.
 const SHARE_OF_A_SOURCE: usize = 8;
-/// So many ports of one address are remembered because somebody told of them.
+/// Number of known ports of one IP address at which further advertised ports are ignored.
 const PORTS_OF_AN_ADDRESS: usize = 4;
 
-/// Earlier times are none, and times in the future are wrong …
+/// Timestamps up to this value, in Unix seconds, are ignored.
 const EARLIEST: u64 = 100_000_000;
-/// … but for clocks that go wrong a little.
+/// Maximum accepted clock skew of a peer.
 const AHEAD: Duration = Duration::from_secs(600);
-/// For how old an entry is taken whose time means nothing.
+/// Age assumed for an advertised address with an invalid timestamp.
 const UNKNOWN_AGE: Duration = Duration::from_secs(5 * 24 * 3600);
-/// By how much older everything is taken for that a peer says of another.
+/// Age added to every advertised address.
 const HEARSAY: Duration = Duration::from_secs(2 * 3600);
 
-/// How many percent of those that are known one is told who asks.
+/// Percentage of the known addresses in a `getaddr` response.
 const SAMPLE_PERCENT: usize = 23;
-/// How long all who ask are told the same, so that nobody learns more by asking again.
+/// Time for which all `getaddr` responses are equal. Repeated requests then reveal no further
+/// addresses.
 const SAMPLE_LASTS: Duration = Duration::from_secs(24 * 3600);
 
-/// An `addr` of more entries is an answer, and nothing that is passed on …
+/// Maximum number of entries in an `addr` message that is relayed. A longer one is a response.
 const MAX_PASSED_ON: usize = 10;
-/// … and neither is what is older than this.
+/// Maximum age of a relayed address.
 const NEWS: Duration = Duration::from_secs(600);
-/// To how many peers news is passed on.
+/// Number of peers to which an address is relayed.
 const PASSED_ON_TO: usize = 2;
-/// How many addresses are remembered as passed on.
+/// Maximum number of relayed addresses that are remembered.
 const MAX_REMEMBERED: usize = 1000;
 
-/// How often our own address is told.
+/// Interval at which our own address is announced.
 const ANNOUNCE_EVERY: Duration = Duration::from_secs(8 * 3600);
 
-/// What is remembered of what was told.
+/// The state of the address relay.
 #[derive(Debug)]
 pub(super) struct Gossip {
     sample: Vec<TimestampedAddress>,
-    /// When the sample was taken, and from how many.
+    /// The time at which the sample was taken, and the number of addresses it was drawn from.
     sampled: Option<(Instant, usize)>,
-    /// What was passed on, and when: nothing goes in circles.
+    /// The relayed addresses and the time of the relay. Prevents relay loops.
     passed_on: HashMap<SocketAddr, Instant>,
-    /// When all are told our own address again.
+    /// The time of the next announcement of our own address.
     announce_at: Instant,
 }
 
@@ -71,7 +74,7 @@ impl Gossip {
 }
 
 impl Plan {
-    /// A peer tells of others, and has not told more than it may.
+    /// Handles addresses that a peer advertised within its rate limit.
     pub(in crate::manager) fn on_heard(
         &mut self,
         peer_id: PeerId,
@@ -128,7 +131,7 @@ impl Plan {
         self.pass_on(peer_id, entries, now);
     }
 
-    /// Makes a peer known that somebody tells of. Returns whether there was a place for it.
+    /// Adds a discovered peer. Returns whether the table had capacity for it.
     pub(super) fn remember(&mut self, peer: Peer, now: Now) -> bool {
         let Ok(forgotten) = self.table.create(peer.clone(), now.wall) else {
             return false;
@@ -141,15 +144,15 @@ impl Plan {
         true
     }
 
-    /// Returns whether an address that another peer advertises may be dialed or passed on: it
-    /// [may be dialed](Self::may_be_dialed), and its port is not that of a well-known service.
+    /// Returns whether an advertised address may be dialed or relayed. Like
+    /// [`may_be_dialed`](Self::may_be_dialed), but excludes the ports of well-known services.
     pub(super) fn may_be_told(&self, address: SocketAddr) -> bool {
         let port = address.port();
         let is_refused = is_service_port(port) && port != self.config.network().port();
         !is_refused && self.may_be_dialed(address)
     }
 
-    /// Returns whether an address that the manual configuration does not name may be dialed.
+    /// Returns whether an address that is not configured as a manual peer may be dialed.
     pub(super) fn may_be_dialed(&self, address: SocketAddr) -> bool {
         address.port() != 0
             && Some(address) != self.config.listener.external_address
@@ -164,7 +167,7 @@ impl Plan {
         self.config.allows_private() && is_near(address)
     }
 
-    /// How many more peers may become known through those with such an address.
+    /// Returns how many more peers the address group of `source` may add to the table.
     fn places_for(&self, source: IpAddr) -> usize {
         let share = (self.config.max_known_peers / SHARE_OF_A_SOURCE).max(1);
         let source = address_group(source);
@@ -172,7 +175,8 @@ impl Plan {
         share.saturating_sub(told.count())
     }
 
-    /// Forgets those that such a source told of and that are worth nothing, so that it may tell of others.
+    /// Evicts terrible peers that the address group of `source` advertised, to free its share of
+    /// the table.
     fn forget_terrible_of(&mut self, source: IpAddr, now: Now) {
         let source = address_group(source);
         let terrible = self
@@ -187,7 +191,7 @@ impl Plan {
         }
     }
 
-    /// A peer that has dialled us asks for addresses, for the first time.
+    /// Answers the first `getaddr` of an inbound peer with the sample.
     pub(in crate::manager) fn on_asked_for_addresses(&mut self, peer_id: PeerId, now: Now) {
         self.take_sample(now);
         if !self.gossip.sample.is_empty() && self.links.get(peer_id).is_some() {
@@ -197,7 +201,8 @@ impl Plan {
         }
     }
 
-    /// Sees to it that there is a sample: a new one after a day, or when twice as many are known as when it was taken.
+    /// Replaces the sample if it is a day old, or if the number of known addresses has doubled
+    /// since.
     fn take_sample(&mut self, now: Now) {
         let mut known: Vec<TimestampedAddress> = self
             .table
@@ -222,7 +227,8 @@ impl Plan {
         self.gossip.sample = known;
     }
 
-    /// Whether others are told of a peer: not of one that only the program knows, or that only has dialled us.
+    /// Returns whether a peer may be included in a `getaddr` response. Peers known only to the
+    /// application, or only by an inbound connection, are excluded.
     fn is_told(&self, peer: &Peer, now: Now) -> bool {
         let is_connected = self.is_connected(peer.id);
         let is_well = match peer.status.kind() {
@@ -253,7 +259,8 @@ impl Plan {
         }
     }
 
-    /// Passes news on to peers that have dialled us: of those that we have dialled, a node takes only their own address.
+    /// Relays recent addresses to inbound peers only. A node that we dialed would accept only our
+    /// own address.
     fn pass_on(&mut self, from: PeerId, entries: &[TimestampedAddress], now: Now) {
         if entries.len() > MAX_PASSED_ON {
             return;
@@ -290,7 +297,8 @@ impl Plan {
         }
     }
 
-    /// Asks a peer that has just been connected for addresses, and tells it ours.
+    /// Requests addresses from a newly connected outbound peer, and announces our own address to
+    /// any new peer.
     pub(super) fn introduce(&mut self, peer_id: PeerId, direction: Direction, now: Now) {
         let asks = self.config.asks_peers() && self.fixed.is_none();
         if asks && direction == Direction::Outbound {
@@ -314,13 +322,13 @@ impl Plan {
         });
     }
 
-    /// When all are told our own address again.
+    /// Returns the time of the next announcement of our own address, if one is configured.
     pub(super) fn announcement_due(&self) -> Option<Instant> {
         let is_wanted = self.config.listener.external_address.is_some();
         is_wanted.then_some(self.gossip.announce_at)
     }
 
-    /// Tells all our own address, if that is due.
+    /// Announces our own address to all connected peers if that is due.
     pub(super) fn announce(&mut self, now: Now) {
         if self
             .announcement_due()
@@ -340,7 +348,8 @@ impl Plan {
     }
 }
 
-/// Whether a peer is known because of such a source, and has not shown that it is one.
+/// Returns whether the address group `source` advertised the peer, and the peer is neither valid
+/// nor manual.
 fn is_of(peer: &Peer, source: crate::peers::Subnet) -> bool {
     let told = match peer.source {
         PeerSource::Peer(address) => address_group(address) == source,
@@ -358,7 +367,8 @@ fn unix_seconds(time: SystemTime) -> u32 {
     u32::try_from(since.as_secs()).unwrap_or(u32::MAX)
 }
 
-/// When a peer was seen of which another says that it was at `seconds`.
+/// Returns the assumed time of last contact of a peer that was advertised with the timestamp
+/// `seconds`.
 fn seen(seconds: u32, now: SystemTime) -> SystemTime {
     let said = time(seconds);
     let said = if u64::from(seconds) <= EARLIEST || said > now + AHEAD {

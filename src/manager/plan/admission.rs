@@ -1,4 +1,4 @@
-//! Whether a peer that dials us is let in.
+//! Admission of inbound connections.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -11,55 +11,58 @@ use crate::manager::clock::Now;
 use crate::peers::{PeerId, Subnet, address_group};
 use crate::session::{Direction, DisconnectReason};
 
-/// How old a handshake must be to give way to a newcomer when all places are taken. A peer that means well goes on at once, so the more stand
-/// still, the less time each of them has: else some hundred of them would keep everybody waiting who comes behind.
+/// The minimum age at which a handshake is evicted for a new connection if all slots are occupied.
+///
+/// An honest peer proceeds immediately. The minimum age therefore decreases as the number of
+/// stalled handshakes grows. Otherwise about a hundred of them would delay every new peer.
 #[derive(Clone, Copy, Debug)]
 struct GivesWay {
-    /// While there are few.
+    /// The age while the number of handshakes is at most [`FEW`].
     after: Duration,
-    /// However many there are.
+    /// The lower bound of the age, for any number of handshakes.
     soonest: Duration,
 }
 
-/// A handshake without a complete `version`, which usually comes with the first packet.
+/// Limits of a handshake without a complete `version`, which normally arrives in the first packet.
 const SILENT: GivesWay = GivesWay {
     after: Duration::from_millis(500),
     soonest: Duration::from_millis(25),
 };
-/// One with a `version`, which goes on after one more way there and back.
+/// Limits of a handshake with a `version`, which completes after one further round trip.
 const SPOKEN: GivesWay = GivesWay {
     after: Duration::from_secs(2),
     soonest: Duration::from_millis(500),
 };
-/// How many are few.
+/// Number of handshakes up to which the minimum age is constant.
 const FEW: u32 = 8;
 
 impl GivesWay {
-    /// How old the oldest of so many must be.
+    /// Returns the minimum age of the oldest of `count` handshakes.
     fn age(self, count: usize) -> Duration {
         let count = u32::try_from(count).unwrap_or(u32::MAX).max(FEW);
         (self.after * FEW / count * FEW / count).max(self.soonest)
     }
 }
 
-/// What is done with a socket that was accepted.
+/// The decision on an accepted socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::manager) enum Admission {
-    /// It gets a connection, which is counted.
+    /// The connection is accepted and occupies a slot.
     LetIn,
-    /// It gets a connection that is not counted, for it may be the second stream of a peer. If it is a peer itself it is told that there is no
-    /// room.
+    /// The connection is accepted without a slot, because it may be the second stream of a peer. If
+    /// it turns out to be a new peer, it is rejected for capacity.
     AsStream,
-    /// It is told politely that there is no room. Not counted.
+    /// The connection is rejected for capacity after a handshake, without a slot.
     TurnAway,
-    /// It is closed.
+    /// The socket is closed immediately.
     Refuse(InboundRejectReason),
-    /// It waits, and nobody else is accepted, until something has changed, and until then if nothing does.
+    /// The socket is held, and no other is accepted, until the state changes or the given time is
+    /// reached.
     Wait(Option<Instant>),
 }
 
 impl Plan {
-    /// A socket was accepted, or still waits.
+    /// Decides on a newly accepted socket, or again on one that is held.
     pub(in crate::manager) fn on_accepted(
         &mut self,
         peer_id: PeerId,
@@ -99,7 +102,7 @@ impl Plan {
         Admission::Refuse(InboundRejectReason::Capacity)
     }
 
-    /// Whether this address has as many connections as it may have, and which.
+    /// Returns the per-address limit that a new connection from this address would exceed, if any.
     fn address_limit(&self, address: IpAddr) -> Option<InboundRejectReason> {
         if self.config.allows_private() && is_near(address) {
             return None;
@@ -112,7 +115,8 @@ impl Plan {
         (all >= limits.max_per_address).then_some(InboundRejectReason::AddressLimit)
     }
 
-    /// The addresses that count as one: whoever has an IPv6 address has many.
+    /// Returns the addresses that are limited together. A host with IPv6 usually has a whole
+    /// subnet.
     fn owner_of(&self, address: IpAddr) -> Subnet {
         match address {
             IpAddr::V4(_) => Subnet::single(address),
@@ -120,7 +124,7 @@ impl Plan {
         }
     }
 
-    /// How many more peers that dial us there may be.
+    /// Returns the number of slots that are free for inbound connections.
     pub(in crate::manager) fn free_for_inbound(&self) -> usize {
         let counts = self.links.counts();
         let kept = self.reserved_outbound().saturating_sub(counts.outbound);
@@ -128,7 +132,7 @@ impl Plan {
         free.saturating_sub(kept)
     }
 
-    /// There was no thread for one that was to be let in or turned away.
+    /// Removes an accepted or rejected connection whose thread could not be spawned.
     pub(in crate::manager) fn on_not_spawned(&mut self, peer_id: PeerId) {
         self.links.remove(peer_id);
         self.turned_away.remove(&peer_id);
@@ -147,8 +151,8 @@ impl Plan {
         self.links.insert(peer_id, link);
     }
 
-    /// All places are taken, some by handshakes: the oldest without a complete `version`, or the oldest of the others, gives way once it is
-    /// old enough.
+    /// Evicts a handshake when all slots are occupied. The oldest one without a complete `version`,
+    /// or the oldest of the others, is closed once it has reached the minimum age.
     fn make_way(&mut self, insight: &impl Insight, now: Now) -> Admission {
         let leaving = |(_, link): &(PeerId, &Link)| {
             link.closing && matches!(link.state, LinkState::Opening(_))
@@ -173,8 +177,8 @@ impl Plan {
         }
     }
 
-    /// Sends the newest connection of the most crowded group of addresses away, if that is more crowded than the newcomer's own. Returns
-    /// whether one goes.
+    /// Closes the newest connection of the largest address group, if that group has at least two
+    /// members more than that of `newcomer`. Returns whether a connection is closing.
     fn evict_for(&mut self, newcomer: SocketAddr) -> bool {
         if self.links.inbound().any(|(_, link)| link.closing) {
             return true;

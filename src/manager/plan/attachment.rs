@@ -1,22 +1,22 @@
-//! How much a peer is wanted.
+//! The persistence with which a connection is reopened.
 
 use crate::connection::RestartConfig;
 use crate::manager::ManagerConfig;
 
-/// How much a peer is wanted, and so how often its connection is opened again.
+/// The persistence with which the connection to a peer is reopened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::manager) enum Attachment {
-    /// One of many. Once it cannot be opened again at once, its pauses are kept with what is known of it, so that others can be dialled
-    /// meanwhile.
+    /// An automatically selected peer. The connection itself restarts only without a delay. Longer
+    /// pauses are kept by the plan, so that other candidates can be dialed during them.
     Candidate,
-    /// The program has named it: it is dialled again until its tries are spent.
+    /// A manual peer, which is dialed until its attempts are exhausted.
     Named,
-    /// It is one of the fixed peers, and is never given up.
+    /// A fixed peer, which is dialed without a limit of attempts.
     Fixed,
 }
 
 impl Attachment {
-    /// The plan by which its connection is opened again.
+    /// Returns the restart configuration of the connection.
     pub(in crate::manager) fn restarts(self, config: &ManagerConfig) -> RestartConfig {
         let max_delayed_restarts = match self {
             Attachment::Candidate => Some(0),

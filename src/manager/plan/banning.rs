@@ -1,4 +1,4 @@
-//! Who is banned, and what that means for connections and for what is known.
+//! Bans, and their effects on connections and known peers.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -13,8 +13,11 @@ use crate::peers::{
 use crate::session::DisconnectReason;
 
 impl Plan {
-    /// Bans the address of a peer if what it did deserves that. Returns whether it is banned now: an address on the whitelist, a near one
-    /// where such are allowed, and a peer that the program named are not.
+    /// Bans the address of a peer if the disconnect reason requires it. Returns whether the ban was
+    /// applied.
+    ///
+    /// Manual peers and whitelisted addresses are exempt. So are loopback and private addresses if
+    /// the configuration allows them.
     pub(super) fn ban_peer(&mut self, peer: PeerRef, reason: &DisconnectReason, now: Now) -> bool {
         let (peer_id, address) = (peer.peer_id, peer.address.ip());
         let is_named = self.table.get(peer_id).is_some_and(|peer| peer.manual);
@@ -34,14 +37,15 @@ impl Plan {
                 self.on_ban(Some(peer), &new);
                 true
             }
-            // The whitelist says so, or the list is full of bans by hand: the end of the connection has to do.
+            // The address is whitelisted, or the list is full of manual bans. Closing the
+            // connection suffices.
             Err(
                 BanError::Whitelisted { .. } | BanError::Full { .. } | BanError::Expired { .. },
             ) => false,
         }
     }
 
-    /// Bans by the program's wish, and ends the connections that this covers.
+    /// Adds a manual ban, and closes the connections that it covers.
     pub(in crate::manager) fn ban(
         &mut self,
         subnet: Subnet,
@@ -62,14 +66,14 @@ impl Plan {
         Ok(new.ban)
     }
 
-    /// Lifts what is banned for exactly this subnet.
+    /// Lifts the bans of exactly this subnet.
     pub(in crate::manager) fn unban(&mut self, subnet: Subnet, now: Now) -> Vec<Ban> {
         let lifted = self.bans.write().unban(&subnet);
         self.on_lifted(&lifted, now);
         lifted
     }
 
-    /// Lifts every ban that covers an address.
+    /// Lifts all bans that cover an address.
     pub(in crate::manager) fn unban_address(&mut self, address: IpAddr, now: Now) -> Vec<Ban> {
         let lifted = self.bans.write().unban_address(address);
         self.on_lifted(&lifted, now);
@@ -108,7 +112,7 @@ impl Plan {
                 });
                 if was_banned {
                     self.change(peer_id, |peer| {
-                        // From that status there is a way to this one.
+                        // The transition from this status is always valid.
                         let _ = peer.set_status(PeerStatus::Unknown, now.wall);
                     });
                 }
@@ -117,7 +121,7 @@ impl Plan {
         self.look_again(now);
     }
 
-    /// The peers known in a subnet that are not on the whitelist.
+    /// Returns the known peers in a subnet that are not whitelisted.
     fn known_in(&self, subnet: Subnet) -> Vec<PeerId> {
         let bans = self.bans.read();
         let inside = self.table.iter().filter(|peer| {
@@ -127,7 +131,7 @@ impl Plan {
     }
 }
 
-/// The reason for a ban, for an end of a connection that leads to one.
+/// Returns the ban reason for a disconnect reason that leads to a ban.
 fn ban_reason(reason: &DisconnectReason) -> Option<BanReason> {
     match reason {
         DisconnectReason::Misbehaved { score } => Some(BanReason::Misbehaved { score: *score }),

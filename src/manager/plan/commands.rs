@@ -1,4 +1,4 @@
-//! What the program wants.
+//! Commands of the application.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -10,16 +10,16 @@ use crate::manager::clock::Now;
 use crate::peers::{Ban, PeerId, ScopedAddressError, canonical};
 use crate::session::DisconnectReason;
 
-/// Why a peer is not dialled that the program names.
+/// The reason for which a manual peer was not dialed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::manager) enum NotDialled {
-    /// Its address is banned.
+    /// The address of the peer is banned.
     Banned(Ban),
-    /// All places are taken.
+    /// No slot is free.
     NoRoom { max: usize },
-    /// So many peers were named that none of those that are remembered can be forgotten for it.
+    /// The peer table is full of manual peers, none of which can be evicted.
     TooManyManualPeers { max: usize },
-    /// Its address has an IPv6 scope.
+    /// The address of the peer has an IPv6 scope.
     Scoped(ScopedAddressError),
 }
 
@@ -44,8 +44,11 @@ impl NotDialled {
 }
 
 impl Plan {
-    /// Dials a peer by the program's wish, whatever is thought of it; one that has a connection keeps it. Returns its identity.
-    /// `has_ended` tells whether a connection has ended though the plan has not heard of that yet.
+    /// Dials a manual peer, whatever its status, and returns its identity. An existing connection
+    /// is kept.
+    ///
+    /// `has_ended` returns whether a connection has ended although the plan has not processed the
+    /// event.
     pub(in crate::manager) fn connect(
         &mut self,
         address: SocketAddr,
@@ -62,7 +65,7 @@ impl Plan {
                 if link.closing {
                     link.again = true;
                 } else if matches!(link.state, LinkState::Waiting(_)) {
-                    // It is dialled at once instead of after its pause.
+                    // Dial immediately instead of at the end of the pause.
                     link.state = LinkState::Waiting(now.instant);
                 } else {
                     link.again = has_ended(peer_id);
@@ -80,13 +83,13 @@ impl Plan {
         Ok(peer_id)
     }
 
-    /// Ends a connection by the program's wish. Returns whether there is one.
+    /// Closes a connection on request of the application. Returns whether the peer has one.
     pub(in crate::manager) fn disconnect(&mut self, peer_id: PeerId) -> bool {
         self.close(peer_id, DisconnectReason::Requested);
         self.links.get(peer_id).is_some()
     }
 
-    /// Another configuration holds from now on. It has been checked.
+    /// Replaces the configuration. It must be valid.
     pub(in crate::manager) fn update_config(&mut self, config: Arc<ManagerConfig>, now: Now) {
         for peer in self.table.set_max(config.max_known_peers, now.wall) {
             self.forget(peer.id);

@@ -1,4 +1,4 @@
-//! Whom to dial, and when.
+//! Dialing: selection and pacing of candidates.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -11,17 +11,17 @@ use crate::peers::{
 };
 use crate::session::{Direction, DisconnectReason};
 
-/// How many peers may be dialled at once after a while without dialling …
+/// Maximum number of candidates that are dialed in one burst.
 const BURST: u32 = 32;
-/// … and after which pause one more, so that a list of dead addresses costs neither this machine nor the network much.
+/// Interval at which one further dial is permitted. It limits the cost of a list of dead addresses.
 const ONE_MORE: Duration = Duration::from_millis(250);
-/// How long a restart waits that finds no place.
+/// Delay before a dial or restart is retried when no slot is free.
 pub(super) const NO_ROOM_PAUSE: Duration = Duration::from_secs(1);
 
-/// How fast candidates are dialled.
+/// Rate limit for dialing candidates.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct DialPace {
-    /// When the last of those would have been dialled that there were, one after the other.
+    /// The time at which the full burst is available again.
     level: Instant,
 }
 
@@ -30,7 +30,7 @@ impl DialPace {
         Self { level: now }
     }
 
-    /// When the next one may be dialled.
+    /// Returns the earliest time of the next dial.
     pub(super) fn next(self) -> Instant {
         self.level
             .checked_sub(ONE_MORE * (BURST - 1))
@@ -46,24 +46,24 @@ impl DialPace {
     }
 }
 
-/// What a look at a peer says about dialling it.
+/// The eligibility of a peer for dialing.
 enum Candidate {
-    /// It may be dialled.
+    /// The peer may be dialed now.
     Now,
-    /// Not before then.
+    /// The peer may be dialed at the given time.
     Later(Instant),
-    /// Not while everything is as it is.
+    /// The peer may not be dialed unless the state changes.
     No,
 }
 
 impl Plan {
-    /// How many more candidates shall be dialled.
+    /// Returns the number of further candidates to dial.
     pub(super) fn wanted(&self) -> usize {
         if self.stopping || self.fixed.is_some() {
             return 0;
         }
         let counts = self.links.counts();
-        // A stranger that does not get on with its handshake is no peer.
+        // Inbound connections in the handshake do not count.
         let missing = self
             .config
             .target_connections
@@ -73,19 +73,19 @@ impl Plan {
         missing.max(missing_own).min(self.free_places())
     }
 
-    /// How many connections there are that have a place.
+    /// Returns the number of occupied slots.
     pub(in crate::manager) fn taken_places(&self) -> usize {
         self.links.counts().taken()
     }
 
-    /// How many more connections there may be.
+    /// Returns the number of free slots.
     pub(super) fn free_places(&self) -> usize {
         self.config
             .max_connections
             .saturating_sub(self.taken_places())
     }
 
-    /// How many places are kept for peers that we dial.
+    /// Returns the number of slots that are reserved for outbound connections.
     pub(super) fn reserved_outbound(&self) -> usize {
         match &self.fixed {
             Some(fixed) => fixed.len(),
@@ -93,7 +93,7 @@ impl Plan {
         }
     }
 
-    /// Begins the lives that are due, where there is room.
+    /// Starts the restarts that are due, if slots are free.
     pub(super) fn begin_due(&mut self, now: Now) {
         let due = self.links.waiting().filter(|(_, due)| *due <= now.instant);
         let mut due: Vec<(PeerId, Instant)> = due.collect();
@@ -104,7 +104,7 @@ impl Plan {
                 continue;
             };
             if link.closing {
-                // Its end is on its way.
+                // The final event of this connection is still pending.
                 link.state = LinkState::Waiting(now.after(NO_ROOM_PAUSE));
             } else if has_room {
                 link.state = LinkState::Opening(now.instant);
@@ -113,13 +113,13 @@ impl Plan {
             } else if link.attachment != Attachment::Candidate {
                 link.state = LinkState::Waiting(now.after(NO_ROOM_PAUSE));
             } else {
-                // Others have taken its place.
+                // Other connections have taken the slot.
                 self.close(peer_id, DisconnectReason::AtCapacity);
             }
         }
     }
 
-    /// Dials until there are as many connections as wanted, or nobody is left to be dialled now.
+    /// Dials candidates until the target is reached or none is eligible now.
     pub(super) fn fill(&mut self, now: Now) {
         if self.fixed.is_some() {
             return self.fill_fixed(now);
@@ -161,7 +161,7 @@ impl Plan {
         self.look_at = later;
     }
 
-    /// The best candidate; or when the next peer may be one.
+    /// Returns the best candidate, or the earliest time at which a peer may become one.
     fn look(&mut self, now: Now) -> (Option<PeerId>, Option<Instant>) {
         self.renew_statuses(now);
         let (mut valid, mut later) = (Vec::new(), None);
@@ -181,9 +181,9 @@ impl Plan {
                 Candidate::No => {}
             }
         }
-        // Those that were connected to before come first; among equals chance decides, which no stranger can foresee. Of the others it first
-        // chooses who told of them: who tells of many gets no more tries than who tells of one. Advertised addresses with an unusual port
-        // come last.
+        // Known-good peers come first. The choice among equals is random, so that no attacker can
+        // predict it. For other peers, the source is chosen first, so that advertising more
+        // addresses yields no more dials. Advertised addresses with an unusual port come last.
         if valid.is_empty() {
             let others = if usual.is_empty() { unusual } else { usual };
             let source = self.choose(others.len());
@@ -195,8 +195,8 @@ impl Plan {
         (chosen.map(|at| valid[at]), later)
     }
 
-    /// Returns whether a peer is dialed before advertised addresses with another port than the
-    /// default one, which may lead to anybody's server. The ports of configured addresses are usual.
+    /// Returns whether a peer has a default port or was not merely advertised. All other addresses
+    /// are dialed last, because they may belong to any server.
     fn has_usual_port(&self, peer: &Peer) -> bool {
         !matches!(peer.source, PeerSource::Peer(_))
             || peer.manual
@@ -204,12 +204,13 @@ impl Plan {
             || Some(peer.port) == self.config.discovery.default_port
     }
 
-    /// One of so many, by chance.
+    /// Returns a random index below `count`, or `None` if `count` is 0.
     pub(super) fn choose(&mut self, count: usize) -> Option<usize> {
         let chosen = (self.random)().checked_rem(count as u64);
         chosen.map(|at| at as usize)
     }
 
+    /// Returns whether a peer may be dialed, and when.
     fn judge(&self, peer: &Peer, now: Now) -> Candidate {
         let is_private = self.is_private(peer);
         if self.links.get(peer.id).is_some()
@@ -220,7 +221,7 @@ impl Plan {
             return Candidate::No;
         }
         match peer.status.kind() {
-            // Renewed when it is over.
+            // The status is renewed when the ban or cool-down has expired.
             PeerStatusKind::Banned | PeerStatusKind::Inaccessible => {
                 return match self.renewal(peer, now) {
                     Some(at) => Candidate::Later(at),
@@ -246,7 +247,8 @@ impl Plan {
         }
     }
 
-    /// When no ban keeps a peer away any more: now, if none does; never, if that is for good.
+    /// Returns the time at which no ban excludes the peer: `now` if none does, `None` if the ban is
+    /// permanent.
     fn end_of_ban(&self, peer: &Peer, now: Now) -> Option<Instant> {
         let bans = self.bans.read();
         let ban = bans.is_banned(peer.ip_address, now.wall);
@@ -256,12 +258,13 @@ impl Plan {
         }
     }
 
-    /// Whether loopback and private addresses are peers like any other, and this is one.
+    /// Returns whether a peer has a local address and the configuration treats those like public
+    /// ones.
     fn is_private(&self, peer: &Peer) -> bool {
         self.config.allows_private() && is_near(peer.ip_address)
     }
 
-    /// Gives those another chance whose cool-down or ban is over.
+    /// Resets the status of peers whose cool-down or ban has expired.
     fn renew_statuses(&mut self, now: Now) {
         let renewed: Vec<PeerId> = self
             .table
@@ -271,18 +274,19 @@ impl Plan {
             .collect();
         for peer_id in renewed {
             self.change(peer_id, |peer| {
-                // From both statuses there is a way to this one.
+                // The transition from both statuses is always valid.
                 let _ = peer.set_status(PeerStatus::Unknown, now.wall);
             });
             self.retries.remove(&peer_id);
         }
     }
 
-    /// When an inaccessible or banned peer becomes an unknown one again.
+    /// Returns the time at which the status of an inaccessible or banned peer is reset.
     fn renewal(&self, peer: &Peer, now: Now) -> Option<Instant> {
         match peer.status.kind() {
             PeerStatusKind::Inaccessible => {
-                // A clock that was wrong then shall not keep it away for ever.
+                // A status timestamp in the future is due to a wrong clock. It must not extend the
+                // cool-down.
                 if peer.status_timestamp > now.wall {
                     return Some(now.instant);
                 }
@@ -294,7 +298,7 @@ impl Plan {
         }
     }
 
-    /// Dials a peer that the program has named, whatever was thought of it.
+    /// Dials a manual peer, whatever its status.
     pub(super) fn dial_anew(&mut self, peer_id: PeerId, now: Now) {
         self.change(peer_id, |peer| {
             let is_left_alone = matches!(
@@ -302,14 +306,14 @@ impl Plan {
                 PeerStatusKind::Inaccessible | PeerStatusKind::Banned
             );
             if is_left_alone {
-                // From both there is a way to this one.
+                // The transition from both statuses is always valid.
                 let _ = peer.set_status(PeerStatus::Unknown, now.wall);
             }
         });
         self.dial(peer_id, true, now);
     }
 
-    /// Dials a peer that is known and has no connection.
+    /// Dials a known peer that has no connection.
     pub(super) fn dial(&mut self, peer_id: PeerId, named: bool, now: Now) {
         let Some(address) = self.table.get(peer_id).map(Peer::socket_address) else {
             return;
@@ -352,12 +356,13 @@ impl Plan {
     }
 }
 
-/// Whether a ban that covers a peer's address keeps it away. What others have done there is no reason against one that the program has named.
+/// Returns whether a ban that covers the address of a peer applies to the peer. Automatic bans do
+/// not apply to manual peers, because another peer at the address may have caused them.
 pub(super) fn keeps_away(ban: &Ban, peer: &Peer) -> bool {
     ban.by == BanOrigin::Manual || !peer.manual
 }
 
-/// Whether an address leads to this machine or into a network of one's own.
+/// Returns whether an address is a loopback or private address.
 pub(in crate::manager) fn is_near(address: std::net::IpAddr) -> bool {
     matches!(
         AddressKind::of(address),
@@ -365,7 +370,7 @@ pub(in crate::manager) fn is_near(address: std::net::IpAddr) -> bool {
     )
 }
 
-/// Who told of a peer, by its group of addresses; `None` for whomever nobody tells what to say.
+/// Returns the address group that advertised the peer, or `None` for trusted sources.
 fn source_of(peer: &Peer) -> Option<Subnet> {
     match peer.source {
         PeerSource::Peer(source) => Some(address_group(source)),

@@ -1,4 +1,4 @@
-//! What follows from the end of a connection.
+//! Handling of closed connections: bans, retries and cool-downs.
 
 use super::dialling::NO_ROOM_PAUSE;
 use super::{Attachment, LASTING, Link, LinkState, Plan, Retry};
@@ -7,7 +7,7 @@ use crate::peers::{Peer, PeerId, PeerRef, PeerStatus};
 use crate::session::{Direction, DisconnectAction, DisconnectReason};
 
 impl Plan {
-    /// A connection is over: its last event has been sent.
+    /// Handles a connection that is closed permanently and has emitted its last event.
     pub(in crate::manager) fn on_over(
         &mut self,
         peer_id: PeerId,
@@ -16,7 +16,7 @@ impl Plan {
     ) {
         let turned_away = self.turned_away.remove(&peer_id);
         if let Some(address) = turned_away.or_else(|| self.stream_candidates.remove(&peer_id)) {
-            // Without a place it may have deserved a ban all the same; there is nothing else to follow.
+            // A connection without a slot can still lead to a ban, but to nothing else.
             self.ban_peer(PeerRef::new(peer_id, address), reason, now);
             return;
         }
@@ -31,7 +31,7 @@ impl Plan {
             return;
         }
         self.note_local_fault(link.address.ip(), reason, now);
-        // Another may take its place, or one of its group of addresses.
+        // Another peer may now be dialed, including one in the same address group.
         self.look_again(now);
         if banned {
             return;
@@ -41,18 +41,18 @@ impl Plan {
             return self.dial_anew(peer_id, now);
         }
         match reason.action() {
-            // There was no place after all.
+            // The slot was taken by another connection.
             DisconnectAction::None if *reason == DisconnectReason::AtCapacity => {
                 let pauses = self.retries.get(&peer_id).map_or(0, |retry| retry.pauses);
                 self.retry_after(peer_id, NO_ROOM_PAUSE, pauses, reason, now);
             }
             DisconnectAction::None => {}
-            // The pause after which its own plan would have begun a next life was its last one.
+            // The restart policy of the connection permits no further restart.
             DisconnectAction::Backoff | DisconnectAction::Reconnect => {
                 self.pause(peer_id, &link, reason, now)
             }
             DisconnectAction::RetrySoon => self.retry_soon(peer_id, reason, now),
-            // A ban that could not be made, because the program named the peer or its address is never banned.
+            // The ban was not applied, because the peer is manual or its address is exempt.
             DisconnectAction::Cooldown | DisconnectAction::Ban => {
                 self.cooldown(peer_id, reason, now)
             }
@@ -63,7 +63,8 @@ impl Plan {
         }
     }
 
-    /// A candidate is dialled again after a pause that grows, until its tries are spent.
+    /// Schedules the next dial of a peer with exponential backoff, or starts its cool-down if its
+    /// attempts are exhausted.
     fn pause(&mut self, peer_id: PeerId, link: &Link, reason: &DisconnectReason, now: Now) {
         let lasted = match link.state {
             LinkState::Connected(since) => now.instant.saturating_duration_since(since) >= LASTING,
@@ -80,7 +81,7 @@ impl Plan {
             .is_some_and(|max| pauses >= max);
         let is_given_up = match link.attachment {
             Attachment::Candidate => is_spent,
-            // Its own plan has spent its tries.
+            // The restart policy of the connection has used all attempts.
             Attachment::Named => true,
             Attachment::Fixed => false,
         };
@@ -91,15 +92,15 @@ impl Plan {
         self.retry_after(peer_id, pause, pauses.saturating_add(1), reason, now);
     }
 
-    /// A peer that cannot be reached, or is not one for us, is left alone for some time. A fixed one is dialled again all the same, after
-    /// the longest pause.
+    /// Marks a peer as inaccessible until its cool-down has expired. A fixed peer keeps its status,
+    /// and is dialed again after the maximum backoff.
     fn cooldown(&mut self, peer_id: PeerId, reason: &DisconnectReason, now: Now) {
         if self.is_fixed(peer_id) {
             let pause = self.config.restarts.max_backoff;
             return self.retry_after(peer_id, pause, 0, reason, now);
         }
         self.change(peer_id, |peer| {
-            // One that is banned stays so.
+            // A banned peer keeps its status.
             let _ = peer.set_status(PeerStatus::Inaccessible, now.wall);
         });
         let pause = self.config.cooldown;
@@ -124,7 +125,7 @@ impl Plan {
     }
 
     pub(super) fn remember_retry(&mut self, peer_id: PeerId, retry: Retry) {
-        // The retry of an unknown peer would never be removed.
+        // A retry entry of an unknown peer would never be removed.
         if self.table.get(peer_id).is_some() {
             self.retries.insert(peer_id, retry);
         }

@@ -1,4 +1,4 @@
-//! The connections that there are, as the plan sees them.
+//! The connection table of the plan.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -8,33 +8,34 @@ use super::Attachment;
 use crate::peers::{PeerId, Subnet, address_group};
 use crate::session::Direction;
 
-/// A connection, from the decision to have it until its thread has nothing left to do.
+/// A connection of the plan, from the decision to open it until its thread has ended.
 #[derive(Clone, Debug)]
 pub(super) struct Link {
     pub(super) address: SocketAddr,
     pub(super) direction: Direction,
-    /// How much the peer is wanted.
+    /// The persistence with which the connection is reopened.
     pub(super) attachment: Attachment,
     pub(super) state: LinkState,
-    /// Whether it is to end: the command has been given.
+    /// Whether the connection is being closed.
     pub(super) closing: bool,
-    /// Whether the program has named the peer again since its end began: it is dialled as soon as it is over.
+    /// Whether the application requested the peer again after the connection started to close. If
+    /// so, the peer is dialed as soon as the connection has ended.
     pub(super) again: bool,
 }
 
-/// Where a connection stands.
+/// The state of a connection, with the time that belongs to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum LinkState {
-    /// Being dialled, or shaking hands, since then.
+    /// The connection is being dialed or in the handshake, since the given time.
     Opening(Instant),
-    /// The handshake is complete, since then.
+    /// The handshake was completed at the given time.
     Connected(Instant),
-    /// It has ended, and its next life is due then.
+    /// The connection has ended, and its restart is due at the given time.
     Waiting(Instant),
 }
 
 impl Link {
-    /// Whether it has a place of its own.
+    /// Returns whether the connection occupies a slot.
     fn is_active(&self) -> bool {
         !matches!(self.state, LinkState::Waiting(_))
     }
@@ -48,27 +49,28 @@ impl Link {
     }
 }
 
-/// All connections but those that are being turned away.
+/// All connections of the plan, except those that are being rejected and stream candidates without
+/// a slot.
 #[derive(Debug, Default)]
 pub(super) struct Links {
     links: HashMap<PeerId, Link>,
 }
 
-/// How many connections there are, of each kind.
+/// The number of connections of each kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Counts {
-    /// Peers that we have dialled, whatever their handshake.
+    /// Outbound connections, including those in the handshake.
     pub(super) outbound: usize,
-    /// Peers that have dialled us and whose handshake is complete.
+    /// Inbound connections with a completed handshake.
     pub(super) inbound: usize,
-    /// Peers that have dialled us and still shake hands.
+    /// Inbound connections in the handshake.
     pub(super) handshakes: usize,
-    /// Of all of them, those whose handshake is complete.
+    /// Connections with a completed handshake, in both directions.
     pub(super) connected: usize,
 }
 
 impl Counts {
-    /// How many places are taken.
+    /// Returns the number of occupied slots.
     pub(super) fn taken(self) -> usize {
         self.outbound + self.inbound + self.handshakes
     }
@@ -108,7 +110,7 @@ impl Links {
         counts
     }
 
-    /// The connection that we have dialled to this address.
+    /// Returns the outbound connection to `address`, if there is one.
     pub(super) fn outbound_to(&self, address: SocketAddr) -> Option<PeerId> {
         let found = self
             .iter()
@@ -116,14 +118,15 @@ impl Links {
         found.map(|(peer_id, _)| peer_id)
     }
 
-    /// Whether one of the connections that we have dialled leads into this group of addresses.
+    /// Returns whether an outbound connection exists to the address group.
     pub(super) fn has_outbound_in(&self, addresses: Subnet) -> bool {
         self.links.values().any(|link| {
             link.direction == Direction::Outbound && address_group(link.address.ip()) == addresses
         })
     }
 
-    /// How many connections, and how many handshakes among them, those have that have dialled us from these addresses.
+    /// Returns the number of inbound connections from `addresses`, and the number of those in the
+    /// handshake.
     pub(super) fn inbound_from(&self, addresses: Subnet) -> (usize, usize) {
         let from = self
             .inbound()
@@ -138,7 +141,7 @@ impl Links {
             .filter(|(_, link)| link.direction == Direction::Inbound)
     }
 
-    /// The handshakes of peers that have dialled us and are not sent away yet, with their beginnings.
+    /// Returns the inbound handshakes that are not being closed, and their start times.
     pub(super) fn handshakes(&self) -> impl Iterator<Item = (PeerId, Instant)> {
         self.inbound()
             .filter_map(|(peer_id, link)| match link.state {
@@ -147,7 +150,7 @@ impl Links {
             })
     }
 
-    /// Those whose next life is awaited, and when it is due.
+    /// Returns the connections with a scheduled restart, and the times at which it is due.
     pub(super) fn waiting(&self) -> impl Iterator<Item = (PeerId, Instant)> {
         self.iter().filter_map(|(peer_id, link)| match link.state {
             LinkState::Waiting(due) => Some((peer_id, due)),

@@ -11,25 +11,26 @@ use crate::peers::PeerId;
 use crate::session::{DisconnectAction, DisconnectReason};
 use crate::system_error::SystemError;
 
-/// The local faults of each address family since a dial of that family failed for another cause or
-/// succeeded.
+/// The local faults of each address family since its last dial that succeeded or failed for another
+/// cause.
 ///
-/// A fault pauses the dialing of candidates of the family: many candidates would fail alike. The
-/// families are separate, because a machine without IPv6 has a route for IPv4.
+/// A fault pauses the dialing of candidates of the family, because further dials would probably
+/// fail as well. The families are separate, because a machine without IPv6 may have a route for
+/// IPv4.
 #[derive(Debug, Default)]
 pub(super) struct LocalFaults {
     ipv4: FaultRun,
     ipv6: FaultRun,
 }
 
-/// The local faults of one family in a row.
+/// The consecutive local faults of one address family.
 #[derive(Clone, Copy, Debug, Default)]
 struct FaultRun {
-    /// The number of pauses in a row.
+    /// The number of consecutive pauses.
     pauses: u32,
     /// The end of the last pause.
     paused_until: Option<Instant>,
-    /// The error that was reported last.
+    /// The last error that was reported.
     reported: Option<SystemError>,
 }
 
@@ -67,7 +68,7 @@ impl LocalFaults {
         for run in runs {
             is_new |= run.reported != Some(error);
             run.reported = Some(error);
-            // Dials that were under way together count as one.
+            // Concurrent dials that fail together count as one fault.
             if run.paused_until.is_none_or(|until| until <= now.instant) {
                 let pause = restarts.local_fault_pause(run.pauses, random);
                 run.paused_until = Some(now.after(pause));
@@ -79,7 +80,8 @@ impl LocalFaults {
 }
 
 impl Plan {
-    /// Classifies the end of a dialed connection, or of an attempt. Emits an event for a local fault.
+    /// Classifies the end of an outbound connection or of an attempt. Emits an event for a local
+    /// fault.
     pub(super) fn note_local_fault(
         &mut self,
         address: IpAddr,
@@ -96,14 +98,15 @@ impl Plan {
                     });
                 }
             }
-            // Ends for which no socket was needed.
+            // These reasons do not involve a socket.
             (DisconnectReason::InternalError, _)
             | (_, DisconnectAction::None | DisconnectAction::ManualOnly) => {}
             _ => self.end_local_faults(address),
         }
     }
 
-    /// A dial of the family of `address` succeeded, or failed for another cause.
+    /// Resets the faults of the family of `address`, after a dial that succeeded or failed for
+    /// another cause.
     pub(super) fn end_local_faults(&mut self, address: IpAddr) {
         *self.local_faults.run_mut(address) = FaultRun::default();
     }

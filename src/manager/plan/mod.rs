@@ -1,7 +1,8 @@
-//! What a manager decides, as a pure machine: no thread, no socket, no clock, no randomness of its own.
+//! Decision logic of the manager: a pure state machine without threads, sockets or clock. The
+//! caller supplies the random numbers.
 //!
-//! Whatever happens is told to the [`Plan`], with the time; what is to be done about it is taken from [`Plan::poll_action`]. The
-//! supervisor's thread does nothing but carry that out.
+//! The supervisor thread passes each event and its time to the [`Plan`], and carries out the
+//! actions that [`Plan::poll_action`] returns.
 
 mod addresses;
 mod admission;
@@ -44,83 +45,86 @@ use crate::session::{Direction, DisconnectAction, DisconnectReason, PeerInfo};
 use crate::wire::TimestampedAddress;
 use parking_lot::RwLock;
 
-/// Something to be done.
+/// An action for the supervisor.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Action {
-    /// Dial this peer, and open the connection again as often as it is wanted.
+    /// Dial a peer, and reopen the connection as its attachment requires.
     Dial {
         peer_id: PeerId,
         address: SocketAddr,
         attachment: Attachment,
     },
-    /// Begin the next life of a connection that waits for it.
+    /// Start the pending restart of a connection.
     Restart { peer_id: PeerId },
-    /// End a connection, whatever its state.
+    /// Close a connection, whatever its state.
     Close {
         peer_id: PeerId,
         reason: DisconnectReason,
     },
-    /// Ask these seeds for addresses, all of them, and tell what comes of it.
+    /// Look up all of these DNS seeds, and report the result.
     AskSeeds { seeds: Vec<String> },
-    /// Ask a peer for addresses.
+    /// Send `getaddr` to a peer.
     AskForAddresses { peer_id: PeerId },
-    /// Tell a peer of others.
+    /// Send an `addr` message to a peer.
     SendAddresses {
         peer_id: PeerId,
         addresses: Vec<TimestampedAddress>,
     },
-    /// Tell the subscribers.
+    /// Emit an event to the subscribers.
     Tell(Box<ControlEvent>),
 }
 
 /// A source of random numbers.
 pub(super) type Random = Box<dyn FnMut() -> u64 + Send>;
 
-/// A connection that has lasted so long has shown that the peer is well: earlier failures are forgotten.
+/// Minimum duration of a connection that resets the backoff of its peer.
 const LASTING: Duration = Duration::from_secs(60);
 
-/// All that a manager knows, and what follows from it.
+/// The state of the manager, and the decisions that follow from it.
 pub(super) struct Plan {
     config: Arc<ManagerConfig>,
-    /// In fixed-peer mode, whom to keep connected, and nobody else.
+    /// The peers to keep connected in fixed-peer mode, in which no other peer is dialed
+    /// automatically.
     fixed: Option<HashSet<PeerId>>,
     table: PeerTable,
-    /// Read by the listener as well, which drops sockets of banned addresses. Changed here alone.
+    /// The bans. The listener reads them to close sockets of banned addresses. Only the plan
+    /// changes them.
     bans: Arc<RwLock<BanList>>,
     links: Links,
-    /// Those that are being turned away, and where they come from.
+    /// The addresses of inbound connections that are being rejected because no slot is free.
     turned_away: HashMap<PeerId, SocketAddr>,
-    /// Those that were let in without a place because they may be second streams of peers, and where they come from.
+    /// The addresses of inbound connections without a slot that may be the second stream of a peer.
     stream_candidates: HashMap<PeerId, SocketAddr>,
     retries: HashMap<PeerId, Retry>,
     local_faults: LocalFaults,
     pace: DialPace,
-    /// When it is worth to look for candidates again.
+    /// The time of the next search for candidates, if one is scheduled.
     look_at: Option<Instant>,
-    /// When the store is saved next.
+    /// The time of the next save of the store.
     save_at: Instant,
     seeding: Seeding,
     gossip: Gossip,
     random: Random,
     actions: VecDeque<Action>,
     changes: Changes,
-    /// Whether bans were made or lifted since the changes were last taken.
+    /// Whether bans were made or lifted since [`Plan::take_changes`] was last called.
     bans_differ: bool,
     stopping: bool,
 }
 
-/// Why a peer is not dialled now, and when it may be.
+/// The reason for which a peer is not dialed, and the time until which it applies.
 #[derive(Clone, Debug)]
 pub(super) struct Retry {
     pub(super) at: Instant,
     pub(super) reason: DisconnectReason,
-    /// How many pauses there were since a connection lasted.
+    /// The number of pauses since the last connection that lasted.
     pub(super) pauses: u32,
-    /// The number of local faults in a row.
+    /// The number of consecutive local faults.
     pub(super) local_faults: u32,
 }
 
-/// Returns whether a store has kept an advertised address at which there is a service other than a node.
+/// Returns whether a stored peer is known only by advertisement and has the port of a service other
+/// than a node.
 fn is_advertised_service(peer: &Peer, config: &ManagerConfig) -> bool {
     matches!(peer.source, PeerSource::Peer(_))
         && !peer.manual
@@ -130,7 +134,7 @@ fn is_advertised_service(peer: &Peer, config: &ManagerConfig) -> bool {
 }
 
 impl Plan {
-    /// A plan for a configuration that has been checked, knowing the peers that a store has kept.
+    /// Creates a plan from a validated configuration and the stored peers.
     pub(super) fn new(
         config: Arc<ManagerConfig>,
         bans: Arc<RwLock<BanList>>,
@@ -175,7 +179,11 @@ impl Plan {
         }
     }
 
-    /// Keeps these peers connected, and dials nobody else; or tells which of them there is no room for, and why.
+    /// Sets the fixed peers, which are kept connected, and stops automatic dialing of all others.
+    ///
+    /// # Errors
+    ///
+    /// Returns the first peer that could not be added, and the reason.
     pub(super) fn fix(
         &mut self,
         peers: &[SocketAddr],
@@ -189,27 +197,27 @@ impl Plan {
         Ok(())
     }
 
-    /// How many peers are kept connected whatever happens.
+    /// Returns the number of fixed peers.
     pub(super) fn fixed(&self) -> usize {
         self.fixed.as_ref().map_or(0, HashSet::len)
     }
 
-    /// What is to be done next.
+    /// Returns the next action, if one is queued.
     pub(super) fn poll_action(&mut self) -> Option<Action> {
         self.actions.pop_front()
     }
 
-    /// Whether [`Plan::take_changes`] has something to give.
+    /// Returns whether [`Plan::take_changes`] would return any change.
     pub(super) fn has_changes(&self) -> bool {
         self.bans_differ || !self.changes.is_empty()
     }
 
-    /// Has the store saved.
+    /// Requests a save of the store.
     pub(super) fn save(&mut self) {
         self.changes.save();
     }
 
-    /// What has become different of what a store keeps.
+    /// Returns and clears the changes that must be written to the store.
     pub(super) fn take_changes(&mut self) -> Changes {
         let mut changes = std::mem::take(&mut self.changes);
         if std::mem::take(&mut self.bans_differ) {
@@ -219,7 +227,7 @@ impl Plan {
         changes
     }
 
-    /// When to call [`Plan::on_timeout`] at the latest.
+    /// Returns the latest time for the next call of [`Plan::on_timeout`].
     pub(super) fn next_deadline(&self) -> Instant {
         let waiting = self.links.waiting().map(|(_, due)| due);
         let look = self
@@ -232,7 +240,7 @@ impl Plan {
             .fold(self.save_at, Instant::min)
     }
 
-    /// Does what is due, and what has become possible. To be called after everything else that the plan is told.
+    /// Performs all work that is due or newly possible. Must be called after every other event.
     pub(super) fn on_timeout(&mut self, now: Now) {
         if self.stopping {
             return;
@@ -247,7 +255,7 @@ impl Plan {
         self.fill(now);
     }
 
-    /// A handshake is complete.
+    /// Handles a completed handshake.
     pub(super) fn on_connected(&mut self, peer_id: PeerId, info: &PeerInfo, now: Now) {
         let Some(link) = self.links.get_mut(peer_id) else {
             return;
@@ -260,7 +268,8 @@ impl Plan {
             user_agent: UserAgent::new(info.user_agent.as_bytes()),
             start_height: info.start_height,
         };
-        // One that is banned meanwhile stays so in what is known; its connection is being closed.
+        // A peer that was banned during the handshake keeps its status. Its connection is being
+        // closed.
         self.change(peer_id, |peer| {
             let _ = peer.record_connected(info.services.0, version, now.wall);
         });
@@ -271,7 +280,7 @@ impl Plan {
         self.introduce(peer_id, direction, now);
     }
 
-    /// A connection has ended, and waits for its next life.
+    /// Handles the end of a connection that has a restart scheduled for `due`.
     pub(super) fn on_waiting(
         &mut self,
         peer_id: PeerId,
@@ -294,21 +303,21 @@ impl Plan {
         self.note_local_fault(address, reason, now);
     }
 
-    /// A peer was there until now.
+    /// Records that a peer was connected until now.
     fn note_seen(&mut self, peer_id: PeerId, now: Now) {
         self.change(peer_id, |peer| {
             peer.record_advertised(0, now.wall, now.wall)
         });
     }
 
-    /// There was no thread, or no room, for a life that was due.
+    /// Postpones a restart that was due, because no slot or thread was available.
     pub(super) fn postpone(&mut self, peer_id: PeerId, now: Now) {
         if let Some(link) = self.links.get_mut(peer_id) {
             link.state = LinkState::Waiting(now.after(NO_ROOM_PAUSE));
         }
     }
 
-    /// Nothing is begun any more.
+    /// Stops the plan. Discards queued actions and starts nothing further.
     pub(super) fn stop(&mut self) {
         self.stopping = true;
         self.actions.clear();
@@ -322,7 +331,7 @@ impl Plan {
         self.retries.get(&peer_id)
     }
 
-    /// Something has changed that may make a peer worth to be dialled.
+    /// Schedules a search for candidates, because a change may have made a peer eligible.
     fn look_again(&mut self, now: Now) {
         self.look_at = Some(now.instant);
     }
@@ -331,7 +340,7 @@ impl Plan {
         self.actions.push_back(Action::Tell(Box::new(event)));
     }
 
-    /// Ends a connection, once.
+    /// Closes a connection, unless it is already being closed.
     fn close(&mut self, peer_id: PeerId, reason: DisconnectReason) {
         if let Some(link) = self.links.get_mut(peer_id)
             && !link.closing
@@ -341,7 +350,7 @@ impl Plan {
         }
     }
 
-    /// Changes what is known of a peer, if it is known, and has it kept.
+    /// Changes the record of a peer, if it is known, and marks it to be written to the store.
     fn change(&mut self, peer_id: PeerId, change: impl FnOnce(&mut Peer)) {
         let Some(mut peer) = self.table.get(peer_id).cloned() else {
             return;
@@ -352,7 +361,7 @@ impl Plan {
         }
     }
 
-    /// Makes a peer known that the program names, and returns its identity.
+    /// Adds a manual peer, or marks a known peer as manual. Returns its identity.
     fn name(&mut self, address: SocketAddr, now: Now) -> Result<PeerId, NotDialled> {
         let address = canonical(address)?;
         if let Some(peer) = self.table.find(address) {

@@ -1,4 +1,4 @@
-//! When the seeds are asked, and what becomes of what they answer.
+//! DNS seed lookups: schedule, results and failures.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -8,24 +8,24 @@ use crate::event::{ControlEvent, SeedFailure};
 use crate::manager::clock::Now;
 use crate::peers::{Peer, PeerSource};
 
-/// After which pause seeds are asked again that have all failed, at first.
+/// Initial delay before the seeds are queried again after all of them failed.
 const FIRST_PAUSE: Duration = Duration::from_secs(30);
-/// How often they are asked while nobody is known whom to dial.
+/// Lookup interval while there are neither connections nor candidates.
 const STARVING_PAUSE: Duration = Duration::from_secs(60);
 
-/// How many addresses of one seed are taken.
+/// Maximum number of addresses accepted from one seed.
 const MAX_ADDRESSES: usize = 256;
 
-/// Where the asking of seeds stands.
+/// The state of the seed lookups.
 #[derive(Debug)]
 pub(super) struct Seeding {
-    /// When they are to be asked next; `None` while they are being asked.
+    /// The time of the next lookup, or `None` while one is in progress.
     due: Option<Instant>,
-    /// When they are to be asked before that, because nobody is known whom to dial.
+    /// The time of the early lookup, which is scheduled while there are no candidates.
     hurried: Option<Instant>,
-    /// When they were last asked, if they ever were.
+    /// The time of the last lookup, if there was one.
     asked: Option<Instant>,
-    /// How often in a row all of them have failed.
+    /// The number of consecutive lookups in which every seed failed.
     failures: u32,
 }
 
@@ -41,18 +41,18 @@ impl Seeding {
 }
 
 impl Plan {
-    /// Whether anybody shall be found at all.
+    /// Returns whether discovery is enabled.
     fn seeks_peers(&self) -> bool {
         self.fixed.is_none() && !self.stopping && self.config.target_connections > 0
     }
 
-    /// When the seeds are to be asked, if there is anything to be asked for.
+    /// Returns the time of the next seed lookup, if one is scheduled.
     pub(super) fn seeding_due(&self) -> Option<Instant> {
         let due = self.seeding.due.filter(|_| self.seeks_peers())?;
         Some(self.seeding.hurried.map_or(due, |hurried| due.min(hurried)))
     }
 
-    /// Asks the seeds if that is due.
+    /// Starts a seed lookup if one is due.
     pub(super) fn seed(&mut self, now: Now) {
         if self.seeding_due().is_none_or(|due| due > now.instant) {
             return;
@@ -71,7 +71,7 @@ impl Plan {
         }
     }
 
-    /// A seed has answered with these addresses.
+    /// Adds the addresses that a seed returned.
     pub(in crate::manager) fn on_seed_answer(&mut self, addresses: &[IpAddr], now: Now) {
         let port = self.config.discovery.default_port;
         let port = port.unwrap_or(self.config.network().port());
@@ -97,7 +97,8 @@ impl Plan {
         }
     }
 
-    /// All seeds have been asked; these have failed, of `asked` ones.
+    /// Handles the end of a seed lookup. `asked` is the number of seeds, and `failures` lists the
+    /// failed ones.
     pub(in crate::manager) fn on_seeds_asked(
         &mut self,
         asked: usize,
@@ -112,7 +113,7 @@ impl Plan {
         }
         let doubled = FIRST_PAUSE.saturating_mul(1 << self.seeding.failures.min(16));
         let longest = doubled.min(interval);
-        // Up to a fifth shorter, so that those who failed together do not come again together.
+        // Up to 20 % of jitter, so that clients that failed together do not retry together.
         let retry_after = longest - longest / 5 * ((self.random)() % 1024) as u32 / 1024;
         self.seeding.failures = self.seeding.failures.saturating_add(1);
         self.seeding.due = Some(now.after(retry_after));
@@ -122,7 +123,8 @@ impl Plan {
         });
     }
 
-    /// Nobody is left to be dialled, though somebody is wanted: seeds that gave nobody lately may do so now.
+    /// Schedules an early lookup if there are neither connections nor candidates. Does nothing
+    /// after a failed lookup, which has its own schedule.
     pub(super) fn starve(&mut self, now: Now) {
         if self.links.counts().connected == 0 && self.seeding.failures == 0 {
             let asked = self.seeding.asked.unwrap_or(now.instant);
@@ -135,14 +137,14 @@ impl Plan {
         }
     }
 
-    /// Somebody is connected: there is no hurry.
+    /// Cancels the early lookup, because a peer is connected.
     pub(super) fn feed(&mut self) {
         self.seeding.hurried = None;
     }
 
-    /// What is asked for has changed.
+    /// Schedules a lookup immediately, because its configuration changed.
     pub(super) fn seed_again(&mut self, now: Now) {
-        // While they are being asked the change counts for the next time.
+        // A lookup in progress finishes first. The change applies to the next one.
         self.seeding.due = self.seeding.due.map(|_| now.instant);
         self.seeding.failures = 0;
     }

@@ -1,27 +1,30 @@
-//! Connections that may be the second streams of peers, and are let in where another newcomer would not be.
+//! Stream candidates: inbound connections that may be the second stream of a peer. They are
+//! accepted even if other connections are not.
 
 use std::net::IpAddr;
 
 use super::Plan;
 use crate::peers::PeerId;
 
-/// What connections know of themselves before the plan hears of it.
+/// The current state of connections, which the plan may not have received as events yet.
 pub(in crate::manager) trait Insight {
-    /// Whether a handshake has got as far as the peer's `version`.
+    /// Returns whether the peer has sent its `version`.
     fn has_version(&self, peer_id: PeerId) -> bool;
 
-    /// Whether one that was let in as what may be a stream has ended, or is a stream by now.
+    /// Returns whether a stream candidate has ended or has been attached as a stream.
     fn candidate_has_ended(&self, peer_id: PeerId) -> bool;
 
-    /// How many peers at this address may open a second stream at this moment, and have not.
+    /// Returns the number of peers at this address that may open a second stream and have not.
     fn streams_awaited_from(&self, address: IpAddr) -> usize;
 }
 
 impl Plan {
-    /// Whether whoever dials us from this address may be the second stream of a peer, apart from those that were let in as such and have
-    /// not shown yet what they are: there are never more of them than streams that are awaited.
+    /// Returns whether a connection from this address may be the second stream of a peer.
+    ///
+    /// The number of undecided candidates is limited to the number of awaited streams.
     pub(super) fn awaits_stream(&self, address: IpAddr, insight: &impl Insight) -> bool {
-        // Asked before the others are looked at: one that becomes a stream meanwhile may be counted in neither, but never in both.
+        // Must precede the count of candidates. A candidate that becomes a stream between the two
+        // steps then counts neither as a stream nor as a candidate, but never as both.
         let awaited = insight.streams_awaited_from(address);
         let candidates = self.stream_candidates.iter();
         let undecided = candidates

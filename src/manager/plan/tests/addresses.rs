@@ -1,4 +1,4 @@
-//! What peers tell of others, and what they are told.
+//! Advertised, relayed and announced addresses.
 
 use super::*;
 use crate::peers::PeerId;
@@ -24,7 +24,7 @@ fn entries(numbers: std::ops::Range<u32>, now: Now) -> Vec<TimestampedAddress> {
         .collect()
 }
 
-/// A plan with one peer that it has dialled, at the address with this number.
+/// Connects to the peer with this number.
 fn dialled_one(plan: &mut Plan, number: u32, now: Now) -> PeerId {
     let peer_id = plan.connect(address(number), |_| false, now).unwrap();
     plan.on_connected(peer_id, &info(), now);
@@ -32,7 +32,7 @@ fn dialled_one(plan: &mut Plan, number: u32, now: Now) -> PeerId {
     peer_id
 }
 
-/// One that has dialled us from there.
+/// Accepts a connection from this address and completes its handshake.
 fn let_in(plan: &mut Plan, from: SocketAddr, now: Now) -> PeerId {
     let peer_id = PeerId::random();
     let admission = plan.on_accepted(peer_id, from, &Blind, now);
@@ -42,7 +42,7 @@ fn let_in(plan: &mut Plan, from: SocketAddr, now: Now) -> PeerId {
     peer_id
 }
 
-/// Dials nobody by itself.
+/// Returns a configuration that disables automatic dialing.
 fn quiet() -> ManagerConfig {
     let mut config = config();
     config.target_connections = 0;
@@ -73,7 +73,7 @@ fn advertised_address_keeps_its_timestamp() {
             ..entry(address(5), now.wall)
         },
         entry(address(6), ago(7 * DAY - 3 * HOUR)),
-        // Heard of too long ago to be worth anything.
+        // This address was last seen too long ago.
         entry(address(7), ago(7 * DAY - HOUR)),
         entry("10.0.0.1:8333".parse().unwrap(), now.wall),
         entry("203.0.113.9:8333".parse().unwrap(), now.wall),
@@ -96,7 +96,7 @@ fn advertised_address_keeps_its_timestamp() {
         assert_eq!((peer.services, peer.status), (1, PeerStatus::Unknown));
     }
     assert_eq!(plan.table().iter().count(), 7);
-    // Hearing of one again makes it no younger than it is said to be.
+    // A second advertisement with an older timestamp has no effect.
     plan.on_heard(source, &[entry(address(1), ago(DAY))], now);
     let seen = peer_at(&plan, address(1)).last_seen;
     assert_eq!(seconds(seen), seconds(ago(hearsay)));
@@ -142,7 +142,7 @@ fn advertised_service_ports_are_ignored() {
     assert_eq!(told(&actions(&mut plan, now)).len(), 1);
 }
 
-/// A store of an earlier version may contain them.
+/// The store may have been written by an earlier version, which accepted these ports.
 #[test]
 fn stored_service_ports_are_forgotten_unless_configured() {
     let now = begin();
@@ -198,14 +198,14 @@ fn unusual_advertised_ports_are_dialed_last() {
         order[..2].sort();
         assert_eq!(order[..2], usual, "{order:?}");
         assert_eq!((order[2].port(), order[3].port()), (9333, 9333));
-        // After its pause a usual port is first again.
+        // After the pause, the address with a usual port is preferred again.
         now = later(now, 5 * SECOND);
         let next = dialled(&actions(&mut plan, now));
         assert!(usual.contains(&next[0]), "{next:?}");
     }
 }
 
-/// On regtest private addresses are peers, and these are none.
+/// These addresses are ignored even if private addresses are allowed.
 #[test]
 fn unspecified_and_overlay_addresses_are_ignored() {
     let now = begin();
@@ -228,7 +228,7 @@ fn address_flood_keeps_working_peers() {
     let mut config = quiet();
     config.max_known_peers = 400;
     let mut plan = plan_of(config, Vec::new(), now);
-    // 100 that work, 100 that others have told of; then the flood, for a day.
+    // 100 known-good and 100 advertised peers, followed by a flood for a day.
     let mut works = Vec::new();
     for number in 0..100 {
         let mut peer = Peer::new(address(number), PeerSource::Seed, now.wall).unwrap();
@@ -261,7 +261,7 @@ fn address_flood_keeps_working_peers() {
     for peer_id in works.iter().chain(&honest) {
         assert!(plan.table().get(*peer_id).is_some());
     }
-    // In the end what it made up is worth nothing, and what it tells then has the place.
+    // After 8 days the forged addresses are terrible and are evicted for new ones.
     now = later(now, 8 * DAY);
     plan.on_heard(flooder, &entries(50_000..50_010, now), now);
     assert!(plan.table().find(address(50_009)).is_some());
@@ -332,7 +332,7 @@ fn getaddr_reply_is_same_sample_all_day() {
         assert_eq!((told.len(), told[0].0), (1, asks));
         told[0].1.clone()
     };
-    // Two that are not told of.
+    // Two peers that must not be advertised.
     let (private, inaccessible) = (peer_at(&plan, address(0)).id, peer_at(&plan, address(1)).id);
     plan.change(private, |peer| peer.source = PeerSource::Manual);
     plan.change(inaccessible, |peer| {
@@ -358,7 +358,7 @@ fn getaddr_reply_is_same_sample_all_day() {
     now = later(now, SECOND);
     let second = sample(&mut plan, now);
     assert_ne!(second, first);
-    // Twice as many.
+    // The sample is replaced once the number of known addresses has doubled.
     for peer in known(200..397, now) {
         plan.remember(peer, now);
     }
@@ -397,7 +397,7 @@ fn connected_peer_is_advertised_despite_old_timestamp() {
         told(&actions(&mut plan, later)),
         [(asks, vec![entry(address(0), later.wall)])]
     );
-    // When it goes that is kept.
+    // The time of the disconnect is recorded.
     plan.on_over(connected, &DisconnectReason::ConnectionClosed, later);
     assert_eq!(peer_at(&plan, address(0)).last_seen, later.wall);
 }
@@ -423,7 +423,8 @@ fn fresh_address_relays_to_two_inbound_peers() {
     }
     plan.on_heard(inbound[0], &[news], now);
     assert_eq!(actions(&mut plan, now), [], "it was passed on");
-    // Its own teller does not hear of it again, nor does anybody of what is old, private, or part of an answer.
+    // The address is not returned to its source. Old and private addresses and long `addr` messages
+    // are not relayed.
     let mut alone = plan_of(quiet(), Vec::new(), now);
     let teller = let_in(&mut alone, address(1), now);
     alone.on_heard(teller, &[news], now);
@@ -468,7 +469,7 @@ fn own_address_is_advertised_repeatedly() {
     config.listener.external_address = Some(address(51));
     plan.update_config(Arc::new(config), due);
     assert_eq!(sorted(actions(&mut plan, due)), all(address(51), due));
-    // Nobody tells us of ourselves.
+    // Our own address is ignored if a peer advertises it.
     plan.on_heard(peers[0], &[entry(address(51), now.wall)], now);
     assert!(plan.table().find(address(51)).is_none());
 }

@@ -1,10 +1,10 @@
-//! Who is let in.
+//! Admission of inbound connections.
 
 use super::*;
 use crate::event::InboundRejectReason;
 use crate::peers::PeerId;
 
-/// Peers in different groups that dial us.
+/// Returns an inbound address in a group of its own.
 fn stranger(number: u32) -> SocketAddr {
     SocketAddr::new(address(number).ip(), 50_000)
 }
@@ -24,7 +24,7 @@ fn ask_with(
     (peer_id, plan.on_accepted(peer_id, from, &insight, now))
 }
 
-/// Connections some of which have had a `version`.
+/// An [`Insight`] in which a predicate selects the peers that have sent `version`.
 struct Spoken<F>(F);
 
 impl<F: Fn(PeerId) -> bool> Insight for Spoken<F> {
@@ -58,7 +58,7 @@ fn inbound_peers_never_take_outbound_slots() {
         plan.on_connected(peer_id, &info(), now);
     }
     assert_eq!(ask(&mut plan, stranger(16), now).1, Admission::TurnAway);
-    // Where the target is reached by strangers alone, those we want ourselves are still dialled.
+    // Reserved slots are dialed even if inbound connections alone reach the target.
     for number in 100..110 {
         let peer = Peer::new(address(number), PeerSource::Seed, now.wall).unwrap();
         plan.table.create(peer, now.wall).unwrap();
@@ -155,7 +155,7 @@ fn stalled_handshake_is_evicted_after_500_ms() {
     );
     assert!(plan.links.get(younger).is_some());
 
-    // Those that have said who they are have more time.
+    // Handshakes with a `version` have a higher minimum age.
     let (_, admission) = ask_with(&mut plan, stranger(5), |_| true, then);
     assert_eq!(admission, Admission::Wait(Some(now.instant + SECOND * 2)));
     assert_eq!(actions(&mut plan, then), []);
@@ -207,7 +207,7 @@ fn newest_of_largest_group_is_evicted() {
         crowd.push(peer_id);
     }
     let at = later(now, 10 * SECOND);
-    // One of the crowd itself is no better than those who are there.
+    // No connection is evicted for a member of the largest group.
     assert_eq!(
         ask(&mut plan, "8.8.4.4:1".parse().unwrap(), at).1,
         Admission::TurnAway

@@ -1,4 +1,4 @@
-//! Who is banned, and what follows.
+//! Bans and their effects.
 
 use super::*;
 use crate::peers::{BanReason, PeerId, PeerRef, Subnet};

@@ -1,4 +1,4 @@
-//! Whom the plan dials, and when.
+//! Selection and pacing of candidates.
 
 use super::*;
 
@@ -9,7 +9,7 @@ fn dials_until_target_is_reached() {
     let first = actions(&mut plan, now);
     assert_eq!(dialled(&first).len(), 8);
     assert_eq!(actions(&mut plan, now), []);
-    // One that fails makes room for another.
+    // A failed dial frees a slot for another candidate.
     let failed = peer_at(&plan, dialled(&first)[0]);
     plan.on_over(failed.id, &DisconnectReason::ConnectRefused, now);
     let next = dialled(&actions(&mut plan, now));
@@ -157,7 +157,7 @@ fn disconnected_peer_waits_for_cooldown() {
     assert!(plan.disconnect(peer_id));
     let close = (peer_id, DisconnectReason::Requested);
     assert_eq!(close_of(&actions(&mut plan, now)), [close]);
-    // Said twice, it is done once.
+    // A second call emits no further action.
     assert!(plan.disconnect(peer_id));
     assert_eq!(actions(&mut plan, now), []);
     plan.on_over(peer_id, &DisconnectReason::Requested, now);
@@ -214,7 +214,7 @@ fn only_fixed_peers_are_dialed_at_once() {
     let mut first = dialled(&actions(&mut plan, now));
     first.sort();
     assert_eq!(first, fixed);
-    // One that the connection's own plan gives up, for what it did, is dialled again after the longest pause; it is never banned.
+    // A fixed peer is never banned. After misbehavior it is dialed again after the maximum backoff.
     let peer_id = peer_at(&plan, address(3)).id;
     let bad = DisconnectReason::Misbehaved { score: 100 };
     plan.on_over(peer_id, &bad, now);

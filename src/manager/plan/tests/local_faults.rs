@@ -1,4 +1,4 @@
-//! Local faults while dialing: no failure of the peer, and a pause of the address family.
+//! Local faults while dialing. They pause an address family and do not count as failures of peers.
 
 use std::io::ErrorKind;
 
@@ -6,12 +6,12 @@ use super::*;
 use crate::event::LocalOperation;
 use crate::system_error::SystemError;
 
-/// A route is missing: an error of one address family.
+/// Returns an error that concerns one address family.
 fn no_route() -> DisconnectReason {
     DisconnectReason::LocalFault(ErrorKind::NetworkUnreachable.into())
 }
 
-/// An error of the whole process.
+/// Returns an error that concerns the whole process.
 fn no_memory() -> DisconnectReason {
     DisconnectReason::LocalFault(ErrorKind::OutOfMemory.into())
 }
@@ -20,7 +20,7 @@ fn ipv6(number: u16) -> SocketAddr {
     SocketAddr::from(([0x2a00 + number, 1, 0, 0, 0, 0, 0, 7], 8333))
 }
 
-/// A plan that wants one peer, and knows one of each family.
+/// Creates a plan with a target of one connection and one known peer of each family.
 fn plan_of_both_families(now: Now) -> Plan {
     let mut config = config();
     (config.target_connections, config.min_outbound) = (1, 1);
@@ -43,7 +43,8 @@ fn reported(actions: &[Action]) -> Vec<SystemError> {
     reported.collect()
 }
 
-/// Ends every dial with `reason` for `time`. Returns when each of them was, and all reports.
+/// Ends every dial with `reason` for `time`. Returns the time and address of each dial, and all
+/// reports.
 fn fail_all(
     plan: &mut Plan,
     reason: &DisconnectReason,
@@ -69,7 +70,8 @@ fn local_faults_are_no_failures_of_peers() {
     let now = begin();
     let mut plan = plan_of(config(), known(0..100, now), now);
     let (dials, reports) = fail_all(&mut plan, &no_route(), 2 * HOUR, now);
-    // All that are wanted are dialed after each pause: 8 after at most 250 ms, later 8 after at most 30 s.
+    // After each pause the target of 8 peers is dialed. The pause grows from 250 ms at most to 30 s
+    // at most.
     let quickly = dials.iter().filter(|(after, _)| *after < SECOND).count();
     assert!((8..=24).contains(&quickly), "{quickly} dials in a second");
     let pauses = 2 * 60 * 2;
@@ -90,7 +92,7 @@ fn fault_of_one_family_leaves_the_other() {
     let second = dialled(&actions(&mut plan, now))[0];
     assert_ne!(first.is_ipv4(), second.is_ipv4());
     plan.on_connected(peer_at(&plan, second).id, &info(), now);
-    // The success of one family does not end the pause of the other.
+    // A success of one family does not end the pause of the other.
     assert!(plan.local_faults.paused_until(first.ip()).is_some());
     assert!(plan.local_faults.paused_until(second.ip()).is_none());
 }
@@ -134,13 +136,13 @@ fn another_outcome_ends_the_pause() {
     let (one, two, three) = (id(&plan, 0), id(&plan, 1), id(&plan, 2));
     plan.on_over(one, &no_route(), now);
     assert!(plan.local_faults.paused_until(first[0].ip()).is_some());
-    // What needed no socket says nothing about the network.
+    // This reason does not involve a socket.
     plan.on_over(two, &DisconnectReason::AtCapacity, now);
     assert!(plan.local_faults.paused_until(first[0].ip()).is_some());
     plan.on_over(three, &DisconnectReason::ConnectRefused, now);
     assert!(plan.local_faults.paused_until(first[0].ip()).is_none());
     assert_eq!(reported(&actions(&mut plan, now)).len(), 1);
-    // The next one is reported again.
+    // The next fault is reported again.
     let now = later(now, SECOND / 4);
     assert_eq!(dialled(&actions(&mut plan, now)), [first[0]]);
     plan.on_over(one, &no_route(), now);

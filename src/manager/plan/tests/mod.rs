@@ -1,4 +1,4 @@
-//! The plan under a clock of its own.
+//! Tests of the plan with simulated time.
 
 mod addresses;
 mod admission;
@@ -26,10 +26,10 @@ const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
-/// The end of a connection that is opened again.
+/// A disconnect reason after which the connection is reopened.
 const CUT: DisconnectReason = DisconnectReason::ConnectionClosed;
 
-/// A moment on both clocks, long after the beginning of either.
+/// Returns a start time that is far from the origin of both clocks.
 fn begin() -> Now {
     Now {
         instant: Instant::now() + 40 * 365 * DAY,
@@ -44,13 +44,13 @@ fn later(now: Now, by: Duration) -> Now {
     }
 }
 
-/// Numbers that are the same in each run.
+/// Returns a deterministic random source.
 fn random(seed: u64) -> Random {
     let mut random = SeededRandom::new(seed);
     Box::new(move || random.next_u64())
 }
 
-/// One that asks nobody for addresses.
+/// Returns a configuration without seeds and without `getaddr` requests.
 fn config() -> ManagerConfig {
     let mut config = ManagerConfig::new(Network::Mainnet);
     config.discovery.seeds = Some(Vec::new());
@@ -65,7 +65,7 @@ fn plan_of(config: ManagerConfig, known: Vec<Peer>, now: Now) -> Plan {
     Plan::new(Arc::new(config), bans, known, random(1), now)
 }
 
-/// The address with this number, each in a group of its own.
+/// Returns an address in a group of its own.
 fn address(number: u32) -> SocketAddr {
     let [high, low] = u16::try_from(number + 256 * 8).unwrap().to_be_bytes();
     SocketAddr::from(([high, low, 7, 7], 8333))
@@ -88,7 +88,7 @@ fn info() -> PeerInfo {
     }
 }
 
-/// Connections that know no more of themselves than the plan does.
+/// An [`Insight`] without a `version` and without awaited streams.
 struct Blind;
 
 impl Insight for Blind {
@@ -105,7 +105,7 @@ impl Insight for Blind {
     }
 }
 
-/// So many peers at one address may open a second stream.
+/// An [`Insight`] in which `streams` peers at `address` may open a second stream.
 struct Awaiting {
     address: IpAddr,
     streams: Cell<usize>,
@@ -140,13 +140,13 @@ impl Insight for Awaiting {
     }
 }
 
-/// Does what is due, and returns what is to be done.
+/// Runs the work that is due, and returns all actions.
 fn actions(plan: &mut Plan, now: Now) -> Vec<Action> {
     plan.on_timeout(now);
     std::iter::from_fn(|| plan.poll_action()).collect()
 }
 
-/// Whom the actions dial.
+/// Returns the addresses that the actions dial.
 fn dialled(actions: &[Action]) -> Vec<SocketAddr> {
     let dialled = actions.iter().filter_map(|action| match action {
         Action::Dial { address, .. } => Some(*address),

@@ -1,9 +1,9 @@
-//! Peers that the program names, while they come, go, and are banned.
+//! Manual peers: reconnects, bans and limits.
 
 use super::*;
 use crate::peers::{BanReason, PeerId};
 
-/// A plan whose only peer is connected by the program's wish.
+/// Creates a plan that is connected to one manual peer.
 fn connected(now: Now) -> (Plan, PeerId) {
     let mut plan = plan_of(config(), Vec::new(), now);
     let peer_id = plan.connect(address(0), |_| false, now).unwrap();
@@ -22,7 +22,7 @@ fn peer_added_while_disconnecting_is_redialed() {
     assert_eq!(actions(&mut plan, now), [], "it is still there");
     plan.on_over(peer_id, &DisconnectReason::Requested, now);
     assert_eq!(dialled(&actions(&mut plan, now)), [address(0)]);
-    // That wish is fulfilled.
+    // One request causes one dial only.
     plan.on_over(peer_id, &DisconnectReason::Requested, now);
     assert_eq!(actions(&mut plan, now), []);
 }
@@ -36,7 +36,7 @@ fn peer_added_before_its_end_event_is_redialed() {
     plan.on_over(peer_id, &DisconnectReason::DuplicateProtoconf, now);
     assert_eq!(dialled(&actions(&mut plan, now)), [address(0)]);
 
-    // One that comes back anyway does so at once.
+    // A scheduled restart is started immediately.
     let (mut plan, peer_id) = connected(now);
     let has_ended = |id| id == peer_id;
     assert_eq!(plan.connect(address(0), has_ended, now), Ok(peer_id));
@@ -57,7 +57,7 @@ fn manager_refuses_addresses_with_a_scope() {
     let (address, refused) = plan.fix(&[address(0), scoped], now).unwrap_err();
     assert_eq!((address, refused.into_error(address)), (scoped, error));
     assert!(plan.table().find(scoped).is_none());
-    // Without a scope it is an address like any other, which the system may refuse.
+    // A link-local address without a scope is accepted, although the system may fail to dial it.
     plan.connect("[fe80::1]:8333".parse().unwrap(), |_| false, now)
         .unwrap();
     assert!(plan.table().find(scoped).is_none());

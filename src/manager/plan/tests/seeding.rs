@@ -1,4 +1,4 @@
-//! When seeds are asked, and what becomes of their answers.
+//! DNS seed lookups: schedule, results and failures.
 
 use super::*;
 use crate::discovery::ResolveError;
@@ -24,7 +24,7 @@ fn failure() -> SeedFailure {
     }
 }
 
-/// When the plan wants to be called because of its seeds.
+/// Returns the delay until the next seed lookup.
 fn next_round(plan: &Plan, now: Now) -> Duration {
     let due = plan.seeding_due().expect("a round is due");
     due.saturating_duration_since(now.instant)
@@ -98,7 +98,7 @@ fn failed_seeds_are_reported_and_back_off() {
         assert_eq!(actions(&mut plan, now), [asks()]);
         expected = (2 * expected).min(HOUR);
     }
-    // One that answers at last makes good for all.
+    // A successful lookup resets the backoff.
     plan.on_seeds_asked(1, Vec::new(), now);
     assert!(actions(&mut plan, now).is_empty());
     assert!(next_round(&plan, now) <= HOUR);
@@ -127,14 +127,14 @@ fn seeds_are_resolved_each_minute_without_candidates() {
     let peer_id = peer_at(&plan, address(1)).id;
     assert_eq!(dialled(&actions(&mut plan, now)), [address(1)]);
     assert_eq!(next_round(&plan, now), MINUTE);
-    // While somebody is connected there is no hurry.
+    // A connected peer cancels the early lookup.
     plan.seeding = Seeding::new(now);
     actions(&mut plan, now);
     plan.on_seeds_asked(1, Vec::new(), now);
     plan.on_connected(peer_id, &info(), now);
     actions(&mut plan, now);
     assert_eq!(next_round(&plan, now), HOUR);
-    // It goes, and may be dialled again in an hour.
+    // The peer disconnects and may not be dialed for an hour.
     plan.on_over(peer_id, &DisconnectReason::DuplicateProtoconf, now);
     actions(&mut plan, now);
     assert_eq!(next_round(&plan, now), MINUTE);

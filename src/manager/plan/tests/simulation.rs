@@ -1,4 +1,4 @@
-//! Months in a network of all kinds of peers.
+//! Months of simulated time in a network of mixed peers.
 
 use std::collections::HashSet;
 
@@ -20,7 +20,7 @@ fn mixed(address: SocketAddr) -> Habit {
     }
 }
 
-/// What holds at every moment.
+/// Checks the invariants of the plan.
 fn check(world: &World) {
     let plan = &world.plan;
     let counts = plan.links.counts();
@@ -48,7 +48,7 @@ fn months_among_mixed_peers() {
     for seed in 0..2 {
         let known = known(0..300, begin());
         let mut world = World::new(config(), known, mixed, seed);
-        // The first hours go by with those that answer nothing.
+        // In the first hours most dials reach peers that do not answer.
         world.run(6 * HOUR, None, check);
         let mut below = 0;
         let mut looked = 0;
@@ -65,10 +65,11 @@ fn months_among_mixed_peers() {
             below * 10 < looked,
             "{below} of {looked} times fewer than four"
         );
-        // Whom chance lets be dialled differs from run to run; that none of those is who misbehaves is one chance in millions.
+        // The dialed peers differ from run to run. The chance that none of them misbehaves is one
+        // in millions.
         banned += world.banned;
         let most = world.dialled.values().map(Vec::len).max().unwrap();
-        // Refused or dead: eleven tries, then an hour's rest, each time.
+        // A refusing or dead peer is dialed eleven times, followed by an hour of cool-down.
         assert!(most < 60 * 24 * 16, "{most}");
     }
     assert!(banned > 0);

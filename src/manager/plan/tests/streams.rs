@@ -1,4 +1,4 @@
-//! Connections that may be, and become, second streams of peers.
+//! Admission of stream candidates.
 
 use super::*;
 use crate::event::InboundRejectReason;
@@ -25,7 +25,7 @@ fn connect(plan: &mut Plan, from: SocketAddr, now: Now) -> PeerId {
     peer_id
 }
 
-/// One place, which is taken by a peer whose handshake is complete.
+/// Creates a plan with a single slot, which a connected peer occupies.
 fn full(change: impl FnOnce(&mut ManagerConfig), now: Now) -> Plan {
     let mut config = config();
     (config.max_connections, config.min_outbound) = (1, 0);
@@ -36,8 +36,8 @@ fn full(change: impl FnOnce(&mut ManagerConfig), now: Now) -> Plan {
     plan
 }
 
-/// Whoever comes from the first address when nobody there may have a second stream, and when one may; and who comes from another address
-/// meanwhile.
+/// Returns three decisions: without an awaited stream, with one from this address, and for another
+/// address at the same time.
 fn answers(plan: &mut Plan, now: Now) -> [Admission; 3] {
     let without = ask(plan, from(1, 2), &Blind, now).1;
     let awaiting = Awaiting::from(from(1, 1), 1);
@@ -100,7 +100,7 @@ fn stream_is_accepted_without_eviction() {
     let (_, admission) = ask(&mut plan, from(1, 4), &awaiting, late);
     assert_eq!(admission, Admission::AsStream);
     assert_eq!(close_of(&actions(&mut plan, late)), []);
-    // It would have: somebody else gets that place.
+    // The connection is old enough to be evicted for a new peer.
     ask(&mut plan, from(4, 1), &awaiting, late);
     assert_eq!(close_of(&actions(&mut plan, late)).len(), 1);
 }
@@ -121,7 +121,7 @@ fn nobody_is_evicted_for_a_stream() {
     let (_, admission) = ask(&mut plan, from(1, 2), &awaiting, now);
     assert_eq!(admission, Admission::AsStream);
     assert_eq!(close_of(&actions(&mut plan, now)), []);
-    // For somebody of yet another group one of the crowd goes.
+    // A member of the largest group is evicted for a peer of a third group.
     let (_, admission) = ask(&mut plan, from(2, 2), &awaiting, now);
     assert_eq!(admission, Admission::Wait(None));
     assert_eq!(close_of(&actions(&mut plan, now)).len(), 1);
@@ -139,7 +139,8 @@ fn stream_candidates_are_limited_to_expected_streams() {
     let (second, admission) = next(&mut plan, 3);
     assert_eq!(admission, Admission::AsStream);
     assert_eq!(next(&mut plan, 4).1, closed);
-    // The first is a stream now, though its thread has not told so yet: the other one is still to come.
+    // The first candidate is now a stream, but its final event is still queued. One stream is still
+    // awaited.
     awaiting.streams.set(1);
     assert_eq!(next(&mut plan, 5).1, closed, "the second may be that one");
     awaiting.ended.borrow_mut().extend([first, second]);
@@ -215,7 +216,7 @@ fn one_without_a_place_leaves_no_trace_either() {
     }
 }
 
-/// Nothing is done, remembered, tried again or banned because of it.
+/// Asserts that the peer causes no action, no record, no retry and no ban.
 fn assert_leaves_no_trace(plan: &mut Plan, peer_id: PeerId, now: Now) {
     assert_eq!(actions(plan, now), []);
     assert!(plan.links.get(peer_id).is_none());
@@ -249,7 +250,8 @@ fn stream_of_other_address_is_banned() {
     assert_banned(&mut plan, thief, from(9, 1).ip(), now);
 }
 
-/// It is told, and a stream from there is refused however much it is awaited.
+/// Asserts that the ban was emitted, and that a stream from the address is rejected even if it is
+/// awaited.
 #[track_caller]
 fn assert_banned(plan: &mut Plan, thief: PeerId, address: IpAddr, now: Now) {
     let told = actions(plan, now)

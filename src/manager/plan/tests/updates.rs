@@ -1,10 +1,10 @@
-//! What another configuration changes, field by field.
+//! Configuration updates, one field at a time.
 
 use super::*;
 use crate::event::InboundRejectReason;
 use crate::peers::{BanReason, PeerId};
 
-/// Gives the plan a configuration that differs from the default by `change`.
+/// Replaces the configuration by the default one with `change` applied.
 fn update(plan: &mut Plan, change: impl FnOnce(&mut ManagerConfig), now: Now) {
     let mut config = config();
     change(&mut config);

@@ -1,4 +1,4 @@
-//! A network of peers with habits of their own, under a clock that only the test moves.
+//! A simulated network of peers with distinct behavior.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -7,24 +7,24 @@ use super::*;
 use crate::connection::{RestartDecision, RestartPolicy};
 use crate::peers::PeerId;
 
-/// What a peer does when it is dialled.
+/// The behavior of a dialed peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Habit {
-    /// It answers, and stays connected for hours.
+    /// Accepts, and stays connected for hours.
     Good,
-    /// It answers, and drops the connection after seconds.
+    /// Accepts, and closes the connection after seconds.
     Flaps,
-    /// Nobody listens.
+    /// Refuses the connection.
     Refuses,
-    /// Nobody answers for ten seconds.
+    /// Does not answer, so that the dial times out after ten seconds.
     IsDead,
-    /// It answers, and misbehaves after a while.
+    /// Accepts, and misbehaves after some time.
     Misbehaves,
-    /// It speaks for another chain.
+    /// Follows another chain.
     IsForeign,
 }
 
-/// What happens some time.
+/// A scheduled event.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Event {
     Connects(PeerId),
@@ -58,12 +58,12 @@ impl Ending {
     }
 }
 
-/// A connection, as the world has it.
+/// A simulated connection.
 struct Life {
     restarts: RestartPolicy,
     habit: Habit,
     connected_at: Option<Instant>,
-    /// Grows with each life: what was to happen to an earlier one does not.
+    /// The number of the run. Events of earlier runs are ignored.
     number: u64,
 }
 
@@ -104,7 +104,7 @@ impl World {
         }
     }
 
-    /// Somebody dials us, again and again for ever, in about such pauses.
+    /// Schedules an inbound connection after about `every`. [`World::run`] repeats it.
     pub(super) fn strangers(&mut self, every: Duration) {
         let number = (self.random)() as u32 % 5000;
         let pause = self.about(every);
@@ -121,7 +121,7 @@ impl World {
         self.events.push(Reverse((at, self.order, life, event)));
     }
 
-    /// Lets time pass, and `check`s after each thing that happens.
+    /// Advances the time, and calls `check` after each step.
     pub(super) fn run(
         &mut self,
         duration: Duration,
@@ -217,7 +217,7 @@ impl World {
                 self.plan
                     .on_over(peer_id, &DisconnectReason::AtCapacity, self.now)
             }
-            // In this world nobody waits, and each peer has one stream.
+            // The simulation does not retry held sockets, and peers have one stream only.
             Admission::Refuse(_) | Admission::Wait(_) | Admission::AsStream => {}
         }
     }
@@ -243,7 +243,7 @@ impl World {
                 let pause = self.about(SECOND / 10);
                 self.later(pause, number, Event::Connects(peer_id));
             }
-            // Who has dialled us is there: one that would not answer says nothing instead.
+            // A peer that dials is reachable. Instead of refusing, it sends nothing.
             Habit::Refuses | Habit::IsDead if inbound => {
                 self.later(10 * SECOND, number, Event::Ends(peer_id, Ending::Silent))
             }
@@ -255,7 +255,7 @@ impl World {
         }
     }
 
-    /// What a connection's thread does at its end.
+    /// Ends a connection as its thread would.
     fn end(&mut self, peer_id: PeerId, reason: &DisconnectReason) {
         let random = (self.random)();
         let Some(life) = self.lives.get_mut(&peer_id) else {
