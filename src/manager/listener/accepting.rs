@@ -1,4 +1,4 @@
-//! What a listener's thread does.
+//! The loop of the listener thread.
 
 use std::io;
 use std::net::{SocketAddr, TcpStream};
@@ -13,20 +13,20 @@ use crate::connection::{AcceptFault, ListeningSocket};
 use crate::peers::BanList;
 use crate::system_error::SystemError;
 
-/// The pause after an error that says that the system is out of descriptors or memory.
+/// Pause after an error due to a lack of descriptors or memory.
 const RESOURCES_PAUSE: Duration = Duration::from_millis(100);
-/// The pause after a network error of one connection.
+/// Pause after a network error of one connection.
 const NETWORK_PAUSE: Duration = Duration::from_millis(10);
 
-/// Nothing is ever sent.
+/// The message type of a channel on which nothing is ever sent.
 #[derive(Debug)]
 pub(super) enum Never {}
 
-/// That the listener is being stopped, or that nobody wants its news.
+/// The listener is being stopped, or its event receiver was dropped.
 #[derive(Debug)]
 pub(super) struct Stopped;
 
-/// The socket of the moment, for whoever ends its wait.
+/// The current listening socket, shared with the thread that stops the listener.
 #[derive(Debug, Default)]
 pub(super) struct Open {
     pub(super) socket: Option<Arc<ListeningSocket>>,
@@ -34,7 +34,7 @@ pub(super) struct Open {
 }
 
 impl Open {
-    /// Ends the wait of the socket, and of every later one before it begins.
+    /// Ends the current wait on the socket, and prevents every later one.
     pub(super) fn end(&mut self) {
         self.ended = true;
         if let Some(socket) = self.socket.take() {
@@ -43,7 +43,7 @@ impl Open {
     }
 }
 
-/// What the thread works with.
+/// The state of the listener thread.
 pub(super) struct Accepting {
     pub(super) address: SocketAddr,
     pub(super) bind_retry: Duration,
@@ -54,13 +54,13 @@ pub(super) struct Accepting {
 }
 
 impl Accepting {
-    /// Listens until the end.
+    /// Listens until the listener is stopped.
     pub(super) fn run(self) {
         while self.listen_once().is_ok() {}
         self.open.lock().socket = None;
     }
 
-    /// Opens a socket and accepts until it fails, or fails to open one; then tells it and pauses.
+    /// Binds a socket and accepts until it fails. Then reports the error and pauses.
     fn listen_once(&self) -> Result<(), Stopped> {
         let error = match ListeningSocket::bind(self.address) {
             Ok(socket) => self.serve(Arc::new(socket))?,
@@ -74,7 +74,7 @@ impl Accepting {
         self.pause(self.bind_retry)
     }
 
-    /// Accepts until the socket is of no more use.
+    /// Accepts connections until the listening socket fails, and returns the error.
     fn serve(&self, socket: Arc<ListeningSocket>) -> Result<io::Error, Stopped> {
         {
             let mut open = self.open.lock();
@@ -86,12 +86,12 @@ impl Accepting {
         let address = socket.address();
         self.tell(ListenerNews::Started { address })?;
         let error = self.accept_all(|| socket.accept())?;
-        // Closed before the address is tried again.
+        // The socket must be closed before the address is bound again.
         self.open.lock().socket = None;
         Ok(error)
     }
 
-    /// Accepts connections until an error concerns the listening socket.
+    /// Accepts connections until an error of the listening socket, which is returned.
     pub(super) fn accept_all(
         &self,
         mut accept: impl FnMut() -> io::Result<(TcpStream, SocketAddr)>,
@@ -135,7 +135,8 @@ impl Accepting {
         match ban {
             Some(reason) => {
                 drop(stream);
-                // Whoever is banned must not hold up others by knocking, so this news waits for no room.
+                // A banned address must not delay other connections by reconnecting, so this send
+                // does not block.
                 let _ = self
                     .news
                     .try_send(ListenerNews::Refused { address, reason });
@@ -145,7 +146,7 @@ impl Accepting {
         }
     }
 
-    /// Waits until there is room for the news.
+    /// Sends an event. Blocks until the channel has capacity.
     fn tell(&self, news: ListenerNews) -> Result<(), Stopped> {
         select! {
             send(self.news, news) -> sent => sent.map_err(|_| Stopped),

@@ -1,4 +1,4 @@
-//! The thread that takes in those who dial us.
+//! The listener thread, which accepts inbound connections.
 
 mod accepting;
 
@@ -15,55 +15,57 @@ use crate::error::Error;
 use crate::peers::{BanList, BanReason};
 use crate::system_error::SystemError;
 
-/// What a listener's thread tells the supervisor.
+/// An event of the listener thread for the supervisor.
 #[derive(Debug)]
 pub(super) enum ListenerNews {
-    /// It listens here, with the port that the system chose.
+    /// The listener is bound to this address. The system chose the port if it was 0.
     Started { address: SocketAddr },
-    /// It cannot listen here, or no longer, and tries again after this pause.
+    /// Binding or the listening socket failed. The listener tries again after `retry_after`.
     BindFailed {
         address: SocketAddr,
         error: SystemError,
         retry_after: Duration,
     },
-    /// Somebody who is not banned; an IPv4 address as such, also if it came by IPv6.
+    /// A connection from an address that is not banned. An IPv4 address is never IPv6-mapped.
     Accepted {
         stream: TcpStream,
         address: SocketAddr,
     },
-    /// Somebody banned, whose socket is closed already. Not told while the channel is full.
+    /// A connection from a banned address, which is already closed. Dropped if the channel is full.
     Refused {
         address: SocketAddr,
         reason: BanReason,
     },
-    /// The system is out of descriptors or memory. Emitted once until a connection is accepted or the
-    /// error changes.
+    /// The system is out of descriptors or memory. Emitted once until a connection is accepted or
+    /// the error changes.
     LocalFault(SystemError),
 }
 
-/// Accepts connections in a thread of its own, for as long as it lives.
+/// Accepts connections on its own thread.
 ///
-/// While the channel for its news is full it accepts nobody, except one whom it holds until there is room: the others wait in the
-/// system's queue, and none is lost. News of banned addresses is the exception, being dropped then, so that those who are not
-/// banned never wait for it.
+/// While the event channel is full, at most one accepted connection is held and no other is
+/// accepted. The others wait in the backlog of the system and none is lost. Events of banned
+/// addresses are dropped instead, so that they never delay other connections.
 ///
-/// **Dropping it** ends its thread from every wait, waits for that, and frees the address; whoever was in the system's queue is cut off.
+/// Dropping the listener stops and joins the thread and frees the address. Connections in the
+/// backlog of the system are closed or reset.
 #[derive(Debug)]
 pub(super) struct Listener {
     open: Arc<Mutex<Open>>,
-    /// Dropped to end the thread's waits for time and for room.
+    /// Cancels the waits of the thread for time and channel capacity when dropped.
     stop: Option<Sender<Never>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Listener {
-    /// Listens at `address`, and tries again every `bind_retry` for as long as that fails. Returns at once: `news` tells how it goes.
+    /// Starts to listen at `address`. If binding fails, it is retried every `bind_retry`. Does not
+    /// block: results are sent to `news`.
     ///
-    /// The thread ends early if nobody receives `news` any more.
+    /// The thread ends if the receiver of `news` is dropped.
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] if there is no thread to be had.
+    /// [`Error::Io`] if the thread could not be spawned.
     pub(super) fn start(
         address: SocketAddr,
         bind_retry: Duration,
@@ -71,7 +73,7 @@ impl Listener {
         news: Sender<ListenerNews>,
     ) -> Result<Self, Error> {
         let open = Arc::new(Mutex::new(Open::default()));
-        // Nothing is ever sent: the channel's end is the signal.
+        // Nothing is ever sent. Closing the channel is the signal.
         let (stop, stopped) = bounded(0);
         let accepting = Accepting {
             address,
@@ -96,7 +98,7 @@ impl Listener {
         })
     }
 
-    /// What dropping does, in a word.
+    /// Stops the listener. Equivalent to dropping it.
     pub(super) fn stop(self) {
         drop(self);
     }
@@ -107,7 +109,7 @@ impl Drop for Listener {
         self.stop = None;
         self.open.lock().end();
         if let Some(thread) = self.thread.take() {
-            // A panic of the thread has been printed already.
+            // The panic hook has already reported a panic of the thread.
             let _ = thread.join();
         }
     }

@@ -1,4 +1,4 @@
-//! Tests of the listener: who is let in, what holds it back, and what ends it.
+//! Tests of the listener: accepting, backpressure and shutdown.
 
 use std::collections::HashSet;
 use std::io::{self, Read};
@@ -13,7 +13,7 @@ use crate::peers::BanConfig;
 
 mod descriptors;
 
-/// How long anything may take that usually takes less than a second.
+/// Timeout of operations that usually take less than a second.
 const DEADLINE: Duration = Duration::from_secs(10);
 const HOUR: Duration = Duration::from_secs(3600);
 const ANY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
@@ -71,7 +71,7 @@ fn bind_failed(news: &Receiver<ListenerNews>) -> (SocketAddr, SystemError, Durat
     }
 }
 
-/// Dials from an address of our own choice.
+/// Connects from a chosen source address.
 fn dial_from(from: [u8; 4], to: SocketAddr) -> TcpStream {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     socket.bind(&SocketAddr::from((from, 0)).into()).unwrap();
@@ -79,7 +79,7 @@ fn dial_from(from: [u8; 4], to: SocketAddr) -> TcpStream {
     socket.into()
 }
 
-/// Waits until the other side has closed or reset the connection.
+/// Waits until the remote side has closed or reset the connection.
 #[track_caller]
 fn expect_end(mut stream: &TcpStream) {
     stream.set_read_timeout(Some(DEADLINE)).unwrap();
@@ -90,7 +90,7 @@ fn expect_end(mut stream: &TcpStream) {
     }
 }
 
-/// Stops the listener, which may not take long.
+/// Stops the listener, and panics if that does not finish in time.
 #[track_caller]
 fn stop(listener: Listener) {
     let (done, is_done) = bounded(1);
@@ -126,7 +126,7 @@ fn unspecified_ipv6_listener_accepts_ipv4() {
     let by_6 = TcpStream::connect((Ipv6Addr::LOCALHOST, port)).unwrap();
     assert_eq!(accepted(&news).1, by_6.local_addr().unwrap());
 
-    // A ban of an IPv4 address holds on this way too.
+    // A ban of an IPv4 address also applies to connections accepted by the IPv6 socket.
     let banned = dial_from([127, 0, 0, 2], (Ipv4Addr::LOCALHOST, port).into());
     expect_end(&banned);
     assert!(matches!(next(&news), ListenerNews::Refused { address, .. }
@@ -162,7 +162,7 @@ fn banned_address_is_closed_and_reported() {
     assert_eq!(reason, BanReason::Manual);
     assert_eq!(accepted(&news).1, welcome.local_addr().unwrap());
 
-    // A ban holds from the moment it is made, and no longer than it is there.
+    // Lifting a ban takes effect immediately.
     bans.write().unban(&"127.0.0.2".parse().unwrap());
     let forgiven = dial_from([127, 0, 0, 2], address);
     assert_eq!(accepted(&news).1, forgiven.local_addr().unwrap());
@@ -172,13 +172,13 @@ fn banned_address_is_closed_and_reported() {
 fn banned_connections_do_not_wait_for_receiver() {
     let (_listener, news) = start_at(ANY, HOUR, 3);
     let address = started(&news);
-    // Far more than there is room for, while nobody receives: each is closed.
+    // Connections far beyond the capacity of the channel are closed although nothing is received.
     for _ in 0..100 {
         expect_end(&dial_from([127, 0, 0, 2], address));
     }
     assert!(news.is_full());
     let welcome = dial_from([127, 0, 0, 3], address);
-    // The last one of all may be told while we take what has been told before.
+    // The last event may be sent while earlier ones are received.
     let mut refused = 0;
     let from = loop {
         match next(&news) {
@@ -250,7 +250,7 @@ fn stopped_listener_frees_port_at_once() {
         drop(accepted(&news));
         drop(client);
         stop(listener);
-        // Nobody is left to tell anything.
+        // The thread has ended and dropped its sender.
         assert!(news.recv_timeout(DEADLINE).unwrap_err().is_disconnected());
         (listener, news) = start_at(address, HOUR, 8);
         assert_eq!(started(&news), address);
@@ -270,7 +270,8 @@ fn stop_closes_waiting_connections() {
     for round in 0..50 {
         let (listener, news) = start_at(ANY, HOUR, 0);
         let address = started(&news);
-        // Held in hand or in the system's queue: there is no room for it in any round.
+        // The connection is held by the thread or in the backlog, because the channel has no
+        // capacity.
         let client = (round % 2 == 0).then(|| TcpStream::connect(address).unwrap());
         stop(listener);
         if let Some(client) = client {
@@ -301,7 +302,7 @@ fn listener_without_receiver_ends_and_frees_port() {
     }
 }
 
-/// Errors of one connection, or of the process, do not restart the listener.
+/// Errors of one connection or of the process must not restart the listener.
 #[cfg(target_os = "linux")]
 #[test]
 fn only_socket_errors_restart_the_listener() {
@@ -353,7 +354,7 @@ fn only_socket_errors_restart_the_listener() {
     assert_eq!(reported, expected);
 }
 
-/// Only Linux tells a waiting thread that its socket was shut down.
+/// Only on Linux does shutting down a listening socket wake a blocked `accept`.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_socket_that_fails_is_told_and_replaced() {

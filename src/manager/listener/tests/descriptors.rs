@@ -1,4 +1,4 @@
-//! A process that has no descriptors left, in a process of its own.
+//! Exhausts the file descriptors of a separate process.
 #![cfg(unix)]
 
 use std::env;
@@ -7,9 +7,9 @@ use std::process::Command;
 
 use super::*;
 
-/// Set in the process that uses up its descriptors: other tests would lack them.
+/// Set in the child process, which uses up its descriptors. Other tests need theirs.
 const EXHAUSTED: &str = "BSV_P2P_TEST_EXHAUSTS_DESCRIPTORS";
-/// The test's name, by which it starts itself again.
+/// The name of the test, which the child process runs.
 const TEST: &str = "manager::listener::tests::descriptors::\
     missing_descriptors_are_reported_once";
 
@@ -43,7 +43,7 @@ fn exhaust() {
         client.connect_timeout(&address.into(), DEADLINE).unwrap();
     }
 
-    // Where the system sets a descriptor aside before it waits, one peer still gets in.
+    // One connection is still accepted if the system reserves a descriptor before it waits.
     let mut in_hand = Vec::new();
     while in_hand.len() < 2 {
         match next(&news) {
@@ -56,11 +56,11 @@ fn exhaust() {
         }
     }
     assert!(in_hand.len() < 2, "two descriptors came from nowhere");
-    // Many tries, and no second word of it.
+    // Further attempts report nothing.
     let quiet = news.recv_timeout(Duration::from_millis(500));
     assert!(quiet.is_err(), "{quiet:?}");
 
-    // Room for one lets one in, and what follows is told anew.
+    // One free descriptor accepts one connection. The next fault is reported again.
     descriptors.pop();
     in_hand.push(accepted(&news).0);
     assert!(matches!(next(&news), ListenerNews::LocalFault(_)));
