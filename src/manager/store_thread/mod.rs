@@ -1,4 +1,4 @@
-//! The thread that writes to the store of peers, so that nobody else waits for files.
+//! The thread that writes to the peer store, so that no other thread waits for files.
 
 mod writer;
 
@@ -14,16 +14,16 @@ use super::changes::Changes;
 use crate::error::Error;
 use crate::peers::{InMemoryPeerStore, PeerStore, StoreError};
 
-/// How many peers may wait to be written before those that shall only be forgotten are left out: as many as any manager knows, and as
-/// many again.
+/// Maximum number of pending peer changes before deletions are dropped. Twice the maximum number of
+/// known peers of a manager.
 const MAX_WAITING: usize = 2 * InMemoryPeerStore::MAX_PEERS;
 
-/// How often the store is bothered.
+/// The intervals at which the store is written to.
 #[derive(Clone, Copy, Debug)]
 struct Pace {
-    /// How long it rests after everything that was written.
+    /// Pause after each batch of changes.
     rest: Duration,
-    /// How long until what failed is tried again.
+    /// Delay before failed changes are retried.
     retry: Duration,
 }
 
@@ -32,25 +32,28 @@ const PACE: Pace = Pace {
     retry: Duration::from_secs(10),
 };
 
-/// Why the end was not as it should be. What was not kept is lost with the program.
+/// The error of an incomplete shutdown. Changes that were not written are lost when the process
+/// ends.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum FinishError {
-    /// The store takes too long. Its thread is left to itself, and ends when the store lets it.
+    /// The store did not finish in time. Its thread is detached, and ends when the store returns.
     #[error("saving the peer store timed out")]
     TimedOut,
-    /// The store refused something.
+    /// The store returned an error.
     #[error("saving the peer store failed: {0}")]
     Failed(StoreError),
 }
 
-/// Writes to a store in a thread of its own, at most once a second: what comes in between is written together.
+/// Writes to a store on its own thread, at most once a second. Changes queued during the pause are
+/// written together.
 ///
-/// **What fails is told**, once as long as the same kind of write fails in the same way. What may go better later (a full disk, a
-/// lost database) is tried again every 10 s unless it is replaced meanwhile, and once at the end; what cannot go better, such as an address that
-/// another peer has, is given up. A panic of the store counts as a failure; the change of a peer that led to one is
-/// given up.
+/// Failures are reported once until the error changes or a write of that kind succeeds. Transient
+/// failures (a full disk, a lost database) are retried every 10 s unless superseded, and once at
+/// shutdown. Other failures are final, for example an address that belongs to another peer. A panic
+/// of the store counts as a failure. The change of a peer that caused a panic is dropped.
 ///
-/// **Dropping it** without [`StoreThread::finish`] lets the thread do the same without waiting for it: a store may hang.
+/// Dropping the value without [`StoreThread::finish`] lets the thread finish in the background,
+/// because a store may hang.
 #[derive(Debug)]
 pub(super) struct StoreThread {
     inbox: Arc<Inbox>,
@@ -59,11 +62,12 @@ pub(super) struct StoreThread {
 }
 
 impl StoreThread {
-    /// Starts the thread. `failures` should have room for some; what finds none is not told until it fails again.
+    /// Starts the thread. `failures` should have some capacity: an error that finds it full is not
+    /// reported until it occurs again.
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] if there is no thread to be had.
+    /// [`Error::Io`] if the thread could not be spawned.
     pub(super) fn start(
         store: Arc<dyn PeerStore>,
         failures: Sender<StoreError>,
@@ -82,7 +86,7 @@ impl StoreThread {
         let thread = thread::Builder::new()
             .name("bsv-p2p store".into())
             .spawn(move || {
-                // The store is let go of before: that may take as long as anything else it does.
+                // The store is dropped before the result is sent, because that may block as well.
                 let result = run(Writer::new(store, failures), &changes, pace);
                 let _ = is_done.send(result);
             })
@@ -97,7 +101,7 @@ impl StoreThread {
         })
     }
 
-    /// Has this written soon. Never waits for the store.
+    /// Queues changes to be written soon. Does not block on the store.
     pub(super) fn write(&self, changes: Changes) {
         let mut waiting = self.inbox.waiting.lock();
         waiting.changes.merge(changes);
@@ -106,13 +110,13 @@ impl StoreThread {
         self.inbox.changed.notify_one();
     }
 
-    /// Has everything written that waits, what failed before included, and the store saved, and ends the thread. Blocks until then, at most
-    /// until `deadline`.
+    /// Writes all pending and failed changes, saves the store and ends the thread. Blocks until
+    /// `deadline` at most.
     ///
     /// # Errors
     ///
-    /// [`FinishError::TimedOut`] at the deadline; the thread goes on by itself then, and nobody joins it. [`FinishError::Failed`]
-    /// with the first thing that could not be written.
+    /// - [`FinishError::TimedOut`] if the deadline expires. The thread is detached and continues.
+    /// - [`FinishError::Failed`] with the first error, if a change could not be written.
     pub(super) fn finish(mut self, deadline: Instant) -> Result<(), FinishError> {
         self.inbox.finish();
         let result = match self.done.recv_deadline(deadline) {
@@ -121,7 +125,7 @@ impl StoreThread {
             Err(RecvTimeoutError::Disconnected) => Err(panicked("being closed")),
         };
         if let Some(thread) = self.thread.take() {
-            // It has nothing left to do. A panic has been printed already.
+            // The thread has finished its work. The panic hook has already reported a panic.
             let _ = thread.join();
         }
         result.map_err(FinishError::Failed)
@@ -134,12 +138,12 @@ impl Drop for StoreThread {
     }
 }
 
-/// What a panic of the store is told as.
+/// Returns the error that reports a panic of the store.
 fn panicked(what: &str) -> StoreError {
     StoreError::Other(format!("store panicked while {what}"))
 }
 
-/// What waits to be written.
+/// The queue of pending changes.
 #[derive(Debug, Default)]
 struct Inbox {
     waiting: Mutex<Waiting>,
@@ -158,8 +162,8 @@ impl Inbox {
         self.changed.notify_one();
     }
 
-    /// Waits until `rested` and for something that waits or `retry`, or for the end, which cuts all that short; says whether the
-    /// end has come.
+    /// Blocks until `rested` and until changes are pending or `retry` is reached. Returns early at
+    /// shutdown. Returns the changes, and whether the thread is shutting down.
     fn next(&self, rested: Instant, retry: Option<Instant>) -> (Changes, bool) {
         let mut waiting = self.waiting.lock();
         while !waiting.finishing {
@@ -179,7 +183,7 @@ impl Inbox {
     }
 }
 
-/// Writes until the end; says what could not be written then.
+/// Writes changes until shutdown. Returns the first error of the final write.
 fn run(mut writer: Writer, inbox: &Inbox, pace: Pace) -> Result<(), StoreError> {
     let mut failed = Changes::default();
     let mut rested = Instant::now();

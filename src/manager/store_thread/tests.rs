@@ -1,4 +1,4 @@
-//! Tests of the store's thread: what is written when, and what becomes of a store that fails, panics or hangs.
+//! Tests of the store thread: timing of writes, and stores that fail, panic or hang.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -11,21 +11,21 @@ use crate::peers::{Ban, BanConfig, BanList, BanReason, Peer, PeerId, PeerSource,
 
 mod failures;
 
-/// How long anything may take that usually takes less than a second.
+/// Timeout of operations that usually take less than a second.
 const DEADLINE: Duration = Duration::from_secs(10);
 const HOUR: Duration = Duration::from_secs(3600);
-/// Nothing is written twice by itself while a test lasts.
+/// A pace at which nothing is written a second time during a test.
 const SLOW: Pace = Pace {
     rest: HOUR,
     retry: HOUR,
 };
-/// Nothing is tried again by itself while a test lasts.
+/// A pace at which nothing is retried during a test.
 const NO_RETRY: Pace = Pace {
     rest: Duration::ZERO,
     retry: HOUR,
 };
 
-/// What a store was asked for.
+/// A recorded call of the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Call {
     Update(PeerId),
@@ -37,7 +37,8 @@ enum Call {
 
 type Answer = Box<dyn Fn(Call) -> Result<(), StoreError> + Send + Sync>;
 
-/// A store that tells each call and does what a test says; what it lets pass reaches a store in memory.
+/// A store that records each call and returns the result of a closure. Successful calls are
+/// forwarded to a store in memory.
 struct Scripted {
     inner: InMemoryPeerStore,
     calls: Sender<(Call, Instant)>,
@@ -46,7 +47,7 @@ struct Scripted {
 
 impl Scripted {
     fn on(&self, call: Call) -> Result<(), StoreError> {
-        // A test may have seen enough.
+        // The test may have dropped the receiver.
         let _ = self.calls.send((call, Instant::now()));
         (self.answer)(call)
     }
@@ -105,7 +106,7 @@ fn scripted(
     (Arc::new(store), calls)
 }
 
-/// A thread with a scripted store, and all that a test sees of it.
+/// A store thread with a scripted store and its receivers.
 struct Bench {
     thread: StoreThread,
     store: Arc<Scripted>,
@@ -156,7 +157,8 @@ impl Bench {
         failure.expect("a failure in time")
     }
 
-    /// Ends the thread and returns how, and which calls there were beside those that were waited for.
+    /// Shuts the thread down. Returns the result, the calls that were not yet received, and the
+    /// store.
     fn finish(self) -> (Result<(), FinishError>, Vec<Call>, Arc<Scripted>) {
         let result = self.thread.finish(Instant::now() + DEADLINE);
         let calls = self.calls.try_iter().map(|(call, _)| call).collect();
@@ -238,7 +240,7 @@ fn after_every_write_the_store_has_its_rest() {
     let rest = Duration::from_millis(30);
     let retry = Duration::from_millis(1);
     let bench = Bench::new(Pace { rest, retry }, |_| Err(no_space()));
-    // What is tried again rests as well.
+    // Retries respect the pause as well.
     bench.thread.write(save());
     let mut last = bench.next_call().1;
     for _ in 0..5 {
@@ -272,7 +274,7 @@ fn shutdown_writes_pending_changes_and_saves() {
     assert_eq!(result, Ok(()));
     let expected = [Call::Update(peer.id), Call::Create(peer.id), Call::Save];
     assert_eq!(calls, expected);
-    // Its thread is gone, and holds nothing.
+    // The thread has ended and dropped its reference.
     assert_eq!(Arc::strong_count(&store), 1);
 }
 
@@ -295,7 +297,7 @@ fn new_peer_may_reuse_deleted_address() {
     let bench = Bench::new(SLOW, |_| Ok(()));
     let mut changes = Changes::default();
     let mut expected = Vec::new();
-    // So many that they are in the right order by chance once in a thousand times.
+    // Ten pairs are in the right order by chance only once in a thousand runs.
     for number in 1..=10 {
         let (old, new) = (peer(number), peer(number));
         let now = SystemTime::now();

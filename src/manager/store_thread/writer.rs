@@ -1,4 +1,4 @@
-//! What is done to the store, and what becomes of what fails.
+//! Writes to the store, and classification of failures.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -9,17 +9,17 @@ use crossbeam_channel::Sender;
 use super::{Changes, panicked};
 use crate::peers::{Peer, PeerStore, StoreError};
 
-/// Does to a store what is to be done, and tells of what fails.
+/// Writes changes to a store, and reports failures.
 pub(super) struct Writer {
     store: Arc<dyn PeerStore>,
     failures: Sender<StoreError>,
-    /// How each kind of write failed last, if that was told and none has succeeded since.
+    /// The last reported error of each kind of write, cleared by a success.
     told: [Option<StoreError>; 3],
-    /// What has gone wrong first in the changes that are being written.
+    /// The first error of the changes that are being written.
     first_error: Option<StoreError>,
 }
 
-/// The kinds of writes, of which one may go well while another fails.
+/// The kinds of writes. One kind may succeed while another fails.
 #[derive(Clone, Copy)]
 enum Kind {
     Peer,
@@ -27,7 +27,7 @@ enum Kind {
     Save,
 }
 
-/// How a write failed.
+/// The failure of a write.
 struct Failure {
     error: StoreError,
     is_panic: bool,
@@ -43,10 +43,10 @@ impl Writer {
         }
     }
 
-    /// Writes; what may go better later is added to `failed`. Returns the first error.
+    /// Writes the changes. Adds transient failures to `failed`, and returns the first error.
     pub(super) fn apply(&mut self, changes: Changes, failed: &mut Changes) -> Option<StoreError> {
         let store = self.store.clone();
-        // Those that are to be forgotten go first: a new peer may have the address of one.
+        // Deletions must come first, because a new peer may have the address of a deleted one.
         let (forgotten, known): (Vec<_>, Vec<_>) = changes
             .peers
             .into_iter()
@@ -67,7 +67,7 @@ impl Writer {
                 None => put(&*store, &peer),
             });
             let Err(failure) = written else { continue };
-            // Its address may be free once a delete goes well that has failed.
+            // The address may be free if the retry of a failed deletion succeeds.
             let waits = matches!(failure.error, StoreError::DuplicateAddress(_))
                 && failed.peers.values().any(Option::is_none);
             if waits || !failure.is_panic && may_heal(&failure.error) {
@@ -88,7 +88,7 @@ impl Writer {
         self.first_error.take()
     }
 
-    /// Tries one write, and tells of its failure unless that was told last.
+    /// Attempts one write. Reports an error if it differs from the last one reported.
     fn attempt(
         &mut self,
         kind: Kind,
@@ -105,7 +105,7 @@ impl Writer {
             return Ok(());
         };
         if told.as_ref() != Some(&error) {
-            // Where there is no room it is not told, and may be the next time.
+            // An error that does not fit into the channel counts as unreported.
             let sent = self.failures.try_send(error.clone());
             *told = sent.is_ok().then(|| error.clone());
         }
@@ -131,7 +131,8 @@ fn update_all(store: &dyn PeerStore, peers: &[Peer]) -> Vec<Option<Result<(), St
     results.map(Some).collect()
 }
 
-/// Writes a peer that may be unknown to the store.
+/// Updates or creates a peer. A full store is not an error, because the store decides which peers
+/// it keeps.
 fn put(store: &dyn PeerStore, peer: &Peer) -> Result<(), StoreError> {
     match store.update(peer.clone()) {
         Err(StoreError::NotFound(_)) => create(store, peer),
@@ -147,7 +148,8 @@ fn create(store: &dyn PeerStore, peer: &Peer) -> Result<(), StoreError> {
     }
 }
 
-/// Whether the same write may go well later. The other errors are about what is written, or about what the store is.
+/// Returns whether a retry of the write may succeed. Other errors concern the data or the kind of
+/// store.
 fn may_heal(error: &StoreError) -> bool {
     matches!(
         error,

@@ -1,17 +1,17 @@
-//! A store that fails, panics or hangs.
+//! Tests of stores that fail, panic or hang.
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use super::*;
 
 const MILLISECOND: Duration = Duration::from_millis(1);
-/// Everything is tried again as soon as it may be.
+/// A pace with the shortest pauses.
 const EAGER: Pace = Pace {
     rest: MILLISECOND,
     retry: MILLISECOND,
 };
 
-/// Fails `times` times, and then no more.
+/// Returns a closure that fails `times` times and then succeeds.
 fn failing(times: usize, error: StoreError) -> impl Fn(Call) -> Result<(), StoreError> {
     let left = AtomicUsize::new(times);
     move |_| {
@@ -27,7 +27,7 @@ fn failed_write_is_reported_once_and_retried() {
     bench.expect_calls(&[Call::Save; 6]);
     assert_eq!(bench.expect_failure(), no_space());
     assert_eq!(bench.failures.try_iter().count(), 0);
-    // Nothing is left to be done but the save of the end.
+    // Only the final save is pending.
     let (result, calls, _) = bench.finish();
     assert_eq!((result, calls), (Ok(()), vec![Call::Save]));
 }
@@ -49,7 +49,7 @@ fn failure_is_reported_again_after_success() {
         bench.expect_calls(&[Call::Save]);
     }
     let failures = bench.failures.clone();
-    // At the end it fails a fourth time.
+    // The final save fails as well.
     let (result, _, _) = bench.finish();
     assert_eq!(result, Err(FinishError::Failed(no_space())));
     let told: Vec<_> = failures.try_iter().collect();
@@ -160,7 +160,7 @@ fn store_panic_is_reported_and_peer_skipped() {
             "{failure}"
         );
     }
-    // The save is tried again, the peer is not.
+    // The save is retried, but the peer is not.
     while bench.next_call().0 != Call::Save {}
     bench.expect_calls(&[Call::Save]);
     let (result, calls, store) = bench.finish();
@@ -171,7 +171,7 @@ fn store_panic_is_reported_and_peer_skipped() {
 #[test]
 fn hanging_store_delays_only_shutdown_until_deadline() {
     let (release, gate) = bounded::<()>(0);
-    // Hangs until the other end of the gate is dropped.
+    // Blocks until the other end of the gate is dropped.
     let bench = Bench::new(EAGER, move |call| {
         if call == Call::Save {
             let _ = gate.recv();
@@ -190,7 +190,7 @@ fn hanging_store_delays_only_shutdown_until_deadline() {
     assert_eq!(bench.thread.finish(deadline), Err(FinishError::TimedOut));
     assert!(Instant::now() >= deadline && began.elapsed() < DEADLINE);
 
-    // Once the store lets it, the thread writes the rest together and ends by itself.
+    // When the store returns, the thread writes the remaining changes together and ends.
     drop(release);
     let rest = [Call::Update(peer.id), Call::Create(peer.id), Call::Save];
     for expected in rest {
