@@ -1,4 +1,4 @@
-//! Carrying out what the plan decides.
+//! Executes the actions of the plan.
 
 use std::net::SocketAddr;
 
@@ -16,7 +16,7 @@ use crate::session::{Direction, DisconnectReason};
 use crate::wire::{Addr, Message};
 
 impl Supervisor {
-    /// Does what is to be done, until nothing is.
+    /// Executes the pending actions of the plan until there are none.
     pub(super) fn carry_out(&mut self) {
         while let Some(action) = self.plan.poll_action() {
             match action {
@@ -37,6 +37,7 @@ impl Supervisor {
         }
     }
 
+    /// Emits an event. Counts and logs bans, and logs local faults.
     pub(super) fn tell(&mut self, event: ControlEvent) {
         if let ControlEvent::PeerBanned { peer, ban } = &event {
             count(&self.shared.counters.banned);
@@ -63,14 +64,14 @@ impl Supervisor {
         self.announcer.tell(event);
     }
 
-    /// Sends something without which the peer can do: not if it has gone meanwhile, or does not read.
+    /// Sends a best-effort message. Drops it if the peer is disconnected or its send queue is full.
     fn hand(&self, peer_id: PeerId, message: &Message) {
         if let Some(handle) = self.shared.connections.get(peer_id) {
             let _ = handle.try_send(message);
         }
     }
 
-    /// What a connection is spawned with, apart from its place.
+    /// Returns the options for a new connection, without a slot.
     pub(super) fn setup(&self, peer_id: PeerId, config: ConnectionConfig) -> PeerConnectionOptions {
         PeerConnectionOptions {
             peer_id,
@@ -84,7 +85,7 @@ impl Supervisor {
         }
     }
 
-    /// Who hears how a connection fares.
+    /// Creates the observer of a connection.
     pub(super) fn keeper(
         &self,
         peer: (PeerId, SocketAddr),
@@ -99,7 +100,7 @@ impl Supervisor {
         ))
     }
 
-    /// Dials a peer by the program's wish.
+    /// Dials a manual peer unless it is connected. Returns the id of the peer.
     pub(in crate::manager) fn connect(
         &mut self,
         address: SocketAddr,
@@ -147,7 +148,7 @@ impl Supervisor {
     fn restart(&mut self, peer_id: PeerId) {
         count(&self.shared.counters.outbound_attempts);
         let Some(next) = self.waiting.remove(&peer_id) else {
-            // Somebody has ended the connection; that it is over is on its way.
+            // The connection was closed; its `Over` event is still queued.
             return;
         };
         let begun = match self.shared.slots.reserve() {
@@ -160,11 +161,11 @@ impl Supervisor {
         }
     }
 
-    /// A connection that the plan wanted has not come about: there is no room or no thread.
+    /// Reports an outbound connection that could not be spawned, for lack of a slot or a thread.
     fn never_began(&mut self, peer_id: PeerId, reason: DisconnectReason) {
         count(&self.shared.counters.connections_failed);
         let news = LifeNews::Over { peer_id, reason };
-        // Taken in like any other, after what is being done now.
+        // Queued, so that the plan handles it after the current actions.
         let _ = self.news_sender.send(news);
     }
 }

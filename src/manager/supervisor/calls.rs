@@ -1,33 +1,35 @@
-//! How others have the supervisor do something, and never wait for one that is over.
+//! Calls: functions that other threads run on the supervisor thread.
 
 use crossbeam_channel::{Receiver, Sender, bounded, never, select};
 
 use super::Supervisor;
 use crate::error::Error;
 
-/// How many calls may wait.
+/// Maximum number of queued calls.
 const CAPACITY: usize = 64;
 
-/// Something that somebody wants to be done or to know.
+/// A function to run on the supervisor thread.
 type Call = Box<dyn FnOnce(&mut Supervisor) + Send>;
 
-/// Nothing is ever sent: the channel's end is the signal.
+/// A message that is never sent. Disconnecting its channel is the signal.
 enum Never {}
 
-/// Where calls are put.
+/// Sends calls to the supervisor thread.
 #[derive(Clone)]
 pub(in crate::manager) struct Caller {
     calls: Sender<Call>,
     over: Receiver<Never>,
 }
 
-/// Where they come out. Who waits for an answer is told that there will be none when this is dropped.
+/// Receives the calls of each [`Caller`]. If it is dropped, pending and further calls fail.
 pub(super) struct Calls {
     pub(super) waiting: Receiver<Call>,
-    /// A call that comes at the very end may stay in the queue for as long as a sender holds it: the end of the queue would not be seen.
+    /// Disconnected to fail pending calls. Dropping their queue is not sufficient: a call sent
+    /// during the shutdown can stay in it while a sender exists.
     _over: Sender<Never>,
 }
 
+/// Creates a queue of calls.
 pub(super) fn calls() -> (Caller, Calls) {
     let (sender, waiting) = bounded(CAPACITY);
     let (over_sender, over) = bounded(0);
@@ -43,7 +45,7 @@ pub(super) fn calls() -> (Caller, Calls) {
 }
 
 impl Calls {
-    /// Takes no more, and tells so who waits.
+    /// Fails pending and further calls with [`Error::NotRunning`].
     pub(super) fn close(&mut self) {
         *self = Self {
             waiting: never(),
@@ -53,20 +55,26 @@ impl Calls {
 }
 
 impl Caller {
-    /// Has the supervisor do something, and waits for what comes of it: for moments, as it never waits for anybody.
+    /// Runs a function on the supervisor thread and returns its result.
+    ///
+    /// Blocks for some milliseconds at most, because the supervisor never blocks.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotRunning`] if the supervisor has stopped.
     pub(in crate::manager) fn ask<T: Send + 'static>(
         &self,
         what: impl FnOnce(&mut Supervisor) -> T + Send + 'static,
     ) -> Result<T, Error> {
         let (answer, answered) = bounded(1);
         let call: Call = Box::new(move |supervisor| {
-            // Who has asked waits for it.
+            // The caller waits for the answer until the supervisor stops.
             let _ = answer.send(what(supervisor));
         });
         self.calls.send(call).map_err(|_| Error::NotRunning)?;
         select! {
             recv(answered) -> answer => answer.map_err(|_| Error::NotRunning),
-            // The answer may have come before the end, which is looked at in any order.
+            // `select!` chooses at random, so the answer can have arrived as well.
             recv(self.over) -> _ => answered.try_recv().map_err(|_| Error::NotRunning),
         }
     }

@@ -1,4 +1,4 @@
-//! How much a peer may tell of others.
+//! Limits the addresses that a peer can advertise.
 
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
@@ -8,21 +8,23 @@ use crate::manager::plan::is_near;
 use crate::session::Direction;
 use crate::wire::{MAX_ADDRESSES, TimestampedAddress};
 
-/// How many addresses a peer that we have dialled may pass on without having been asked …
+/// Number of addresses that an outbound peer can advertise without a request.
 const UNASKED: u32 = 50;
-/// … and how often one more.
+/// Interval after which a peer can advertise one more address.
 const ONE_MORE: Duration = Duration::from_secs(10);
 
-/// Counts what one peer tells of others, and takes no more than it may tell: what it was asked for, and a little besides.
+/// Limits the addresses accepted from one peer: the requested ones and a few more.
 ///
-/// One that has dialled us may tell its own address and nothing else, as at the node (Bitcoin SV node 1.2.2, `src/net/net_processing.cpp`,
-/// `ProcessAddrMessage`). Where private addresses are peers like any other, hosts have several: there it may be another one of them.
+/// An inbound peer can advertise its own address only, as in the node (Bitcoin SV node 1.2.2,
+/// `src/net/net_processing.cpp`, `ProcessAddrMessage`). If private addresses are allowed, a host
+/// can have several: a private or loopback address then counts as the own address of any private or
+/// loopback peer.
 pub(super) struct Hearing {
     direction: Direction,
     left: u32,
-    /// Up to when the allowance has been counted.
+    /// The time up to which the allowance was replenished.
     counted: Instant,
-    /// Whether it has asked for addresses in this connection.
+    /// Whether the peer sent `getaddr` on the current connection.
     has_asked: bool,
 }
 
@@ -36,7 +38,7 @@ impl Hearing {
         }
     }
 
-    /// A connection begins, in which the peer is asked for addresses if `asked`.
+    /// Resets the allowance for a new connection, on which `getaddr` is sent if `asked`.
     pub(super) fn begin(&mut self, asked: bool, now: Instant) {
         let answer = if asked { MAX_ADDRESSES as u32 } else { 0 };
         self.left = match self.direction {
@@ -47,13 +49,13 @@ impl Hearing {
         self.has_asked = false;
     }
 
-    /// Whether a question of the peer is to be answered: the first one, of a peer that has dialled us.
+    /// Returns whether to answer a `getaddr`: the first one of an inbound peer on each connection.
     pub(super) fn on_question(&mut self) -> bool {
         let had_asked = std::mem::replace(&mut self.has_asked, true);
         !had_asked && self.direction == Direction::Inbound
     }
 
-    /// What counts of the entries that the peer at `address` sends.
+    /// Returns the accepted entries of an `addr` from the peer at `address`.
     pub(super) fn on_addresses<'a>(
         &mut self,
         entries: &'a [TimestampedAddress],
@@ -79,7 +81,7 @@ impl Hearing {
             Direction::Outbound => UNASKED,
             Direction::Inbound => 1,
         };
-        // What was left of the answer may still come.
+        // Keeps the allowance for a requested answer, which may still arrive.
         let more = u32::try_from(more).unwrap_or(u32::MAX);
         self.left = self.left.max(self.left.saturating_add(more).min(most));
     }

@@ -1,4 +1,4 @@
-//! Those who dial us.
+//! Inbound connections.
 
 use std::collections::HashMap;
 use std::fmt::Display;
@@ -21,29 +21,29 @@ use crate::manager::shared::Shared;
 use crate::peers::PeerId;
 use crate::session::{Direction, DisconnectReason};
 
-/// How often it is looked whether the plan has heard of a connection's end …
+/// Interval of checks for the slot of a closed connection whose event is still queued.
 const MOMENT: Duration = Duration::from_millis(5);
-/// … and for how long: somebody may hold its last events up.
+/// Maximum time to wait for the event of a closed connection, which subscribers can delay.
 const PATIENCE: Duration = Duration::from_millis(50);
 
-/// Somebody whose socket was accepted, and who has to wait.
+/// An accepted socket that waits for a decision.
 pub(super) struct Newcomer {
     peer_id: PeerId,
     stream: TcpStream,
     address: SocketAddr,
-    /// When it was accepted.
+    /// The time at which the socket was accepted.
     came: Instant,
     look_at: Option<Instant>,
 }
 
 impl Newcomer {
-    /// When there may be room at the latest, if nothing else happens.
+    /// Returns when to decide again if no event occurs before.
     pub(super) fn look_at(&self) -> Option<Instant> {
         self.look_at
     }
 }
 
-/// The connections themselves, as far as the plan has to ask them.
+/// The state of connections that the plan queries.
 struct Connections<'a> {
     shared: &'a Shared,
     stream_candidates: &'a HashMap<PeerId, PeerConnectionHandle>,
@@ -67,7 +67,7 @@ impl Insight for Connections<'_> {
     }
 }
 
-/// How connections of peers behave that dial us: their handshake is shorter.
+/// Returns the configuration of inbound connections, with the shorter of both handshake timeouts.
 pub(super) fn config(config: &ManagerConfig) -> ConnectionConfig {
     let mut connection = config.connection.clone();
     let timeout = &mut connection.session.handshake_timeout;
@@ -76,7 +76,7 @@ pub(super) fn config(config: &ManagerConfig) -> ConnectionConfig {
 }
 
 impl Supervisor {
-    /// Starts the listener, stops it, or moves it, as the configuration says.
+    /// Restarts the listener with the current configuration, or stops it if it is disabled.
     pub(super) fn listen(&mut self) {
         (self.accepted, self.listening) = (None, None);
         if let Some(listener) = self.listener.take() {
@@ -87,7 +87,7 @@ impl Supervisor {
         let Some(address) = config.listen_address() else {
             return;
         };
-        // No more than one that was accepted waits: the others wait in the kernel's backlog.
+        // Holds one accepted socket. Further connections stay in the backlog of the kernel.
         let (sender, accepted) = bounded(1);
         let retry = config.listener.bind_retry;
         match Listener::start(address, retry, self.shared.bans.clone(), sender) {
@@ -154,7 +154,7 @@ impl Supervisor {
         }
     }
 
-    /// Decides about whoever waits to be let in.
+    /// Decides about the pending inbound connection, if any.
     pub(super) fn look_at_newcomer(&mut self, now: Now) {
         let Some(mut newcomer) = self.newcomer.take() else {
             return;
@@ -163,7 +163,7 @@ impl Supervisor {
             && self.plan.taken_places() > self.shared.slots.count()
             && now.instant.saturating_duration_since(newcomer.came) < PATIENCE
         {
-            // Somebody has just gone, of which the plan has not heard yet: there may be room in a moment.
+            // A connection has closed, but its event is still queued: a slot may be free soon.
             newcomer.look_at = Some(now.after(MOMENT));
             self.newcomer = Some(newcomer);
             return;
@@ -212,7 +212,7 @@ impl Supervisor {
         if setup.slot.is_none() {
             return self.on_not_spawned(peer_id, address, &"no free connection slot");
         }
-        // Told by the connection, which knows first whether it is a peer or the second stream of one.
+        // Emitted by the connection, which first determines whether it is a second stream.
         let told_first = Some(ControlEvent::InboundConnectionAccepted { peer_id, address });
         let origin = Origin::Accepted { stream, told_first };
         let spawn = || PeerConnectionActor::spawn_kept(origin, setup, keeper);
@@ -222,7 +222,9 @@ impl Supervisor {
         }
     }
 
-    /// Begins a connection that tells a peer that there is no room. `None` if it could not begin, which has been told.
+    /// Spawns a connection without a slot, which is rejected unless it is a second stream.
+    ///
+    /// Returns `None` and emits an event if the connection could not be spawned.
     fn spawn_without_place(&mut self, newcomer: Newcomer) -> Option<PeerConnectionHandle> {
         let Newcomer {
             peer_id,
@@ -242,7 +244,7 @@ impl Supervisor {
             .ok()
     }
 
-    /// It is clear what became of one that might have been a stream.
+    /// Counts the result of a connection that was accepted as a possible second stream.
     pub(super) fn on_candidate_over(
         &self,
         candidate: &PeerConnectionHandle,

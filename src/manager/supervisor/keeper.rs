@@ -1,4 +1,4 @@
-//! The way from the threads of connections to the supervisor's.
+//! Observes connections and sends their events to the supervisor.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -17,40 +17,43 @@ use crate::wire::{Addr, Message, TimestampedAddress};
 use crossbeam_channel::Sender;
 use parking_lot::Mutex;
 
-/// How a connection fares.
+/// An event of a connection.
 pub(super) enum LifeNews {
+    /// The handshake is complete.
     Connected {
         peer_id: PeerId,
         info: Box<PeerInfo>,
     },
-    /// The peer tells of others.
+    /// The peer advertised addresses.
     Heard {
         peer_id: PeerId,
         entries: Vec<TimestampedAddress>,
     },
-    /// The peer asks for transactions that we offer: these.
+    /// The peer requested transactions that are broadcast.
     AskedForTransactions {
         peer_id: PeerId,
         offers: Vec<Arc<Offer>>,
     },
-    /// The peer asks for addresses.
+    /// The peer requested addresses.
     AskedForAddresses { peer_id: PeerId },
+    /// A restart is scheduled for `due`.
     Waiting {
         due: Instant,
         reason: DisconnectReason,
         next: NextLife,
     },
+    /// The connection is closed permanently.
     Over {
         peer_id: PeerId,
         reason: DisconnectReason,
     },
 }
 
-/// Keeps one connection: decides by its own plan whether it is opened again, and tells the supervisor.
+/// Observes one connection: decides whether it is restarted, and notifies the supervisor.
 ///
-/// The channel has no bound of its own, so that no connection ever waits for the supervisor; there are at most two pieces of news in it of how
-/// each connection fares, and no more of what its peer
-/// tells and asks for than that may tell and ask for.
+/// The channel is unbounded, so that connections never wait for the supervisor. It holds at most
+/// two state events per connection. The limits on advertised addresses and requests bound all other
+/// events.
 pub(super) struct LifeKeeper {
     peer_id: PeerId,
     address: SocketAddr,
@@ -109,7 +112,8 @@ impl LifeKeeper {
     }
 }
 
-// Once the supervisor has gone nobody wants to know any more; a next life is dropped then, which ends its connection.
+// Sending fails once the supervisor has stopped. A restart is dropped then, which closes its
+// connection.
 impl Keeper for LifeKeeper {
     fn on_connected(&self, info: &PeerInfo) {
         count(&self.counters.handshakes);
@@ -119,7 +123,7 @@ impl Keeper for LifeKeeper {
             peer_id: self.peer_id,
             info: Box::new(info.clone()),
         });
-        // Whoever waits for this finds the supervisor told.
+        // Counted after the event is queued, so that a released waiter finds it handled.
         self.connected.add();
     }
 
@@ -147,7 +151,7 @@ impl Keeper for LifeKeeper {
         connected_at: Option<Instant>,
     ) -> Option<Duration> {
         if *reason == DisconnectReason::AttachedAsStream {
-            // It goes on as a part of another connection: nothing is lost, and nothing has failed.
+            // The socket continues as the second stream of a peer: nothing was lost or failed.
         } else if connected_at.is_some() {
             count(&self.counters.connections_lost);
             self.connected.remove();

@@ -1,4 +1,4 @@
-//! The thread that owns all changing state of a manager, and carries out what its plan decides.
+//! The thread that owns the mutable state of a manager and executes the decisions of its plan.
 
 mod actions;
 mod calls;
@@ -34,52 +34,52 @@ use crate::log_level::record;
 use crate::peers::{PeerId, StoreError};
 use crate::session::{ConfigError, Direction, DisconnectReason};
 
-/// How often changes are handed to the store at most.
+/// Minimum interval between writes to the store.
 const STORE_EVERY: Duration = Duration::from_secs(1);
-/// How much news of connections is taken in before actions are carried out and the program is listened to.
+/// Maximum number of queued connection events handled at once, so that calls are not delayed.
 const NEWS_AT_ONCE: usize = 64;
 
-/// What the supervisor's thread owns. No lock is held while it waits, and it does no file I/O.
+/// The state of the supervisor thread. It holds no lock while it waits, and does no file I/O.
 pub(super) struct Supervisor {
     pub(super) shared: Arc<Shared>,
     pub(super) plan: Plan,
     announcer: Announcer,
-    /// The connections whose next life is awaited.
+    /// The scheduled restarts of connections.
     waiting: HashMap<PeerId, NextLife>,
-    /// Those that are being turned away.
+    /// Connections that are being rejected because no slot is free.
     turned_away: HashMap<PeerId, PeerConnectionHandle>,
-    /// Those that may be second streams of peers, and have no place.
+    /// Connections without a slot that may be second streams of peers.
     stream_candidates: HashMap<PeerId, PeerConnectionHandle>,
     news: Receiver<LifeNews>,
     news_sender: Sender<LifeNews>,
     listener: Option<Listener>,
-    /// There while the listener's address is to be used.
+    /// The events of the listener, while it is enabled.
     accepted: Option<Receiver<ListenerNews>>,
-    /// Who was accepted and has to wait.
+    /// The accepted socket that waits for a decision.
     newcomer: Option<Newcomer>,
-    /// Where peers can dial us, while they can.
+    /// The address to which the listener was bound last, including its port.
     pub(super) listening: Option<SocketAddr>,
-    /// There while seeds are being asked.
+    /// The seed lookup in progress.
     seeds: Option<SeedRound>,
     store: Option<StoreThread>,
     store_failures: Receiver<StoreError>,
     store_at: Instant,
     calls: Calls,
-    /// When to stop, once that is wanted.
+    /// The deadline of the shutdown, once it is requested.
     pub(super) stop_by: Option<Instant>,
     end: End,
 }
 
-/// How a manager has ended.
+/// The result of a shutdown.
 #[derive(Debug, Default)]
 pub(super) struct End {
-    /// What had not ended in time.
+    /// The components that did not end in time.
     pub(super) left: Vec<&'static str>,
-    /// What the store could not do at last.
+    /// The failure of the final save, if any.
     pub(super) store: Option<StoreError>,
 }
 
-/// What a supervisor begins with.
+/// The parts of a new supervisor.
 pub(super) struct Beginning {
     pub(super) shared: Arc<Shared>,
     pub(super) plan: Plan,
@@ -89,7 +89,7 @@ pub(super) struct Beginning {
 }
 
 impl Supervisor {
-    /// What the thread will run, and where calls for it are put.
+    /// Creates the supervisor and the sender of calls to it.
     pub(super) fn new(beginning: Beginning) -> (Self, Caller) {
         let (news_sender, news) = unbounded();
         let (caller, calls) = calls();
@@ -117,7 +117,7 @@ impl Supervisor {
         (supervisor, caller)
     }
 
-    /// Runs until the program wants it to stop. Returns how that went.
+    /// Runs until the shutdown and returns its result.
     pub(super) fn run(mut self) -> End {
         self.record_life("manager started");
         self.listen();
@@ -137,7 +137,7 @@ impl Supervisor {
         self.end
     }
 
-    /// Writes a record about the manager itself.
+    /// Logs a change of the manager itself.
     fn record_life(&self, what: &str) {
         record!(
             self.shared.log_level,
@@ -147,7 +147,7 @@ impl Supervisor {
         );
     }
 
-    /// Waits until something happens or is due, and takes it in.
+    /// Waits for an event or the next deadline, and handles the event.
     fn wait(&mut self, now: Now) {
         let wait = self.next_deadline().saturating_duration_since(now.instant);
         let seed_news = self.seed_news();
@@ -167,13 +167,13 @@ impl Supervisor {
             },
             recv(self.calls.waiting) -> call => match call {
                 Ok(call) => {
-                    // Whoever asks may have waited for what has been told by now.
+                    // The caller may have waited for an event that is still queued.
                     let news = self.news.try_iter().take(self.news.len());
                     let news = news.collect::<Vec<_>>();
                     news.into_iter().for_each(|news| self.on_news(news));
                     call(self);
                 }
-                // The program has let go of the manager without a word.
+                // All callers were dropped without a shutdown.
                 Err(_) => self.stop_by = Some(now.instant),
             },
             recv(seed_news) -> news => self.on_seed_news(news.ok()),
@@ -230,7 +230,7 @@ impl Supervisor {
         }
     }
 
-    /// Hands the store what has become different, not too often.
+    /// Passes pending changes to the store thread, at most once per [`STORE_EVERY`].
     fn store_changes(&mut self, now: Now) {
         if now.instant < self.store_at || !self.plan.has_changes() {
             return;
@@ -253,7 +253,7 @@ impl Supervisor {
         self.announcer.tell(ControlEvent::StoreFailed { error });
     }
 
-    /// Another configuration, which has been checked, holds from now on, for everything.
+    /// Replaces the configuration of the manager and its connections. `config` must be valid.
     pub(super) fn update_config(&mut self, config: Arc<ManagerConfig>) -> Result<(), ConfigError> {
         ConfigError::unless(
             self.plan.fixed() <= config.max_connections,
@@ -272,13 +272,13 @@ impl Supervisor {
             if handle.direction() == Direction::Inbound {
                 connection = inbound::config(&config);
             }
-            // It has been checked, and network and magic are the same.
+            // Succeeds: the configuration is valid, and network and magic are unchanged.
             let _ = handle.update_config(connection);
         }
         self.plan.update_config(config.clone(), Now::read());
         self.record_life("configuration updated");
         let listens_elsewhere = config.listen_address() != before.listen_address();
-        // One that listens has no use for the other pause, and would cut off who waits to be accepted.
+        // A bound listener does not use the retry delay, and a restart would reset its backlog.
         let waits_otherwise =
             self.listening.is_none() && config.listener.bind_retry != before.listener.bind_retry;
         if listens_elsewhere || waits_otherwise {

@@ -1,4 +1,4 @@
-//! Telling peers of transactions, and giving them to those who ask.
+//! Announces transactions to peers and sends them on request.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,14 +12,14 @@ use crate::session::ConnectionState;
 use crate::wire::{Inv, Inventory, Tx};
 
 impl Supervisor {
-    /// Takes a transaction on. Peers are told next.
+    /// Starts the broadcast of a transaction. Its first announcement is due at once.
     pub(in crate::manager) fn offer(&mut self, transaction: Tx) -> Result<Arc<Offer>, Error> {
         let magic = self.shared.config().connection.magic();
         let transactions = &self.shared.transactions;
         transactions.add(magic, transaction, Instant::now())
     }
 
-    /// Tells peers of transactions of which they are to be told now, and ends what has been offered for long enough.
+    /// Sends the announcements that are due and ends expired broadcasts.
     pub(super) fn announce_transactions(&self, now: Instant) {
         let transactions = &self.shared.transactions;
         if transactions.next_deadline().is_none_or(|due| due > now) {
@@ -35,7 +35,7 @@ impl Supervisor {
                 .iter()
                 .filter(|one| told.contains(&one.peer_id()))
             {
-                // Before it can answer.
+                // Recorded before the send, so that it precedes any response.
                 offer.on_told(one.peer_id());
                 let sent = one.send_encoded(offer.announcement(), Duration::ZERO);
                 if sent.is_err() {
@@ -45,7 +45,7 @@ impl Supervisor {
         }
     }
 
-    /// Tells a peer that has just been connected of all transactions that are offered, at once.
+    /// Announces all transactions to a newly connected peer.
     pub(super) fn announce_transactions_to(&self, peer_id: PeerId, now: Instant) {
         let mut offers = self.shared.transactions.all();
         offers.retain(|offer| offer.is_news_to(peer_id));
@@ -68,7 +68,7 @@ impl Supervisor {
         }
     }
 
-    /// Sends what a peer has asked for. One that takes nothing now is told of it again later.
+    /// Sends requested transactions. If a send fails, the transaction is announced again later.
     pub(super) fn serve(&self, peer_id: PeerId, offers: &[Arc<Offer>], now: Instant) {
         let Some(one) = self.shared.connections.get(peer_id) else {
             return;

@@ -1,4 +1,4 @@
-//! Asking seeds, in a thread of its own, so that nobody waits for a name server.
+//! Seed lookups on a separate thread, so that the supervisor does not wait for name servers.
 
 use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -19,13 +19,13 @@ use crate::event::SeedFailure;
 use crate::log_level::record;
 use crate::manager::clock::Now;
 
-/// What comes of asking.
+/// The result of the lookup of one seed.
 pub(super) enum SeedNews {
     Answered(Vec<IpAddr>),
     Failed(SeedFailure),
 }
 
-/// The thread that asks, for one round.
+/// One lookup of all seeds on its own thread.
 pub(super) struct SeedRound {
     stop: Arc<AtomicBool>,
     thread: JoinHandle<()>,
@@ -61,19 +61,19 @@ impl SeedRound {
         })
     }
 
-    /// Cuts the asking short.
+    /// Cancels the lookup.
     pub(super) fn stop(&self) {
         self.stop.store(true, Release);
     }
 
-    /// Waits until the thread has ended, at most until `deadline`. Returns whether it has.
+    /// Waits for the end of the thread, at most until `deadline`. Returns whether it ended.
     pub(super) fn join_until(self, deadline: Instant) -> bool {
         loop {
             match self.news.recv_deadline(deadline) {
                 Ok(_) => {}
                 Err(error) if error.is_timeout() => return false,
                 Err(_) => {
-                    // It has nothing left to do.
+                    // The thread has dropped its sender, so it is about to end.
                     let _ = self.thread.join();
                     return true;
                 }
@@ -82,7 +82,7 @@ impl SeedRound {
     }
 }
 
-/// Asks one seed after the other.
+/// Resolves one seed after the other.
 fn ask(
     seeds: Vec<String>,
     resolver: impl FnOnce() -> Result<Arc<dyn SeedResolver>, ResolveError>,
@@ -97,7 +97,7 @@ fn ask(
         }
         let until = Deadline::after(timeout).with_cancel_flag(stop.clone());
         let answer = match &resolver {
-            // The program may have brought it along.
+            // A resolver of the caller may panic.
             Ok(resolver) => catch_unwind(AssertUnwindSafe(|| resolver.resolve(&seed, &until)))
                 .unwrap_or_else(|_| Err(panicked(&seed))),
             Err(error) => Err(error.clone()),
@@ -106,7 +106,7 @@ fn ask(
             Ok(addresses) => SeedNews::Answered(addresses),
             Err(error) => SeedNews::Failed(SeedFailure { seed, error }),
         };
-        // Once nobody wants to know any more there is nothing left to do.
+        // The supervisor has dropped the receiver.
         if news.send(answer).is_err() {
             return;
         }
@@ -121,7 +121,7 @@ fn panicked(seed: &str) -> ResolveError {
 }
 
 impl Supervisor {
-    /// Begins a round.
+    /// Starts a lookup. If no thread can be spawned, all seeds count as failed.
     pub(super) fn ask_seeds(&mut self, seeds: Vec<String>) {
         let config = self.shared.config();
         let given = self.shared.resolver.read().clone();
@@ -155,13 +155,13 @@ impl Supervisor {
         }
     }
 
-    /// What comes of the round that is going on.
+    /// Returns the results of the current lookup, or a receiver that is never ready.
     pub(super) fn seed_news(&self) -> Receiver<SeedNews> {
         let round = self.seeds.as_ref();
         round.map_or_else(never, |round| round.news.clone())
     }
 
-    /// A seed has answered, or, with nothing, all of them have been asked.
+    /// Handles the result of one seed, or the end of the lookup (`None`).
     pub(super) fn on_seed_news(&mut self, news: Option<SeedNews>) {
         let Some(round) = &mut self.seeds else {
             return;
@@ -184,7 +184,7 @@ impl Supervisor {
             None => {
                 if let Some(round) = self.seeds.take() {
                     self.plan.on_seeds_asked(round.asked, round.failures, now);
-                    // It has nothing left to do.
+                    // The thread has dropped its sender, so it is about to end.
                     let _ = round.thread.join();
                 }
             }

@@ -1,4 +1,4 @@
-//! The end of a manager.
+//! Shutdown of the supervisor.
 
 use std::thread;
 use std::time::Instant;
@@ -9,10 +9,10 @@ use crate::manager::store_thread::FinishError;
 use crate::session::DisconnectReason;
 
 impl Supervisor {
-    /// Ends everything: the listener, every connection, the store's thread.
+    /// Stops the listener, all connections and the store thread.
     pub(super) fn stop(&mut self) {
         let deadline = self.stop_by.unwrap_or_else(Instant::now);
-        // Who asks now, or has asked and waits, is told at once that it is over.
+        // Pending and further calls fail now instead of waiting for the shutdown.
         self.calls.close();
         self.accepted = None;
         if let Some(listener) = self.listener.take() {
@@ -34,7 +34,7 @@ impl Supervisor {
             handle.stop(DisconnectReason::Shutdown);
         }
         self.waiting.clear();
-        // They have been told to end, all at once, and are waited for one after the other.
+        // All connections are stopping at the same time, so they can be joined in any order.
         let mut ends = true;
         for handle in &connections {
             ends &= handle.join_until(deadline);
@@ -52,7 +52,7 @@ impl Supervisor {
         }
         if !ends {
             self.end.left.push("connections");
-            // Whoever lets go of them waits for them, and the program waits no longer.
+            // Dropping a handle joins its thread, which must not delay the shutdown further.
             let _ = thread::Builder::new().spawn(move || drop((connections, without_place)));
         }
         self.take_last_news();
@@ -80,7 +80,7 @@ impl Supervisor {
         }
     }
 
-    /// What connections have told at last belongs into the store as well.
+    /// Handles the queued events of connections, so that the store gets their effects.
     fn take_last_news(&mut self) {
         while let Ok(news) = self.news.try_recv() {
             self.on_news(news);
