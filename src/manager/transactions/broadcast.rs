@@ -1,4 +1,4 @@
-//! What a program holds of a transaction that it has handed over.
+//! The handle of a broadcast transaction, and its reports.
 
 use std::fmt;
 use std::sync::Arc;
@@ -93,7 +93,7 @@ pub struct BroadcastReport {
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Rejection {
-    /// The peer.
+    /// The peer that rejected the transaction.
     #[cfg_attr(feature = "serde", serde(flatten))]
     pub peer: PeerRef,
     /// The reject code.

@@ -1,4 +1,4 @@
-//! Transactions that are handed to the network: announced, and served to those who ask.
+//! Broadcasts transactions: announces them and sends them to peers that request them.
 
 mod broadcast;
 mod offer;
@@ -12,15 +12,15 @@ pub(super) use pool::Transactions;
 
 use std::time::Duration;
 
-/// For how long a transaction is announced and served.
+/// Time for which a transaction is announced and served.
 const SERVED_FOR: Duration = Duration::from_secs(30 * 60);
-/// After which pause those are told who were not told first.
+/// Delay between two waves of announcements.
 const WAVE_EVERY: Duration = Duration::from_secs(5);
-/// How many transactions are served at once …
+/// Maximum number of transactions that are broadcast at the same time.
 pub(super) const MAX_TRANSACTIONS: usize = 1000;
-/// … and how many bytes they may have together.
+/// Maximum size of all transactions that are broadcast, in bytes.
 pub(super) const MAX_BYTES: u64 = 64 * 1024 * 1024;
-/// How often one peer is sent one transaction, or was to be.
+/// Maximum number of attempts to send a transaction to one peer.
 const MAX_SERVED: u32 = 3;
-/// How many peers are remembered of each kind; those beyond are counted as nothing.
+/// Maximum number of peers in each list of a broadcast. Further peers are ignored.
 const MAX_LISTED: usize = 1000;

@@ -1,4 +1,4 @@
-//! One transaction that is offered to peers, and what they make of it.
+//! The state of one broadcast transaction.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Instant;
@@ -10,7 +10,7 @@ use crate::peers::{PeerId, PeerRef};
 use crate::wire::{Inv, Inventory, Reject, Tx, Txid};
 use parking_lot::{Condvar, Mutex};
 
-/// A transaction, encoded once for all who ask for it.
+/// A broadcast transaction, encoded once for all peers.
 pub(in crate::manager) struct Offer {
     txid: Txid,
     bytes: u64,
@@ -22,9 +22,9 @@ pub(in crate::manager) struct Offer {
 
 struct State {
     expires: Instant,
-    /// When those are told next who have not been.
+    /// When the next wave of announcements is due.
     wave_at: Option<Instant>,
-    /// Whether half of the peers have been told: the others are then.
+    /// Whether the first wave, to half of the peers, was sent. Further waves go to all others.
     half_told: bool,
     announced_to: HashSet<PeerId>,
     served: HashMap<PeerId, u32>,
@@ -35,9 +35,9 @@ struct State {
 }
 
 impl Offer {
-    /// An offer that begins now.
+    /// Creates a broadcast that starts at `now`.
     pub(super) fn new(magic: Magic, transaction: Tx, now: Instant) -> Self {
-        // Its own copy: what came in a block or from a peer would keep all of that in memory.
+        // Copied, because a slice of a block or message would keep all of it in memory.
         let transaction = Tx::from(transaction.view());
         let txid = transaction.txid();
         let announcement = Inv::from(vec![Inventory::Tx(txid)]);
@@ -65,7 +65,7 @@ impl Offer {
         self.txid
     }
 
-    /// The length of the transaction.
+    /// Returns the size of the transaction in bytes.
     pub(super) fn bytes(&self) -> u64 {
         self.bytes
     }
@@ -78,7 +78,8 @@ impl Offer {
         &self.announcement
     }
 
-    /// It begins anew: those who have shown nothing of it are told again.
+    /// Restarts the broadcast. Peers that neither requested nor announced it get a new
+    /// announcement.
     pub(super) fn renew(&self, now: Instant) {
         let mut state = self.state.lock();
         let State {
@@ -98,14 +99,14 @@ impl Offer {
         self.state.lock().expires <= now
     }
 
-    /// When something is to be done about it.
+    /// Returns when the next wave is due or the broadcast expires.
     pub(super) fn next_deadline(&self) -> Instant {
         let state = self.state.lock();
         let wave = state.wave_at.into_iter();
         wave.fold(state.expires, Instant::min)
     }
 
-    /// Whom of these peers to tell now: half of them at first, and 5 s later all others.
+    /// Returns the peers to announce to: a random half at first, and 5 s later all others.
     pub(in crate::manager) fn wave(
         &self,
         peers: &[PeerId],
@@ -132,24 +133,26 @@ impl Offer {
         untold
     }
 
-    /// Whether a peer that has just been connected is to be told.
+    /// Returns whether a newly connected peer should get an announcement.
     pub(in crate::manager) fn is_news_to(&self, peer_id: PeerId) -> bool {
         !self.state.lock().knows(&peer_id)
     }
 
-    /// A peer is being told.
+    /// Records the announcement to a peer. Must be called before it is sent.
     pub(in crate::manager) fn on_told(&self, peer_id: PeerId) {
         self.state.lock().announced_to.insert(peer_id);
     }
 
-    /// It took nothing, neither the announcement nor the transaction: it is told again in a later wave.
+    /// Records that the announcement or the transaction could not be sent to a peer.
+    ///
+    /// The peer gets another announcement in a later wave.
     pub(in crate::manager) fn on_not_taken(&self, peer_id: PeerId, now: Instant) {
         let mut state = self.state.lock();
         state.announced_to.remove(&peer_id);
         state.wave_at.get_or_insert(now + WAVE_EVERY);
     }
 
-    /// A peer asks for it. Returns whether to send it: not too often.
+    /// Records a request. Returns whether to send the transaction, at most [`MAX_SERVED`] times.
     pub(super) fn on_asked(&self, peer_id: PeerId) -> bool {
         let mut state = self.state.lock();
         if state.is_finished
@@ -163,13 +166,13 @@ impl Offer {
         !is_often
     }
 
-    /// It has been sent to a peer that has asked for it.
+    /// Records that the transaction was sent to a peer that requested it.
     pub(in crate::manager) fn on_served(&self, peer: PeerRef) {
         note(&mut self.state.lock().requested_by, peer);
         self.changed.notify_all();
     }
 
-    /// A peer announces it.
+    /// Records the announcement of a peer, unless it can have the transaction from this manager.
     pub(super) fn on_announced(&self, peer: PeerRef) {
         let mut state = self.state.lock();
         let is_expected = state.announced_to.contains(&peer.peer_id)
@@ -181,7 +184,7 @@ impl Offer {
         }
     }
 
-    /// A peer rejects it.
+    /// Records the rejection of a peer.
     pub(super) fn on_rejected(&self, peer: PeerRef, reject: &Reject) {
         let mut state = self.state.lock();
         let is_known = state
@@ -200,7 +203,7 @@ impl Offer {
         self.changed.notify_all();
     }
 
-    /// It is offered no more.
+    /// Ends the broadcast.
     pub(super) fn end(&self) {
         self.state.lock().is_finished = true;
         self.changed.notify_all();
@@ -210,7 +213,8 @@ impl Offer {
         self.state.lock().report(self.txid)
     }
 
-    /// Waits until so many peers have it, it is offered no more, or the deadline has passed.
+    /// Blocks until `wanted` peers have the transaction, the broadcast ends, or the deadline
+    /// passes.
     pub(super) fn wait_for(&self, wanted: usize, deadline: Instant) -> BroadcastReport {
         let mut state = self.state.lock();
         while !state.is_finished

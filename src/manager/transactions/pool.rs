@@ -1,4 +1,4 @@
-//! The transactions that are offered now.
+//! The registry of broadcast transactions.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,16 +13,17 @@ use crate::network::Magic;
 use crate::peers::PeerRef;
 use crate::wire::{Inventory, Message, Reject, Tx, Txid};
 
-/// What is offered now, for all threads. Its lock is never held while anything is waited for.
+/// The transactions that are broadcast, shared between threads. The lock is never held during a
+/// wait.
 #[derive(Default)]
 pub(in crate::manager) struct Transactions {
     offers: Mutex<HashMap<Txid, Arc<Offer>>>,
-    /// How many there are: to be asked without the lock.
+    /// The number of transactions, readable without the lock.
     live: AtomicUsize,
 }
 
 impl Transactions {
-    /// Offers a transaction, or begins its offer anew.
+    /// Starts the broadcast of a transaction, or restarts it.
     pub(in crate::manager) fn add(
         &self,
         magic: Magic,
@@ -53,7 +54,7 @@ impl Transactions {
         Ok(offer)
     }
 
-    /// All that are offered.
+    /// Returns all broadcasts.
     pub(in crate::manager) fn all(&self) -> Vec<Arc<Offer>> {
         if self.live.load(Relaxed) == 0 {
             return Vec::new();
@@ -61,7 +62,7 @@ impl Transactions {
         self.offers.lock().values().cloned().collect()
     }
 
-    /// When something is to be done about one of them.
+    /// Returns when the next wave of any broadcast is due, or the next broadcast expires.
     pub(in crate::manager) fn next_deadline(&self) -> Option<Instant> {
         if self.live.load(Relaxed) == 0 {
             return None;
@@ -70,7 +71,7 @@ impl Transactions {
         offers.values().map(|offer| offer.next_deadline()).min()
     }
 
-    /// Ends those whose time is over.
+    /// Ends the broadcasts that have expired.
     pub(in crate::manager) fn expire(&self, now: Instant) {
         self.remove_if(|offer| offer.has_expired(now));
     }
@@ -79,7 +80,7 @@ impl Transactions {
         self.remove_if(|offer| offer.txid() == txid);
     }
 
-    /// Ends all: the manager has ended.
+    /// Ends all broadcasts, because the manager was shut down.
     pub(in crate::manager) fn end(&self) {
         self.remove_if(|_| true);
     }
@@ -96,7 +97,9 @@ impl Transactions {
         self.live.store(offers.len(), Relaxed);
     }
 
-    /// A peer has sent something. Returns which transactions it is to get for that. Costs next to nothing while nothing is offered.
+    /// Handles a message of a peer. Returns the transactions to send to it.
+    ///
+    /// Returns without locking if nothing is broadcast.
     pub(in crate::manager) fn on_message(
         &self,
         peer: PeerRef,

@@ -1,4 +1,4 @@
-//! Transactions that are offered, under a clock of the test's own.
+//! Broadcasts under simulated time.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -14,7 +14,7 @@ use crate::wire::{Transaction, TransactionInput, TransactionOutput, Tx, Txid};
 const NOBODY: [PeerId; 0] = [];
 const SECOND: Duration = Duration::from_secs(1);
 
-/// A transaction with this number and about so many bytes.
+/// Returns a transaction of about this size in bytes. Each number results in another one.
 fn transaction(number: u64, bytes: usize) -> Tx {
     let transaction = Transaction {
         version: 1,
@@ -65,14 +65,14 @@ fn rejects(txid: Txid, command: &str) -> Message {
     reject.into()
 }
 
-/// A peer asks, and is sent what it gets.
+/// Requests transactions as a peer. Records the sent ones and returns them.
 fn serve(pool: &Transactions, peer_id: PeerId, txids: &[Txid]) -> Vec<Arc<Offer>> {
     let served = pool.on_message(at(peer_id), &asks(txids));
     served.iter().for_each(|offer| offer.on_served(at(peer_id)));
     served
 }
 
-/// A wave, after which all of it have been told.
+/// Records a wave of announcements. Returns its peers.
 fn wave(offer: &Offer, peers: &[PeerId], now: Instant) -> Vec<PeerId> {
     let mut random = SeededRandom::new(1);
     let told = offer.wave(peers, || random.next_u64(), now);
@@ -102,7 +102,7 @@ fn second_half_is_announced_after_five_seconds() {
     assert_eq!(wave(&offer, &peers, now + 10 * SECOND), NOBODY);
     let later = now + 10 * SECOND;
     assert_eq!(pool.next_deadline(), Some(now + SERVED_FOR));
-    // Who could not be told is told later, as often as it takes.
+    // Failed announcements are repeated without a limit.
     for turn in 0..20 {
         let at = later + 5 * turn * SECOND;
         offer.on_not_taken(rest[2], at);
@@ -159,7 +159,7 @@ fn unserved_request_is_announced_again() {
         assert_eq!((report.announced_to, report.requested_by), (0, Vec::new()));
         assert_eq!(wave(&offer, &[busy], asked + 5 * SECOND), [busy]);
     }
-    // Not for ever.
+    // The number of attempts to send is limited.
     assert!(pool.on_message(at(busy), &asks(&[offer.txid()])).is_empty());
 }
 
@@ -202,7 +202,7 @@ fn relay_counts_only_from_unannounced_peers() {
         offer.report().to_string(),
         "announced to 1, requested by 0, relayed by 1, rejected by 1"
     );
-    // One that has it from others and asks all the same counts once.
+    // A peer that announced and requested the transaction counts once.
     serve(&pool, untold, &[offer.txid()]);
     let report = offer.wait_for(2, Instant::now());
     assert_eq!((report.requested_by.len(), report.relayed_by.len()), (1, 1));
@@ -249,7 +249,7 @@ fn offer_expires_after_30_minutes() {
     assert_eq!(pool.all().len(), 1);
     assert!(one.report().is_finished && !other.report().is_finished);
     assert!(serve(&pool, silent, &[one.txid()]).is_empty());
-    // Who has shown nothing of it is told again.
+    // A restart announces the transaction to the peer that did not request it.
     assert_eq!(wave(&other, &[shows, silent], again), [silent]);
     pool.cancel(other.txid());
     assert!(other.report().is_finished && pool.all().is_empty());
@@ -271,7 +271,7 @@ fn offers_are_bounded_by_count_and_bytes() {
             ..
         })
     ));
-    // One of those that are there is no further one.
+    // A restart does not count as a further transaction.
     offered(&pool, 7, now);
     pool.end();
     let large = (MAX_BYTES / 2) as usize;
