@@ -1,4 +1,4 @@
-//! Whom the program bans.
+//! Manual bans, and queries of all bans.
 
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};

@@ -1,17 +1,18 @@
-//! What has become different of what a store keeps.
+//! Pending changes of a peer store.
 
 use std::collections::HashMap;
 
 use crate::peers::{Ban, Peer, PeerId};
 
-/// What has become different of what a store keeps, since it was last written. Of two changes of one thing the later counts.
+/// The changes since the last write to the store. A later change of an entry replaces an earlier
+/// one.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Changes {
-    /// The peers as they are now; `None` for one that is forgotten.
+    /// The current values of changed peers; `None` for removed ones.
     pub(super) peers: HashMap<PeerId, Option<Peer>>,
-    /// All bans that there are now, if any was made or lifted.
+    /// All current bans, if they changed.
     pub(super) bans: Option<Vec<Ban>>,
-    /// Whether the store shall be saved.
+    /// Whether to save the store.
     pub(super) save: bool,
 }
 
@@ -32,14 +33,14 @@ impl Changes {
         self.peers.is_empty() && self.bans.is_none() && !self.save
     }
 
-    /// Adds what has become different since.
+    /// Adds later changes.
     pub(super) fn merge(&mut self, later: Changes) {
         self.peers.extend(later.peers);
         self.bans = later.bans.or(self.bans.take());
         self.save |= later.save;
     }
 
-    /// Takes out what is done anew by `later`.
+    /// Removes the changes that `later` replaces.
     pub(super) fn supersede(&mut self, later: &Changes) {
         if !self.peers.is_empty() {
             self.peers.retain(|id, _| !later.peers.contains_key(id));
@@ -50,7 +51,10 @@ impl Changes {
         self.save &= !later.save;
     }
 
-    /// Keeps what waits bounded, if the store takes nothing for long. Peers that stay in it though they were to be forgotten do no harm.
+    /// Discards pending removals of peers if there are more than `max` changed peers.
+    ///
+    /// This bounds the memory while the store is stuck. The store can then keep removed peers,
+    /// which is harmless.
     pub(super) fn limit_peers(&mut self, max: usize) {
         if self.peers.len() > max {
             self.peers.retain(|_, peer| peer.is_some());

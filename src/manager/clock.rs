@@ -1,15 +1,17 @@
-//! The two clocks by which a manager decides.
+//! The clocks of a manager: monotonic and wall clock.
 
 use std::time::{Duration, Instant, SystemTime};
 
-/// One moment on both clocks: waits are measured by the one that never goes back, and what outlives the program by the wall clock.
+/// The current time on both clocks.
+///
+/// Delays use the monotonic clock. Times that are stored use the wall clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Now {
     pub(super) instant: Instant,
     pub(super) wall: SystemTime,
 }
 
-/// Stands for never where a time is too far away for the clock.
+/// Maximum delay. Longer ones could overflow the monotonic clock.
 const FAR: Duration = Duration::from_secs(365 * 24 * 3600);
 
 impl Now {
@@ -20,12 +22,12 @@ impl Now {
         }
     }
 
-    /// The moment so much later.
+    /// Returns the instant after a delay of at most [`FAR`].
     pub(super) fn after(self, pause: Duration) -> Instant {
         self.instant + pause.min(FAR)
     }
 
-    /// When the wall clock will show `time`; now, if it has.
+    /// Returns when the wall clock will show `time`, or the current instant if that has passed.
     pub(super) fn instant_of(self, time: SystemTime) -> Instant {
         self.after(time.duration_since(self.wall).unwrap_or_default())
     }

@@ -1,4 +1,4 @@
-//! What a manager is made with.
+//! The configuration of a manager.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -321,7 +321,7 @@ impl Default for ListenerConfig {
     }
 }
 
-/// Longer ones might overflow the clock.
+/// Maximum duration. Longer ones could overflow the clock.
 const LONGEST_WAIT: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
 impl ManagerConfig {
@@ -383,7 +383,7 @@ impl ManagerConfig {
         self.listener.enabled.then_some(address)
     }
 
-    /// Whether peers that we have dialled are asked for addresses, but in fixed-peer mode.
+    /// Returns whether to send `getaddr` to outbound peers outside of fixed-peer mode.
     pub(super) fn asks_peers(&self) -> bool {
         self.discovery.request_addresses && self.target_connections > 0
     }

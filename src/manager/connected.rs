@@ -1,10 +1,12 @@
-//! How many peers are connected, and waiting for them.
+//! The number of connected peers, and calls that wait for it.
 
 use std::time::Instant;
 
 use parking_lot::{Condvar, Mutex};
 
-/// How many peers are connected, handshake complete. Counted by the connections' own threads, before anybody hears of it.
+/// The number of peers with a complete handshake.
+///
+/// The threads of the connections update it before subscribers receive the event.
 #[derive(Default)]
 pub(super) struct Connected {
     state: Mutex<State>,
@@ -14,24 +16,24 @@ pub(super) struct Connected {
 #[derive(Default)]
 struct State {
     count: usize,
-    /// There will be none any more.
+    /// Whether the manager was shut down.
     is_over: bool,
 }
 
 impl Connected {
-    /// A peer is connected.
+    /// Counts a peer whose handshake is complete.
     pub(super) fn add(&self) {
         self.state.lock().count += 1;
         self.changed.notify_all();
     }
 
-    /// One is connected no more.
+    /// Subtracts a peer whose connection ended.
     pub(super) fn remove(&self) {
         let mut state = self.state.lock();
         state.count = state.count.saturating_sub(1);
     }
 
-    /// No peer will be connected any more.
+    /// Ends all waits, because no peer will connect any more.
     pub(super) fn end(&self) {
         self.state.lock().is_over = true;
         self.changed.notify_all();
@@ -41,7 +43,9 @@ impl Connected {
         self.state.lock().count
     }
 
-    /// Waits until so many are connected, the deadline has passed, or there will be none any more. Returns how many there are.
+    /// Blocks until `wanted` peers are connected, the deadline passes, or the manager is shut down.
+    ///
+    /// Returns the number of connected peers.
     pub(super) fn wait_for(&self, wanted: usize, deadline: Instant) -> usize {
         let mut state = self.state.lock();
         while state.count < wanted

@@ -1,4 +1,4 @@
-//! How a manager comes to know of peers.
+//! The configuration of peer discovery.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -84,11 +84,11 @@ pub struct DiscoveryConfig {
     pub request_addresses: bool,
 }
 
-/// How many seeds there may be.
+/// Maximum number of seeds.
 const MAX_SEEDS: usize = 64;
 
 impl DiscoveryConfig {
-    /// The names to ask for.
+    /// Returns the configured seeds, or those of the network.
     pub(super) fn seeds(&self, network: &Network) -> Vec<String> {
         match &self.seeds {
             Some(seeds) => seeds.clone(),
@@ -96,7 +96,7 @@ impl DiscoveryConfig {
         }
     }
 
-    /// Checks the values, but for durations.
+    /// Checks all values except durations.
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
         let check = ConfigError::unless;
         let seeds = self.seeds.as_deref().unwrap_or_default();
@@ -146,7 +146,7 @@ impl DiscoveryConfig {
     }
 }
 
-/// Returns whether a resolver can be asked for the seed.
+/// Returns whether a seed is an IP address or a valid host name.
 fn is_seed(seed: &str) -> bool {
     let host = seed.strip_suffix('.').unwrap_or(seed);
     system_resolver::numeric(seed).is_some() || host_name::check(host).is_ok()

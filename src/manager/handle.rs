@@ -1,4 +1,4 @@
-//! What a program holds of a manager.
+//! The manager: creation, start, configuration and shutdown.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -25,7 +25,7 @@ use crate::event::ControlEvent;
 use crate::peers::{InMemoryPeerStore, PeerStore, StoreError};
 use crate::session::ConfigError;
 
-/// How many failures of the store wait to be told.
+/// Maximum number of queued store failures.
 const STORE_FAILURES: usize = 16;
 
 /// Maintains connections to many peers.
@@ -73,7 +73,7 @@ const STORE_FAILURES: usize = 16;
 pub struct Manager {
     pub(super) shared: Arc<Shared>,
     store: Option<Arc<dyn PeerStore>>,
-    /// What went wrong with the store before anybody could be told.
+    /// Failures of the store before the start. The start reports them.
     troubles: Mutex<Vec<StoreError>>,
     running: Running,
     pub(super) chain_sync: ChainSync,
@@ -215,8 +215,9 @@ impl Manager {
     /// Sets the resolver of seeds, instead of the one that the configuration of
     /// [discovery](ManagerConfig::discovery) selects.
     ///
-    /// A call before [`Manager::start`] applies to all lookups, also after [`Manager::with_headers`]
-    /// and [`Manager::follow_chain`]. A later call applies from the next lookup.
+    /// A call before [`Manager::start`] applies to all lookups, also after
+    /// [`Manager::with_headers`] and [`Manager::follow_chain`]. A later call applies from
+    /// the next lookup.
     ///
     /// A separate thread calls the resolver with one seed after the other. A panic of the resolver
     /// counts as a failure of the seed.
@@ -282,7 +283,8 @@ impl Manager {
     /// - [`Error::PortMismatch`] if the port of a peer is the default port of another network.
     /// - [`Error::ScopedAddress`] if the address of a peer has an IPv6 scope.
     /// - [`Error::Io`] if a thread cannot be spawned.
-    /// - [`Error::TooManyManualPeers`] if `max_known_peers` manual and fixed peers are already known.
+    /// - [`Error::TooManyManualPeers`] if `max_known_peers` manual and fixed peers are already
+    ///   known.
     ///
     /// [`resolve`]: crate::connection::resolve
     pub fn start_fixed(&self, peers: impl IntoIterator<Item = impl ToString>) -> Result<(), Error> {
@@ -447,7 +449,7 @@ fn log_trouble(shared: &Shared, error: &StoreError) {
 
 impl Drop for Manager {
     fn drop(&mut self) {
-        // Whoever wants to know what had not ended in time shuts it down before.
+        // A caller that needs the error must call `shutdown` before.
         let _ = self.shutdown();
     }
 }

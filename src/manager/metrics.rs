@@ -1,4 +1,4 @@
-//! What a manager has counted since it was started.
+//! The gauges and counters of a manager.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -62,7 +62,7 @@ pub struct Metrics {
     pub commands: Vec<CommandTraffic>,
 }
 
-/// The numbers that only grow.
+/// The counters of a manager. They never decrease.
 #[derive(Default)]
 pub(super) struct Counters {
     pub(super) outbound_attempts: AtomicU64,
@@ -74,22 +74,22 @@ pub(super) struct Counters {
     pub(super) connections_lost: AtomicU64,
     pub(super) connections_failed: AtomicU64,
     pub(super) banned: AtomicU64,
-    /// Of connections that are over.
+    /// The traffic of closed connections.
     past: Mutex<Sum>,
 }
 
-/// Adds one.
+/// Increments a counter.
 pub(super) fn count(counter: &AtomicU64) {
     counter.fetch_add(1, Relaxed);
 }
 
 impl Counters {
-    /// A connection is over.
+    /// Adds the traffic of a closed connection.
     pub(super) fn add_past(&self, statistics: &ConnectionStatistics) {
         self.past.lock().add(statistics);
     }
 
-    /// The numbers, with those of the connections that there are.
+    /// Returns the metrics, including the traffic of live connections.
     pub(super) fn metrics(&self, live: &[ConnectionStatistics]) -> Metrics {
         let mut sum = self.past.lock().clone();
         live.iter().for_each(|one| sum.add(one));

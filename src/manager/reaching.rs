@@ -1,4 +1,4 @@
-//! Peers that the program names, and what it sends.
+//! Manual connections, and messages to peers.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -112,8 +112,8 @@ impl Manager {
     /// Sends a message to all connected peers.
     ///
     /// The message is encoded once. Does not wait for peers: one whose send queue is full is listed
-    /// in [`BroadcastResult::failed`]. [`Manager::broadcast_transaction`] announces a transaction and
-    /// serves it to peers that request it.
+    /// in [`BroadcastResult::failed`]. [`Manager::broadcast_transaction`] announces a transaction
+    /// and serves it to peers that request it.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! Questions to a peer of a manager, named or the best there is.
+//! Requests to a selected peer of a manager, or to the best one.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -132,8 +132,8 @@ impl Manager {
     ///
     /// A node answers once per connection. With the default configuration the manager sends this
     /// request itself, and the call fails for outbound peers; see
-    /// [`DiscoveryConfig::request_addresses`](super::DiscoveryConfig::request_addresses). [`Manager::peers`]
-    /// returns the addresses that are known.
+    /// [`DiscoveryConfig::request_addresses`](super::DiscoveryConfig::request_addresses).
+    /// [`Manager::peers`] returns the addresses that are known.
     ///
     /// # Errors
     ///

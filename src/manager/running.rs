@@ -1,4 +1,4 @@
-//! Whether a manager runs, and how it is asked and stopped.
+//! Starts, calls and stops the supervisor thread.
 
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -8,11 +8,11 @@ use parking_lot::Mutex;
 use super::supervisor::{Caller, End, Supervisor};
 use crate::error::Error;
 
-/// The supervisor's thread, while there is one.
+/// The supervisor thread, if it is running.
 #[derive(Default)]
 pub(super) struct Running {
     stage: Mutex<Stage>,
-    /// Held while the thread is joined, so that a second caller waits for it too.
+    /// Held while the thread is joined, so that concurrent calls wait for it as well.
     joining: Mutex<()>,
 }
 
@@ -28,7 +28,7 @@ enum Stage {
 }
 
 impl Running {
-    /// Starts the thread, once in a manager's life.
+    /// Starts the thread. Fails if it was started or stopped before.
     pub(super) fn start(
         &self,
         begin: impl FnOnce() -> Result<(Supervisor, Caller), Error>,
@@ -58,7 +58,7 @@ impl Running {
         !matches!(*self.stage.lock(), Stage::New)
     }
 
-    /// Has the supervisor do something, and waits for what comes of it: for moments, as it never waits for anybody.
+    /// Runs a function on the supervisor thread and returns its result; see [`Caller::ask`].
     pub(super) fn ask<T: Send + 'static>(
         &self,
         what: impl FnOnce(&mut Supervisor) -> T + Send + 'static,
@@ -70,7 +70,7 @@ impl Running {
         caller.ask(what)
     }
 
-    /// Stops the thread and waits for it. Returns how that went.
+    /// Stops the thread and waits for its end. Returns the result of the shutdown.
     pub(super) fn stop(&self, timeout: Duration) -> End {
         let _joining = self.joining.lock();
         let deadline = Instant::now() + timeout;

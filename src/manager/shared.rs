@@ -1,4 +1,4 @@
-//! What the manager's threads and the program's share.
+//! State shared between the threads of a manager and its callers.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -19,16 +19,17 @@ use crate::memory::PayloadMemory;
 use crate::peers::{BanList, PeerId};
 use crate::session::{Direction, NonceRegistry};
 
-/// The configuration that holds now.
+/// The current configuration.
 pub(super) type CurrentConfig = Arc<RwLock<Arc<ManagerConfig>>>;
 
-/// What the manager's threads and the program's share. No lock in here is held while anything is waited for.
+/// State shared between the threads of a manager and its callers. No lock is held during a wait.
 pub(super) struct Shared {
     pub(super) config: CurrentConfig,
     /// The resolver of seeds that the caller provides, if any.
     pub(super) resolver: RwLock<Option<Arc<dyn SeedResolver>>>,
     pub(super) bus: EventBus,
-    /// Whether the manager was started, after which events have their subscribers.
+    /// Whether the manager was started. The header file is not written before, so that subscribers
+    /// receive its failures.
     pub(super) is_started: AtomicBool,
     pub(super) nonces: NonceRegistry,
     pub(super) associations: AssociationRegistry,
@@ -83,7 +84,7 @@ impl Shared {
     }
 }
 
-/// The connections that there are, by the identities of their peers.
+/// The connections of a manager, by peer id.
 #[derive(Default)]
 pub(super) struct Connections {
     handles: RwLock<HashMap<PeerId, Arc<PeerConnectionHandle>>>,
@@ -92,7 +93,9 @@ pub(super) struct Connections {
 }
 
 impl Connections {
-    /// Spawns a connection. Whoever hears of it, by an event of its own, finds it here.
+    /// Spawns and registers a connection.
+    ///
+    /// Holds the lock for both, so that a receiver of its first event finds the connection.
     pub(super) fn spawn(
         &self,
         spawn: impl FnOnce() -> Result<PeerConnectionHandle, Error>,

@@ -1,4 +1,4 @@
-//! What a person would ask of a manager.
+//! Snapshots of the state of a manager.
 
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
@@ -52,7 +52,7 @@ pub struct BackoffPeer {
     pub reason: DisconnectReason,
 }
 
-/// The part of a snapshot that the supervisor knows.
+/// The part of a snapshot that the supervisor provides.
 pub(super) struct Plans {
     pub(super) listening: Option<SocketAddr>,
     pub(super) waiting: Vec<BackoffPeer>,

@@ -1,4 +1,4 @@
-//! Subscribing to what a manager's peers do and say.
+//! Subscriptions to the events of a manager.
 
 use super::Manager;
 use crate::connection::{EventReceiver, SubscriptionOptions};
@@ -50,7 +50,8 @@ impl Manager {
     ///
     /// The events of each stream of a peer arrive in the order in which they occur. The commands of
     /// `options` select messages; control events are always received. The policy
-    /// [`OverflowPolicy::DropNewest`](crate::connection::OverflowPolicy::DropNewest) drops both kinds.
+    /// [`OverflowPolicy::DropNewest`](crate::connection::OverflowPolicy::DropNewest)
+    /// drops both kinds.
     pub fn subscribe_with(&self, options: SubscriptionOptions) -> EventReceiver<Event> {
         self.shared.bus.subscribe_with(options)
     }

@@ -1,4 +1,4 @@
-//! How a manager fares.
+//! The state and statistics of a manager.
 
 use std::time::SystemTime;
 

@@ -17,8 +17,8 @@ const ONE_MORE: Duration = Duration::from_secs(10);
 ///
 /// An inbound peer can advertise its own address only, as in the node (Bitcoin SV node 1.2.2,
 /// `src/net/net_processing.cpp`, `ProcessAddrMessage`). If private addresses are allowed, a host
-/// can have several: a private or loopback address then counts as the own address of any private or
-/// loopback peer.
+/// can have several. Any private or loopback address then counts as its own if the peer has such an
+/// address.
 pub(super) struct Hearing {
     direction: Direction,
     left: u32,
