@@ -15,16 +15,16 @@ use crate::peers::PeerId;
 use crate::session::{ConnectionState, Misbehavior};
 use crate::wire::{Block, BlockHash, Services};
 
-/// Time without a received byte after which the next peer is requested.
+/// Time without a received byte after which the next peer is tried.
 const STALL_TIMEOUT: Duration = Duration::from_secs(5);
 /// Maximum number of failed attempts that an error lists.
 const MAX_ATTEMPTS_REPORTED: usize = 32;
 
 /// Block requests. Each tries one peer after the other until one delivers the block.
 ///
-/// The peer that announced the block first is requested first, then the peer with the shortest
-/// round trip. A peer that stalled in the last five minutes is requested last. Concurrent calls
-/// are spread over the peers.
+/// The peer that announced the block first is tried first, then the peer with the shortest round
+/// trip. A peer that stalled in the last five minutes is tried last. Concurrent calls are spread
+/// over the peers.
 impl Manager {
     /// Requests a block and verifies that its transactions match the merkle root of its header.
     ///

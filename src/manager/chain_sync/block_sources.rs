@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use crate::peers::PeerId;
 
-/// Time for which a stalled peer is requested last.
+/// Time for which a stalled peer is tried last.
 pub(super) const SLOW_DURATION: Duration = Duration::from_secs(300);
-/// Number of slow peers remembered before expired entries are removed.
+/// Number of stalled peers remembered before expired entries are removed.
 const MAX_SLOW: usize = 1024;
 
 /// The open block requests and the recent stalls of each peer. Has no thread, socket or clock.
@@ -18,7 +18,7 @@ pub(super) struct BlockSources {
     slow_until: HashMap<PeerId, Instant>,
 }
 
-/// A connected peer that can be requested for a block.
+/// A connected peer that can serve a block.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct BlockSource {
     pub(super) peer_id: PeerId,
@@ -32,13 +32,14 @@ pub(super) struct BlockSource {
 impl BlockSources {
     /// Chooses a peer and counts one open request for it.
     ///
-    /// Prefers, in this order, a peer without a recent stall, with the fewest open requests, with
-    /// the earliest announcement, with `NODE_NETWORK`, and with the shortest round trip.
+    /// Prefers a peer without a recent stall, then the one with the fewest open requests. Ties are
+    /// resolved by the earliest announcement, then by `NODE_NETWORK`, then by the shortest round
+    /// trip.
     pub(super) fn choose(&mut self, all: &[BlockSource], now: Instant) -> Option<PeerId> {
         let best = all.iter().min_by_key(|one| {
             let is_slow = self.is_slow(one.peer_id, now);
             let open = self.open.get(&one.peer_id).copied().unwrap_or(0);
-            // Orders `Some` before `None`, and a lower position before a higher one.
+            // `Some` sorts before `None`, and a lower position before a higher one.
             let announced = Reverse(one.announced.map(Reverse));
             (is_slow, open, announced, !one.serves, one.round_trip)
         })?;

@@ -21,10 +21,10 @@ use crate::wire::{
 use crossbeam_channel::{Receiver, Sender, bounded};
 use parking_lot::{Mutex, MutexGuard, RwLock};
 
-/// Maximum number of headers that are added while the chain is locked.
+/// Maximum number of headers that are added without releasing the lock of the chain.
 const HEADERS_PER_LOCK: usize = 512;
-/// Number of headers without a known parent from which on a node verifies and scores them. It
-/// treats fewer as the announcement of a block.
+/// Minimum number of headers without a known parent that a node verifies and scores. A node treats
+/// fewer as the announcement of a block.
 pub(super) const MIN_UNCONNECTED: usize = 8;
 
 /// The followed chain. None of its locks is held during a wait.
@@ -42,7 +42,7 @@ pub(super) struct ChainState {
     ///
     /// Changed only while `subscribers` is locked.
     pending: RwLock<Option<Arc<CheckpointStart>>>,
-    /// Whether the chain was replaced since the thread last checked.
+    /// Whether the chain was replaced since the last call of [`ChainState::take_replaced`].
     is_replaced: AtomicBool,
     wake: Sender<()>,
     log_level: LogLevel,
@@ -109,7 +109,7 @@ impl ChainState {
 
     /// Wakes the thread.
     pub(super) fn wake(&self) {
-        // A full channel wakes it already.
+        // A full channel already wakes the thread.
         let _ = self.wake.try_send(());
     }
 
@@ -239,8 +239,9 @@ impl ChainState {
         self.with_chain(|chain| chain.rules().clone())
     }
 
-    /// Follows another chain from now on. Publishes its tip if it is another one, as soon as the
-    /// start is complete.
+    /// Replaces the followed chain.
+    ///
+    /// Publishes the tip if it differs, as soon as the start is complete.
     pub(super) fn replace(&self, start: ChainStart) {
         let subscribers = self.subscribers.lock();
         match start {
@@ -254,7 +255,7 @@ impl ChainState {
         self.wake();
     }
 
-    /// Follows the chain of a start that is complete, unless it was replaced meanwhile.
+    /// Follows the chain of a completed start, unless the start was replaced before.
     pub(super) fn complete(&self, start: &Arc<CheckpointStart>, chain: HeaderChain) {
         let subscribers = self.subscribers.lock();
         let pending = self.pending();
@@ -363,16 +364,16 @@ impl TipChanges {
         }
     }
 
-    /// Returns the blocks that differ between two chains; nothing if their tips are the same.
+    /// Returns the blocks that differ between two chains, or nothing if their tips are equal.
     ///
-    /// Blocks below the first header of one of them are assumed to be the same.
+    /// Blocks below the first header of one of the chains are assumed to be equal.
     fn between(old: &HeaderChain, new: &HeaderChain) -> Self {
         if old.tip() == new.tip() {
             return Self::default();
         }
         let (mut low, tip) = (old.first_height().max(new.first_height()), new.tip());
         let mut end = old.tip().0.min(tip.0).saturating_add(1).max(low);
-        // Above the fork no hash is the same, so that the fork can be found by bisection.
+        // All hashes above the fork differ, so the fork can be found by bisection.
         while low < end {
             let middle = low + (end - low) / 2;
             if old.hash_at(middle) == new.hash_at(middle) {
@@ -451,7 +452,7 @@ mod tests {
 
     #[test]
     fn headers_before_invalid_one_are_added() {
-        // In each part of the list, and at its borders.
+        // Positions inside the parts of the list, and at their borders.
         let positions = [
             0,
             1,

@@ -9,23 +9,24 @@ use crate::wire::{BlockHash, BlockHeader, CheckpointStart, HeaderChain, HeaderCh
 /// The headers that each source sent, until those of one source reach the checkpoint.
 ///
 /// The headers of different sources are not mixed, because only the checkpoint shows which are
-/// right. One source has at most the headers between two checkpoints.
+/// valid. Each source has at most the headers between two checkpoints.
 pub(super) struct CheckpointSync {
     start: Arc<CheckpointStart>,
     collections: HashMap<PeerId, CheckpointStart>,
 }
 
-/// The effect of an answer.
+/// The effect of an answer from a source.
 #[derive(Debug)]
 pub(super) enum Collected {
-    /// It continued the collection of its source by this number of headers.
+    /// The answer continued the collection of its source by this number of headers.
     ExtendOutcome { headers: usize },
-    /// It had no headers that the source did not send before.
+    /// The answer had only headers that the source had sent before.
     Nothing,
     /// The headers reached the checkpoint.
     Complete(Box<HeaderChain>),
-    /// The headers after the first `skipped` ones, which were known, were rejected. The collection
-    /// of the source is removed.
+    /// The headers after the first `skipped` ones, which were known, were rejected.
+    ///
+    /// The collection of the source is removed.
     Invalid {
         error: HeaderChainError,
         skipped: usize,
@@ -82,7 +83,7 @@ impl CheckpointSync {
     }
 }
 
-/// Returns the headers of an answer after `last`, possibly none. `None` if they do not link to it.
+/// Returns the headers of an answer after `last`, or `None` if they do not link to it.
 fn new_headers<'a>(headers: &'a [BlockHeader], last: &BlockHash) -> Option<&'a [BlockHeader]> {
     let Some(end) = headers.last() else {
         return Some(&[]);

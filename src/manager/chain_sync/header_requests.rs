@@ -1,4 +1,4 @@
-//! The header requests that are open, on all connections.
+//! The open header requests of all connections.
 
 use crossbeam_channel::Select;
 
@@ -17,7 +17,7 @@ struct OpenRequest {
     id: u64,
     peer_id: PeerId,
     request: HeadersRequest,
-    /// Bytes of incomplete frames at the last check.
+    /// The number of bytes of incomplete frames at the last check.
     received: u64,
 }
 

@@ -5,17 +5,17 @@ use std::time::{Duration, Instant};
 use super::chain_state::ChainState;
 use crate::header_store::{HeaderStore, HeaderStoreError, LoadReport};
 
-/// Time after which headers that were written must survive a power failure.
+/// Maximum time before written headers survive a power failure.
 const SYNC_INTERVAL: Duration = Duration::from_secs(5);
-/// Time after which a failed operation is repeated.
+/// Delay before a failed operation is repeated.
 const RETRY_INTERVAL: Duration = Duration::from_secs(5);
 
 /// The file of the followed chain, and the failures of writing it.
 pub(super) struct HeaderWriter {
     store: HeaderStore,
-    /// The damage that was removed at the start, until it is reported.
+    /// The damage that was removed when the file was opened, until it is reported.
     damage: Option<HeaderStoreError>,
-    /// The last failure, which is reported once.
+    /// The last failure. Each failure is reported once.
     failure: Option<HeaderStoreError>,
     retry_at: Option<Instant>,
     /// When the headers written since the last sync must be synced.
@@ -37,7 +37,7 @@ impl HeaderWriter {
         }
     }
 
-    /// Writes what changed. Passes new failures to `report`.
+    /// Writes the changes of the chain. Passes new failures to `report`.
     ///
     /// Blocks for the time of the file operations.
     pub(super) fn poll(
@@ -83,8 +83,8 @@ impl HeaderWriter {
     fn write(&mut self, state: &ChainState, now: Instant) -> Result<(), HeaderStoreError> {
         loop {
             let next = state.with_followed(|chain| {
-                // Without the genesis header an empty file can still store a chain that starts at
-                // a later height.
+                // An empty file without the genesis header can still store a chain that starts at a
+                // later height.
                 if self.store.tip().is_none() && chain.tip().0 == 0 {
                     return Ok(None);
                 }
@@ -93,7 +93,7 @@ impl HeaderWriter {
             let Some(update) = next.transpose()?.flatten() else {
                 return Ok(());
             };
-            // Set before the write, which can fail after a part of it.
+            // Set before the write, which can fail after a partial write.
             self.sync_at.get_or_insert(now + SYNC_INTERVAL);
             self.store.write(&update)?;
         }

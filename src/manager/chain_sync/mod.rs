@@ -111,7 +111,7 @@ impl ChainSync {
     pub(super) fn follow_file(&self, shared: &Arc<Shared>, path: &Path) -> Result<(), Error> {
         let followed = self.state();
         let followed = followed.as_ref().map(|state| match state.pending() {
-            // Its rules hold for the file.
+            // The file must satisfy the rules of the pending start.
             Some(start) => HeaderChain::new(start.rules().clone()),
             None => state.with_chain(Clone::clone),
         });
@@ -167,7 +167,7 @@ impl Stage {
         let (ends, ended) = bounded(0);
         let closing = CloseOnDrop(state.clone());
         let run = move || {
-            // Dropped in reverse order: waits end before the thread counts as ended.
+            // Locals are dropped in reverse order: waits end before the thread counts as ended.
             let _ends = ends;
             let _closing = closing;
             sync_thread.run(&stopped)
@@ -189,7 +189,7 @@ impl Stage {
     }
 }
 
-/// Ends all waits for the chain when its thread ends, also by a panic.
+/// Ends all waits for the chain when its thread ends or panics.
 struct CloseOnDrop(Arc<ChainState>);
 
 impl Drop for CloseOnDrop {
@@ -201,21 +201,22 @@ impl Drop for CloseOnDrop {
     }
 }
 
-/// The thread after the stop signal.
+/// The thread after the stop signal, not yet joined.
 pub(super) struct Stopping {
     thread: Option<(Receiver<Infallible>, JoinHandle<WriteResult>)>,
 }
 
 impl Stopping {
-    /// Waits for the thread. Returns the result of writing the file, or `None` if the thread did not
-    /// end before the deadline.
+    /// Waits for the thread and returns the result of writing the file.
+    ///
+    /// Returns `None` if the thread did not end before the deadline.
     pub(super) fn join(self, deadline: Instant) -> Option<WriteResult> {
         let Some((ended, thread)) = self.thread else {
             return Some(Ok(()));
         };
         let deadline = deadline.max(Instant::now() + JOIN_GRACE);
         match ended.recv_deadline(deadline) {
-            // The panic hook already printed a panic.
+            // The panic hook has already printed the panic.
             Err(RecvTimeoutError::Disconnected) => Some(thread.join().unwrap_or(Ok(()))),
             _ => None,
         }
@@ -227,10 +228,10 @@ impl Stopping {
 /// # Sources
 ///
 /// Configured peers (fixed, manual and whitelisted ones) and peers that the manager dialed are
-/// sources of headers. Other inbound peers are sources only while no such peer is connected: then
-/// strangers decide which headers the chain receives, within the rules of the network. The headers
-/// of other peers are verified and scored, and change nothing. The height in a peer's `version` is
-/// not used.
+/// sources of headers. Other inbound peers are sources only while no such peer is connected.
+/// Strangers then decide which headers the chain receives, within the rules of the network. The
+/// headers of other peers are verified and scored, and change nothing. The height in a peer's
+/// `version` is not used.
 ///
 /// # Verification
 ///
@@ -336,9 +337,9 @@ impl Manager {
     /// The result is a tip of headers only, as described at
     /// [`subscribe_blocks`](Manager::subscribe_blocks).
     ///
-    /// A source is usable unless it sent invalid headers, did not answer for 2 s, or was slower
-    /// than 100 headers per second for 2 s. Configured peers and peers that the manager dialed are
-    /// sources; other inbound peers only while no such peer is connected.
+    /// A source that sent invalid headers is not usable. Neither is one that did not answer for
+    /// 2 s, or was slower than 100 headers per second for 2 s. Configured peers and peers that the
+    /// manager dialed are sources; other inbound peers only while no such peer is connected.
     ///
     /// Returns the height and hash of the tip. Starts to [follow](Manager::follow_chain) the chain
     /// from genesis if no chain is followed. Blocks for at most `timeout`, also while no peer is

@@ -9,7 +9,7 @@ use crate::wire::{BlockHash, HeaderChain};
 const MAX_REPORTED: usize = 64;
 /// Minimum length of both branches above the fork.
 const MIN_BRANCH: u32 = 2;
-/// Maximum number of blocks by whose work the side chain may be behind the active chain.
+/// Maximum lag of a side chain in work, as a number of blocks of the current difficulty.
 const MAX_BEHIND: u32 = 6;
 
 /// The last header that each source sent, and the forks that were reported.
@@ -19,7 +19,7 @@ pub(super) struct SplitDetector {
     reported: VecDeque<BlockHash>,
 }
 
-/// A fork with the peers on the branch that is not followed.
+/// A fork, and the peers on the side branch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ChainSplit {
     pub(super) fork_height: u32,
@@ -36,13 +36,14 @@ impl SplitDetector {
         self.heads.remove(&peer_id);
     }
 
-    /// Forgets everything, because the chain was replaced.
+    /// Discards everything, because the chain was replaced.
     pub(super) fn clear(&mut self) {
         *self = Self::default();
     }
 
-    /// Checks whether the branch that ends with `side` competes with the active chain. Returns
-    /// each fork once.
+    /// Checks whether the branch that ends with `side` competes with the active chain.
+    ///
+    /// Returns each fork once.
     pub(super) fn check(&mut self, chain: &HeaderChain, side: &BlockHash) -> Option<ChainSplit> {
         let (height, tip) = chain.tip();
         let block_work = chain.header(&tip)?.bits.work();
@@ -50,7 +51,7 @@ impl SplitDetector {
         for _ in 0..MAX_BEHIND {
             work = work.saturating_add(block_work);
         }
-        // Excludes long branches before they are walked.
+        // Excludes long branches before their headers are visited.
         if work < chain.total_work() || chain.is_active(side) {
             return None;
         }
@@ -64,14 +65,14 @@ impl SplitDetector {
         };
         let heads = self.heads.iter().filter(|(_, head)| is_on_side(head));
         let peer_ids: Vec<_> = heads.map(|(peer_id, _)| *peer_id).collect();
-        // A reorganization that all peers followed is no split.
+        // A reorganization that all peers followed is not a split.
         if peer_ids.is_empty() {
             return None;
         }
         self.report(fork_height, fork, peer_ids)
     }
 
-    /// Records that a checkpoint refuses the branch of a peer, whose last valid header is `parent`.
+    /// Records that a checkpoint rejects the branch of a peer. `parent` is its last valid header.
     pub(super) fn on_refused(
         &mut self,
         chain: &HeaderChain,

@@ -22,15 +22,15 @@ use crate::wire::{
 
 /// Number of consecutive short lists without a known parent that a node scores.
 const MAX_UNCONNECTED_LISTS: u32 = 10;
-/// Number of blocks of one `inv` that are processed, the last ones. Of several blocks a node
-/// announces the last one.
+/// Maximum number of blocks of one `inv` that are processed. The last ones are used, because a node
+/// announces the last block of several.
 const MAX_INV_BLOCKS: usize = 16;
 
-/// What the logic needs from its surroundings. No method blocks.
+/// The interface of the logic to connections and subscribers. No method blocks.
 pub(super) trait SyncPort {
     /// Requests headers.
     fn request(&mut self, id: u64, peer_id: PeerId, locator: Vec<BlockHash>) -> SendResult;
-    /// Cancels a request. Its answer is not needed any more.
+    /// Cancels a request, because its answer is no longer needed.
     fn cancel(&mut self, id: u64);
     /// Returns the round trip time of a peer.
     fn round_trip(&self, peer_id: PeerId) -> Duration;
@@ -44,12 +44,12 @@ pub(super) trait SyncPort {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SendResult {
     Sent,
-    /// Another caller's request is open on the connection, or its send queue is full.
+    /// A request of another caller is open on the connection, or its send queue is full.
     Busy,
     Disconnected,
 }
 
-/// Passes headers from peers to the chain, and decides which peers to request headers from.
+/// Adds the headers of peers to the chain, and decides which peers to query.
 pub(super) struct SyncCore {
     state: Arc<ChainState>,
     scheduler: HeaderScheduler,
@@ -77,7 +77,7 @@ impl SyncCore {
         }
     }
 
-    /// Sets the time after which an unchanged tip is reported. Zero disables it.
+    /// Sets the time after which an unchanged tip is reported. Zero disables the report.
     pub(super) fn set_stale_timeout(&mut self, timeout: Duration) {
         self.stale_timeout = timeout;
     }
@@ -106,7 +106,7 @@ impl SyncCore {
         self.scheduler.on_disconnected(peer_id, now.instant);
     }
 
-    /// Returns all peers of which something is known.
+    /// Returns all peers that are connected or have recorded announcements.
     pub(super) fn peers(&self) -> Vec<PeerId> {
         let mut peers = self.state.announcements.lock().peers();
         peers.extend(self.scheduler.peers());
@@ -119,7 +119,7 @@ impl SyncCore {
         self.scheduler.remembered_sources()
     }
 
-    /// Requires new answers of all sources, because announcements may have been lost.
+    /// Queries all sources again, because announcements may have been lost.
     pub(super) fn refresh(&mut self, now: Now) {
         self.scheduler.refresh(now.instant);
     }
@@ -146,7 +146,7 @@ impl SyncCore {
         }
     }
 
-    /// Handles headers that were not requested, or whose request was cancelled.
+    /// Handles headers that were not requested, or whose request was canceled.
     pub(super) fn on_headers(
         &mut self,
         peer_id: PeerId,
@@ -159,7 +159,7 @@ impl SyncCore {
         };
         self.state.announcements.lock().record(peer_id, last);
         if self.checkpoint.is_some() {
-            // They are requested when the start is complete.
+            // The headers are requested when the start is complete.
             return;
         }
         if !self.scheduler.is_source(peer_id) {
@@ -218,8 +218,9 @@ impl SyncCore {
         }
     }
 
-    /// Sends the requests that are due, and ends those that timed out. Must be called after each
-    /// event and at [`SyncCore::next_deadline`].
+    /// Sends the requests that are due, and ends those that timed out.
+    ///
+    /// Must be called after each event and at [`SyncCore::next_deadline`].
     pub(super) fn poll(&mut self, now: Now, port: &mut impl SyncPort) {
         if self.state.take_replaced() {
             self.scheduler.restart(now.instant);
@@ -275,7 +276,7 @@ impl SyncCore {
         stale.map_or(next, |stale| stale.min(next))
     }
 
-    /// Adds the headers of an answer to those before the checkpoint. Returns what they mean, or
+    /// Adds the headers of an answer to those before the checkpoint. Returns their effect, or
     /// `None` without a start at a checkpoint.
     fn collect(
         &mut self,
@@ -306,7 +307,7 @@ impl SyncCore {
         })
     }
 
-    /// Requests what follows a full answer, before the answer is verified.
+    /// Requests the headers after a full answer, before the answer is verified.
     fn pipeline(
         &mut self,
         peer_id: PeerId,
@@ -357,7 +358,7 @@ impl SyncCore {
         }
     }
 
-    /// Adds the headers of an answer to the chain, and returns what they mean.
+    /// Adds the headers of an answer to the chain and returns their effect.
     fn judge(
         &mut self,
         peer_id: PeerId,
@@ -381,7 +382,7 @@ impl SyncCore {
             if is_full {
                 return Answer::NoSpace;
             }
-            // The rest is too new. A later request finds out whether it still is.
+            // The rest is too far in the future. A later request checks it again.
             return match extension.outcome {
                 ExtendOutcome::NewTip { connected, .. } => Answer::ExtendOutcome {
                     headers: connected.len(),
@@ -403,7 +404,7 @@ impl SyncCore {
                 height,
                 headers,
             },
-            // Another source was faster.
+            // Another source delivered the headers first.
             ExtendOutcome::Known
                 if is_active && first.previous == request.start && !request.is_resumed =>
             {
@@ -486,8 +487,8 @@ impl SyncCore {
         if let HeaderChainError::UnknownParent { parent, .. } = &error
             && *parent == self.state.rules().genesis().hash()
         {
-            // A node that has none of the blocks of a locator answers from the genesis block. It
-            // is behind the first header of the chain, or on another chain.
+            // A node without any block of a locator answers from the genesis block. It is not yet
+            // at the first header of the chain, or on another chain.
             return;
         }
         let misbehavior = match error {

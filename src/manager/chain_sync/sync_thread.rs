@@ -26,7 +26,7 @@ use crate::wire::{BlockHash, Command, Inventory, Message};
 
 /// The name of the subscription.
 const NAME: &str = "chain";
-/// Number of announcements that wait for the thread. Lost ones are replaced by requests.
+/// Capacity of the subscription. Lost announcements are replaced by requests.
 const CAPACITY: usize = 1024;
 
 /// Indexes in the selection of the thread.
@@ -35,7 +35,7 @@ const WOKEN: usize = 1;
 const EVENT: usize = 2;
 const ANSWERS: usize = 3;
 
-/// The thread's data. It waits in [`SyncThread::wait`] only, and holds no lock there.
+/// The state of the thread. It waits in [`SyncThread::wait`] only, and holds no lock there.
 pub(super) struct SyncThread {
     core: SyncCore,
     state: Arc<ChainState>,
@@ -76,8 +76,9 @@ impl SyncThread {
         }
     }
 
-    /// Follows the chain until `stop` or the subscription ends. Returns why headers are missing in
-    /// the file, if any are.
+    /// Follows the chain until `stop` or the subscription ends.
+    ///
+    /// Returns the error of the last write, if headers are missing in the file.
     pub(super) fn run<T>(mut self, stop: &Receiver<T>) -> Result<(), HeaderStoreError> {
         self.compare_peers();
         loop {
@@ -107,7 +108,7 @@ impl SyncThread {
         written
     }
 
-    /// Sends what is due. Returns when this has to be repeated.
+    /// Sends due requests and events, and writes the file. Returns when to call it again.
     fn poll(&mut self) -> Instant {
         let now = Now::read();
         for peer_id in self.port.requests.progressing() {
@@ -124,7 +125,7 @@ impl SyncThread {
         wake.into_iter().chain(write).fold(deadline, Instant::min)
     }
 
-    /// Writes the changes of the chain to its file, once failures can be received.
+    /// Writes the changes of the chain to its file, once the manager is started.
     fn write(&mut self, now: Instant) {
         self.update_writer();
         if let Some(writer) = &mut self.writer
@@ -147,7 +148,7 @@ impl SyncThread {
         }
     }
 
-    /// Waits until something happens. Returns its index in the selection, or `None` at the deadline.
+    /// Waits for an event. Returns its index in the selection, or `None` at the deadline.
     fn wait<T>(&self, stop: &Receiver<T>, deadline: Instant) -> Option<usize> {
         let mut select = Select::new();
         assert_eq!(select.recv(stop), STOP);
@@ -225,7 +226,7 @@ impl SyncThread {
             .on_connected(peer_id, class, handle.direction(), address);
     }
 
-    /// Compares the known peers with the connections: at the start and after lost events.
+    /// Reconciles the known peers with the connections, at the start and after lost events.
     fn compare_peers(&mut self) {
         let now = Now::read();
         for peer_id in self.core.peers() {

@@ -21,7 +21,7 @@ struct TipSubscriber {
     /// Before the sender: see [`EndRecorder`].
     end: EndRecorder,
     sender: Sender<TipUpdate>,
-    /// Updates discarded since the last one that was delivered.
+    /// Number of updates discarded since the last delivered one.
     skipped: u64,
 }
 

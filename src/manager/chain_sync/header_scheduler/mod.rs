@@ -1,4 +1,4 @@
-//! Decides which peers to request headers from. Has no thread, socket or clock.
+//! Decides which peers to query for headers. Has no thread, socket or clock.
 
 mod peer_state;
 mod source_memory;
@@ -18,39 +18,39 @@ use crate::wire::BlockHash;
 
 /// Maximum number of open requests.
 ///
-/// It exceeds the number of sources that can be silent at the same time in any usual configuration:
-/// silent sources must not keep the others from being requested.
+/// Silent sources must not prevent queries to the others. In any usual configuration fewer sources
+/// than this can be silent at the same time.
 pub(super) const MAX_REQUESTS: usize = 64;
-/// Interval at which all sources are requested although nothing was announced.
+/// Interval at which all sources are queried, also without announcements.
 pub(super) const REFRESH_INTERVAL: Duration = Duration::from_secs(60);
-/// Interval at which the least bad source is requested while all sources are avoided.
+/// Interval at which the least bad source is queried while all sources are avoided.
 pub(super) const FORCED_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Time after which a request is repeated that could not be sent.
+/// Delay before a request that could not be sent is repeated.
 const BUSY_PAUSE: Duration = Duration::from_millis(100);
 
-/// The effect of an answer.
+/// The effect of an answer from a source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Answer {
-    /// It continued the active chain by this number of headers.
+    /// The answer continued the active chain by this number of headers.
     ExtendOutcome { headers: usize },
-    /// It continued a side chain, up to this header, by this number of headers.
+    /// The answer continued a side chain up to `tip` by this number of headers.
     SideChain {
         tip: BlockHash,
         height: u32,
         headers: usize,
     },
-    /// All its headers were known. The last one is this.
+    /// All headers of the answer were known. `last` is the last one.
     Known { last: BlockHash, height: u32 },
-    /// It had no headers.
+    /// The answer had no headers.
     Empty,
-    /// Its first new header is too far in the future to be accepted yet.
+    /// The timestamp of the first new header is too far in the future.
     TooNew,
     /// The connection closed or the request timed out.
     NoReply,
-    /// Its headers violate a rule.
+    /// The headers violate a rule.
     Invalid,
-    /// Its side chain has too little work for the space that its source may use.
+    /// The side chain has too little work for the space that its source may use.
     NoSpace,
 }
 
@@ -68,7 +68,7 @@ pub(super) struct HeaderRequest {
 pub(super) struct ExpiredRequest {
     pub(super) id: u64,
     pub(super) peer_id: PeerId,
-    /// The time after which the peer should be disconnected for it, if it should.
+    /// The age of the request if the peer should be disconnected, or else `None`.
     pub(super) disconnect_after: Option<Duration>,
 }
 
@@ -79,11 +79,11 @@ pub(super) struct HeaderScheduler {
     memory: SourceMemory,
     requests: u64,
     announcements: u64,
-    /// Counts the events after which all sources have to be requested again.
+    /// The number of the current round. Each round queries all sources again.
     round: u64,
     waiter: u64,
     refresh_at: Instant,
-    /// When a source may be requested next although all are avoided.
+    /// When a source may be queried although all sources are avoided.
     forced_at: Instant,
     /// The time of the last answer of any source.
     last_reply: Option<Instant>,
@@ -106,7 +106,7 @@ impl HeaderScheduler {
         }
     }
 
-    /// Adds a connected peer. A known peer stays as it is.
+    /// Adds a connected peer. Does nothing if it is known.
     pub(super) fn on_connected(&mut self, peer_id: PeerId, class: PeerClass, key: SourceKey) {
         let had_trusted = self.has_trusted();
         let memory = &mut self.memory;
@@ -117,7 +117,7 @@ impl HeaderScheduler {
         };
         self.peers.entry(peer_id).or_insert_with(state);
         if !had_trusted && self.has_trusted() {
-            // Inbound peers are no sources any more.
+            // Inbound peers are no longer sources.
             for peer in self.peers.values_mut() {
                 if peer.class == PeerClass::Inbound {
                     peer.reset();
@@ -127,8 +127,9 @@ impl HeaderScheduler {
         }
     }
 
-    /// Removes a peer. An open request counts as unanswered. The series of answers that had more
-    /// continues if the source connects again.
+    /// Removes a peer. An open request counts as unanswered.
+    ///
+    /// Its series of answers continues when the source reconnects.
     pub(super) fn on_disconnected(&mut self, peer_id: PeerId, now: Instant) {
         let Some(mut peer) = self.peers.remove(&peer_id) else {
             return;
@@ -182,7 +183,7 @@ impl HeaderScheduler {
         }
     }
 
-    /// Removes the announcements of blocks that are known by now.
+    /// Removes the announcements of blocks that are known now.
     pub(super) fn resolve_announcements(&mut self, is_known: impl Fn(&BlockHash) -> bool) {
         for peer in self.peers.values_mut() {
             if peer.announced.take_if(|one| is_known(&one.hash)).is_some() {
@@ -191,13 +192,13 @@ impl HeaderScheduler {
         }
     }
 
-    /// Requires new answers of all sources, for example because announcements were lost.
+    /// Starts a new round, for example because announcements were lost.
     pub(super) fn refresh(&mut self, now: Instant) {
         self.round += 1;
         self.refresh_at = now + REFRESH_INTERVAL;
     }
 
-    /// Requires new answers of all sources for a waiter. Waiters have ascending numbers.
+    /// Starts a new round for a waiter. Waiters have ascending numbers.
     pub(super) fn on_waiter(&mut self, waiter: u64, now: Instant) {
         if waiter > self.waiter {
             self.waiter = waiter;
@@ -205,7 +206,7 @@ impl HeaderScheduler {
         }
     }
 
-    /// Forgets everything about the headers of the sources, because the chain was replaced.
+    /// Discards everything about the headers of the sources, because the chain was replaced.
     pub(super) fn restart(&mut self, now: Instant) {
         for peer in self.peers.values_mut() {
             peer.reset();
@@ -275,7 +276,7 @@ impl HeaderScheduler {
         Some((peer_id, Purpose::Probe))
     }
 
-    /// Returns the source to request although all are avoided, if it is time.
+    /// Returns the source to query although all are avoided, if it is time.
     fn least_bad(&self, now: Instant) -> Option<PeerId> {
         let is_open = self.sources().any(|(_, peer)| peer.request.is_some());
         if is_open || now < self.forced_at || !self.all_avoided(now) {
@@ -339,7 +340,7 @@ impl HeaderScheduler {
         Some(self.requests)
     }
 
-    /// Takes back a request that could not be sent. Another one is sent after a pause.
+    /// Withdraws a request that could not be sent. Another one is sent after a delay.
     pub(super) fn on_busy(&mut self, peer_id: PeerId, id: u64, now: Instant) {
         if self.close_request(peer_id, id).is_some()
             && let Some(peer) = self.peers.get_mut(&peer_id)
@@ -393,13 +394,13 @@ impl HeaderScheduler {
                 height,
                 headers,
             } => {
-                // Otherwise a source could send short branches of little work forever.
+                // A source could otherwise send short branches of little work forever.
                 let ascends = peer.resume.is_none_or(|(_, before)| height > before);
                 peer.resume = Some((tip, height));
                 peer.on_more(if ascends { headers } else { 0 }, elapsed)
             }
-            // Below the fork of two long branches a locator has large gaps, so that an answer may
-            // begin with many known headers. A source that does not get ahead has nothing new.
+            // Below the fork of two long branches a locator has large gaps, so an answer may start
+            // with many known headers. A source that makes no progress has nothing new.
             Answer::Known { last, height }
                 if peer.resume.is_none_or(|(_, before)| height > before) =>
             {
@@ -456,12 +457,12 @@ impl HeaderScheduler {
             .collect()
     }
 
-    /// Returns the requests that were cancelled since the last call.
+    /// Returns the requests that were canceled since the last call.
     pub(super) fn take_cancelled(&mut self) -> Vec<u64> {
         std::mem::take(&mut self.cancelled)
     }
 
-    /// Returns when the decisions may change without an event. The result is after `now`.
+    /// Returns the time after `now` at which decisions may change without an event.
     pub(super) fn next_deadline(&self, now: Instant) -> Instant {
         let requests = self.peers.values().filter_map(|peer| peer.request);
         let requests = requests.flat_map(|one| [one.sent_at + HEDGE_AFTER, one.deadline()]);
@@ -477,7 +478,7 @@ impl HeaderScheduler {
 
     /// Returns the last waiter for which a majority of the usable sources has nothing more.
     ///
-    /// Usable is a source that is neither avoided nor silent, and does not trickle its headers.
+    /// A source is usable if it is neither avoided, late, silent nor below the minimum rate.
     /// Returns `None` if there is none, or while a usable source has more headers.
     pub(super) fn synced(&self, now: Instant) -> Option<u64> {
         let mut done = Vec::new();

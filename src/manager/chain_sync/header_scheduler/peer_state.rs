@@ -5,34 +5,35 @@ use std::time::{Duration, Instant};
 use super::super::source::{PeerClass, SourceKey};
 use crate::wire::BlockHash;
 
-/// Age of a request after which another source is requested in addition, and its source does not
-/// count for a synchronized chain.
+/// Age of a request after which another source is queried in addition.
+///
+/// The source of the request then does not count for a synchronized chain.
 pub(in crate::manager::chain_sync) const HEDGE_AFTER: Duration = Duration::from_secs(2);
-/// Time without a received byte after which a request is cancelled.
+/// Time without a received byte after which a request is canceled.
 pub(in crate::manager::chain_sync) const STALL_TIMEOUT: Duration = Duration::from_secs(10);
-/// Time after which a request is cancelled in any case.
+/// Maximum age of a request. It is then canceled in any case.
 pub(in crate::manager::chain_sync) const REPLY_TIMEOUT: Duration = Duration::from_secs(60);
-/// Time before the minimum rate applies to a source that keeps having more.
+/// Time before the minimum rate applies to a source that always has more headers.
 pub(in crate::manager::chain_sync) const RATE_GRACE: Duration = Duration::from_secs(10);
-/// Time for which a source that keeps having more, below the minimum rate, delays waiters.
+/// Time for which a source below the minimum rate delays waiters.
 pub(in crate::manager::chain_sync) const SYNC_GRACE: Duration = Duration::from_secs(2);
-/// Minimum rate of a source that keeps having more, in headers per second.
+/// Minimum rate of a source that always has more headers, in headers per second.
 const MIN_RATE: f64 = 100.0;
-/// Rate below which other sources are requested at the same time, in headers per second.
+/// Rate below which other sources are queried at the same time, in headers per second.
 const FAST_RATE: f64 = 1_000.0;
-/// Share of the latest answer in the measured rate.
+/// Weight of the latest answer in the measured rate.
 const RATE_SHARE: f64 = 0.3;
-/// Number of headers in an answer from which on a single one measures the rate.
+/// Minimum number of headers in a single answer that measures the rate.
 const MEASURED_HEADERS: usize = 100;
 
-/// What is known about the headers that a source has.
+/// Whether a source has more headers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Progress {
-    /// It was not requested since the last event that could have changed them.
+    /// The source was not queried since the last event that could have changed its headers.
     Unknown,
-    /// Its last answer brought new headers or continues.
+    /// The last answer made progress, so the source may have more headers.
     HasMore,
-    /// Its last answer brought nothing new.
+    /// The last answer had nothing new.
     Done,
 }
 
@@ -45,7 +46,7 @@ pub(super) enum Purpose {
     Probe,
 }
 
-/// A request without an answer so far.
+/// A request that has no answer yet.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::manager::chain_sync) struct OpenRequest {
     pub(in crate::manager::chain_sync) id: u64,
@@ -57,8 +58,9 @@ pub(in crate::manager::chain_sync) struct OpenRequest {
     pub(super) sent_at: Instant,
     /// The time of the last received byte.
     pub(super) progress_at: Instant,
-    /// The round and the waiter for which a complete answer counts.
+    /// The round of the scheduler when the request was sent.
     pub(super) round: u64,
+    /// The number of the last waiter when the request was sent.
     pub(super) waiter: u64,
     /// The number of the last announcement before the request.
     pub(super) announcement: u64,
@@ -69,13 +71,13 @@ impl OpenRequest {
         now >= self.sent_at + HEDGE_AFTER
     }
 
-    /// Returns when the request is cancelled.
+    /// Returns when the request is canceled.
     pub(super) fn deadline(&self) -> Instant {
         (self.sent_at + REPLY_TIMEOUT).min(self.progress_at + STALL_TIMEOUT)
     }
 }
 
-/// Announcements of unknown blocks since the source last had nothing new.
+/// The announcements of unknown blocks since the source last had nothing new.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Announcement {
     /// The block that was announced last.
@@ -86,7 +88,7 @@ pub(super) struct Announcement {
     first: u64,
 }
 
-/// A series of answers that all had more headers.
+/// A series of answers that all made progress.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Streak {
     /// The time during which requests were open.
@@ -96,12 +98,12 @@ pub(super) struct Streak {
 }
 
 impl Streak {
-    /// Returns whether it brings fewer headers than the minimum rate.
+    /// Returns whether the series is below the minimum rate.
     fn is_slow(&self) -> bool {
         (self.headers as f64) < MIN_RATE * self.busy.as_secs_f64()
     }
 
-    /// Adds the time of a request that was not answered.
+    /// Adds the duration of an unanswered request.
     pub(super) fn add_unanswered(&mut self, elapsed: Duration) {
         self.busy += elapsed;
     }
@@ -115,15 +117,16 @@ pub(super) struct PeerState {
     pub(super) progress: Progress,
     pub(super) announced: Option<Announcement>,
     pub(super) request: Option<OpenRequest>,
-    /// When a request can be sent that could not be sent before.
+    /// The end of the delay after a request that could not be sent.
     pub(super) busy_until: Option<Instant>,
     /// The header from which the next request continues, and its height.
     pub(super) resume: Option<(BlockHash, u32)>,
-    /// The round and the waiter for which it last had nothing new.
+    /// The round for which the source last had nothing new.
     pub(super) done_round: u64,
+    /// The waiter for which the source last had nothing new.
     pub(super) done_waiter: u64,
     pub(super) streak: Option<Streak>,
-    /// Measured rate in headers per second.
+    /// The measured rate in headers per second.
     rate: Option<f64>,
 }
 
@@ -144,14 +147,14 @@ impl PeerState {
         }
     }
 
-    /// Returns whether the peer has, or announced, headers that are not known to be judged.
+    /// Returns whether the peer has or announced headers that are not yet verified.
     pub(super) fn has_more(&self) -> bool {
         self.progress == Progress::HasMore || self.announced.is_some()
     }
 
-    /// Returns whether the peer keeps having more, but too slowly for waiters to wait for it.
+    /// Returns whether the peer always has more, but is too slow for waiters to wait for it.
     pub(super) fn is_trickling(&self) -> bool {
-        // One late answer is no series.
+        // A single late answer is not a series.
         let is_slow = |one: Streak| one.answers > 1 && one.busy >= SYNC_GRACE && one.is_slow();
         self.streak.is_some_and(is_slow)
     }
@@ -161,7 +164,7 @@ impl PeerState {
         self.request.is_none() && self.busy_until.is_none_or(|until| now >= until)
     }
 
-    /// Forgets everything but the measured rate and the open request.
+    /// Discards everything except the measured rate and the open request.
     pub(super) fn reset(&mut self) {
         self.progress = Progress::Unknown;
         self.announced = None;
@@ -172,8 +175,8 @@ impl PeerState {
 
     /// Returns whether an open request continues a download that other sources can wait for.
     ///
-    /// A source that only announced a block, is late, or was not measured as fast does not count:
-    /// it must not delay the others.
+    /// A source that is late, not measured as fast, or has only announced a block must not delay
+    /// the others.
     pub(super) fn is_downloading(&self, now: Instant) -> bool {
         let request = self.request.filter(|one| one.purpose == Purpose::Download);
         let has_sent = self.streak.is_some_and(|streak| streak.headers > 0);
@@ -203,11 +206,10 @@ impl PeerState {
         });
     }
 
-    /// Ends the announcements before a request whose answer had nothing new. Returns whether there
-    /// were any.
+    /// Ends the announcements before a request whose answer had nothing new.
     ///
-    /// Announcements after the request stay. They do not excuse the earlier ones: a source could
-    /// otherwise announce unknown blocks forever.
+    /// Returns whether there were any. Announcements after the request remain, but do not excuse
+    /// the earlier ones: a source could otherwise announce unknown blocks forever.
     pub(super) fn end_announcements(&mut self, request: &OpenRequest) -> bool {
         let Some(announced) = &mut self.announced else {
             return false;
@@ -221,8 +223,7 @@ impl PeerState {
         is_empty
     }
 
-    /// Records an answer that had more headers. Returns whether the series of such answers falls
-    /// below the minimum rate.
+    /// Records an answer that made progress. Returns whether the series is below the minimum rate.
     pub(super) fn on_more(&mut self, headers: usize, elapsed: Duration) -> bool {
         self.progress = Progress::HasMore;
         let streak = self.streak.get_or_insert_default();

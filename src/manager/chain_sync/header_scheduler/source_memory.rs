@@ -18,13 +18,13 @@ const MAX_UNANSWERED: u32 = 2;
 /// The reason why a source is avoided, in ascending severity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::manager::chain_sync) enum AvoidReason {
-    /// It keeps having more, but sends too few headers per second.
+    /// The source sends too few headers per second, or side chains with too little work.
     Slow,
-    /// It did not answer a request.
+    /// The source did not answer a request.
     NoReply,
-    /// It announced blocks that it did not have.
+    /// The source announced blocks that it did not have.
     EmptyAnnouncements,
-    /// It sent headers that violate a rule.
+    /// The source sent headers that violate a rule.
     Invalid,
 }
 
@@ -41,7 +41,7 @@ struct Record {
     unanswered: u32,
     unanswered_since: Instant,
     empty_announcements: u32,
-    /// The answers of a closed connection that had more headers.
+    /// The series of answers of a closed connection.
     streak: Option<Streak>,
     changed_at: Instant,
 }
@@ -58,7 +58,7 @@ impl SourceMemory {
         }
     }
 
-    /// Returns the reason and the end of the time for which a source is avoided.
+    /// Returns why and until when a source is avoided.
     pub(super) fn avoided(&self, key: SourceKey, now: Instant) -> Option<(AvoidReason, Instant)> {
         let avoided = self.records.get(&key)?.avoided;
         avoided.filter(|(_, until)| now < *until)
@@ -79,7 +79,7 @@ impl SourceMemory {
         }
     }
 
-    /// Keeps the series of answers of a closed connection.
+    /// Stores the series of answers of a closed connection.
     pub(super) fn keep_streak(&mut self, key: SourceKey, streak: Streak, now: Instant) {
         self.record(key, now).streak = Some(streak);
     }
@@ -93,8 +93,9 @@ impl SourceMemory {
         self.records.get(&key).is_some_and(|one| one.unanswered > 0)
     }
 
-    /// Returns whether a source left several requests unanswered, and `last_reply` of another
-    /// source shows that the local network works.
+    /// Returns whether a source left several requests unanswered while the local network works.
+    ///
+    /// `last_reply` of another source shows the latter.
     pub(super) fn is_useless(&self, key: SourceKey, last_reply: Option<Instant>) -> bool {
         let (Some(record), Some(last_reply)) = (self.records.get(&key), last_reply) else {
             return false;
@@ -102,7 +103,7 @@ impl SourceMemory {
         record.unanswered >= MAX_UNANSWERED && last_reply > record.unanswered_since
     }
 
-    /// Records an announcement without a new header. Returns whether it was one too many.
+    /// Records an announcement without a new header. Returns whether the limit is reached.
     pub(super) fn on_empty_announcement(&mut self, key: SourceKey, now: Instant) -> bool {
         let record = self.record(key, now);
         record.empty_announcements += 1;

@@ -10,7 +10,7 @@ use crate::session::Direction;
 const TICK: Duration = Duration::from_nanos(1);
 const RTT: Duration = Duration::from_millis(50);
 
-/// A scheduler with peers of small numbers and a clock.
+/// A scheduler with numbered peers and a clock.
 struct World {
     scheduler: HeaderScheduler,
     round_trips: HashMap<PeerId, Duration>,
@@ -207,7 +207,7 @@ fn slow_download_does_not_delay_others() {
     world.pass(Duration::from_secs(1));
     world.extend(1, 100);
     assert_eq!(world.send_all(), [1]);
-    // It is measured as slow, so that a source that connects is not delayed.
+    // Source 1 is measured as slow, so that source 3 is queried at once.
     world.connect(3, PeerClass::Outbound);
     assert_eq!(world.send_all(), [3]);
 }
@@ -243,7 +243,7 @@ fn full_answer_is_followed_by_pipelined_request() {
         .scheduler
         .on_answer(id(1), &request, answer, world.now);
     assert_eq!(world.send_all(), []);
-    // The second source is not downloaded from at the same time.
+    // No download from the second source starts at the same time.
     let request = world.requests.remove(&2).unwrap();
     world.scheduler.close_request(id(2), request).unwrap();
     assert_eq!(world.scheduler.pipeline(id(2), hash(7), world.now), None);

@@ -13,7 +13,7 @@ pub(super) const MIN_HEIGHT: usize = 60;
 /// Heights at which the branches leave the longest chain.
 const FORKS: [usize; 5] = [0, 0, 7, 30, 55];
 
-/// Number of the longest chain among the branches.
+/// Index of the longest chain among the branches.
 pub(super) const LONGEST: usize = 0;
 
 /// Chains that are valid by the rules of the regression test network. Mined once per process.

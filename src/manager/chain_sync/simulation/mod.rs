@@ -51,17 +51,16 @@ const MAX_STEPS: usize = 50_000;
 /// # Guarantees
 ///
 /// - **Chain**: the chain is that of the honest source at most [`CHAIN_LIMIT`] after it connected.
-/// - **Waiters are not deceived**: once the honest source has sent headers, or announced a block,
-///   no waiter is synchronized before the chain has all headers that the source had then. The
-///   majority rule cannot promise more: until then the honest source is one that may have nothing
-///   new, and a majority of hostile sources that have nothing new decides. Such a decision
-///   needs requests that were sent after the waiter began, and the answers of more than half of
-///   the usable sources. Sources that are silent, late, invalid, or below 100 headers per second
-///   do not count.
-/// - **Waiters are not delayed**: each waiter that begins after the honest source connected is
-///   synchronized at most [`WAIT_LIMIT`] after the latest of the honest source's last header, the
-///   first connection of the last hostile source, and the begin of the last waiter, for which all
-///   sources are requested again.
+/// - **Waiters are not deceived**: the honest source has some headers when it sends headers or
+///   announces a block. No waiter is synchronized after that before the chain has these headers.
+///   The majority rule cannot guarantee more: before that, a majority of hostile sources that have
+///   nothing new decides. Such a decision needs requests that were sent after the waiter started,
+///   and the answers of more than half of the usable sources. Sources that are silent, late,
+///   invalid, or below 100 headers per second do not count.
+/// - **Waiters are not delayed**: applies to each waiter that starts after the honest source
+///   connected. It is synchronized at most [`WAIT_LIMIT`] after the last of three events. These are
+///   the last header of the honest source, the first connection of the last hostile source, and the
+///   start of the last waiter, for which all sources are queried again.
 /// - **Honest source**: it is never scored or disconnected.
 /// - **Memory**: side headers, and the peers and sources that are remembered, are bounded.
 struct Simulation {
@@ -75,7 +74,7 @@ struct Simulation {
     honest_connected: Option<Duration>,
     /// When the honest source's chain was complete.
     complete_at: Option<Duration>,
-    /// The height up to which the honest source has shown that it has headers.
+    /// The maximum height that the honest source has sent or announced.
     shown: usize,
 }
 
@@ -186,13 +185,13 @@ impl Simulation {
                 let Some(source) = port.source(peer_id) else {
                     return;
                 };
-                // A header that is too new for now is nothing new.
+                // A header too far in the future counts as nothing new.
                 let latest = unix_seconds(now.wall) + MAX_AHEAD;
                 let is_new = |header: &BlockHeader| {
                     header.time <= latest && !self.state.contains(&header.hash())
                 };
                 if source.open_request != Some(id) {
-                    // The request was cancelled.
+                    // The request was canceled.
                     self.core.on_headers(peer_id, &headers, now, port);
                 } else {
                     source.open_request = None;
@@ -256,7 +255,7 @@ impl Simulation {
         let Some(open) = self.port.disconnect(peer_id) else {
             return;
         };
-        // The failed request and the lost connection are reported in any order.
+        // The failed request and the disconnection are reported in any order.
         if let Some(id) = open
             && self.rng.below(2) == 0
         {

@@ -67,7 +67,7 @@ pub(super) struct VirtualSource {
     pub(super) done_since: Option<Duration>,
 }
 
-/// What a source does about a request, after a time.
+/// The delayed reaction of a source to a request.
 pub(super) enum Reply {
     Headers(Duration, Vec<BlockHeader>),
     Disconnect(Duration),
@@ -187,7 +187,7 @@ impl VirtualSource {
         }
     }
 
-    /// Returns whether the source is usable for certain while it is connected.
+    /// Returns whether the source is certainly usable while it is connected.
     pub(super) fn is_reliable(&self) -> bool {
         self.lifetime.is_none() && matches!(self.behavior, Behavior::Empty)
     }
