@@ -16,7 +16,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let node = LocalNode::start_at(address, LocalNode::default_config())?;
     node.mine(10)?;
     // Port 0 selects a free port.
-    println!("listening at {}", node.address());
+    println!("listening on {}", node.address());
 
     loop {
         // New blocks are announced to all peers.

@@ -752,7 +752,7 @@ mod tests {
                     subscription: "messages 1".into(),
                     reason: SubscriptionEndReason::TooSlow,
                 },
-                "subscription messages 1 ended: receiver is too slow".to_owned(),
+                "subscription messages 1 ended: receiver was too slow".to_owned(),
             ),
         ] {
             assert_eq!(event.to_string(), text);

@@ -84,7 +84,7 @@
 //! a program needs no dependency of its own on them:
 //!
 //! - [`bytes`]: payloads of messages
-//! - [`crossbeam_channel`]: receivers of events, for example for its `select!`
+//! - [`crossbeam_channel`]: the channel of a subscription, for example for its `select!`
 //! - [`log`]: the level of [`LogLevel`]
 //! - [`uuid`]: association ids of streams
 //!
@@ -95,11 +95,12 @@
 //! use bsv_p2p::wire::{AssociationId, Tx};
 //! use bsv_p2p::{LogLevel, bytes, log, uuid};
 //!
-//! let events: Receiver<ControlEvent> = EventBus::new().subscribe_control();
+//! let events = EventBus::new().subscribe_control();
+//! let channel: &Receiver<ControlEvent> = events.as_receiver();
 //! let level = LogLevel::new(log::LevelFilter::Info);
 //! let id = AssociationId::Uuid(uuid::Uuid::nil());
 //! assert!(Tx::from_payload(bytes::Bytes::from_static(b"invalid")).is_err());
-//! # drop((events, level, id));
+//! # let _ = (channel, level, id);
 //! ```
 //!
 //! # Logs

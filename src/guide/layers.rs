@@ -159,6 +159,7 @@
 //!                     break; // the announcement of the block
 //!                 }
 //!             }
+//!             _ => {}
 //!         }
 //!     }
 //!     drop(peer); // closes the connection and joins its thread

@@ -33,7 +33,7 @@ use crate::session::ConfigError;
 /// config.max_connections = 3;
 /// assert_eq!(
 ///     config.validate().unwrap_err().to_string(),
-///     "target_connections is 4: at most max_connections",
+///     "target_connections: expected at most max_connections, got 4",
 /// );
 /// ```
 ///

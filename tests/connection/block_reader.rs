@@ -206,7 +206,7 @@ fn mismatched_block_fails_only_at_last_read() {
     write_compact_size(0xffff_ffff, &mut hostile);
     for (bytes, fault) in [
         (other.bytes().to_vec(), "merkle root"),
-        (twice.bytes().to_vec(), "repeated"),
+        (twice.bytes().to_vec(), "duplicate transactions"),
         (truncated.to_vec(), "transaction lock time"),
         (hostile, "transactions"),
     ] {

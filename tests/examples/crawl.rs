@@ -113,7 +113,7 @@ fn crawl_counts_shares_and_reports_unreachable_nodes() {
     let failed = by_peer(&objects, "NotReached");
     assert_eq!(failed.len(), 2);
     assert_eq!(text(failed[&closed[..]], "reason"), "connection refused");
-    assert!(text(failed[&hangs_up[..]], "reason").contains("closed the connection"));
+    assert!(text(failed[&hangs_up[..]], "reason").contains("connection closed by peer"));
     let summary = objects.last().unwrap();
     assert_eq!(integer(summary, "known"), 6);
     assert_eq!(integer(summary, "reached"), 4);

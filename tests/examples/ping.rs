@@ -70,5 +70,5 @@ fn ping_fails_when_node_disconnects() {
     drop(node);
     let ended = ping.finish();
     ended.assert_failure(1, &address);
-    ended.assert_failure(1, "closed the connection");
+    ended.assert_failure(1, "connection closed by peer");
 }

@@ -106,8 +106,8 @@ fn sync_headers_resumes_from_file() {
 #[test]
 fn serve_answers_requests_of_inbound_peers() {
     let tool = Tool::start("serve", &["127.0.0.1:0"]);
-    let line = tool.line_with("listening at ");
-    let address = line.strip_prefix("listening at ").unwrap();
+    let line = tool.line_with("listening on ");
+    let address = line.strip_prefix("listening on ").unwrap();
     let config = ConnectionConfig::new(Network::Regtest);
     let mut connection = Connection::connect(address, &config).unwrap();
     let genesis = Network::Regtest.genesis_header().hash();

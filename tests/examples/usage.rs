@@ -396,9 +396,9 @@ fn failure_is_one_line_with_status_1() {
     for (peer, network, said) in [
         (&closed[..], "regtest", "refused"),
         (&http, "mainnet", "HTTP"),
-        (&hangs_up, "stn", "closed the connection"),
-        (&regtest, "mainnet", "closed the connection"),
-        (&regtest, "testnet", "closed the connection"),
+        (&hangs_up, "stn", "connection closed by peer"),
+        (&regtest, "mainnet", "connection closed by peer"),
+        (&regtest, "testnet", "connection closed by peer"),
         ("no-such-name.invalid:1", "regtest", "could not be resolved"),
         ("127.0.0.1:port", "regtest", "invalid peer name"),
         ("127.0.0.1:65536", "regtest", "invalid peer name"),
@@ -435,7 +435,7 @@ fn failure_is_one_line_with_status_1() {
     }
     // Without --network it is mainnet.
     for name in ["ping", "headers"] {
-        run(name, &[&regtest]).assert_failure(1, "closed the connection");
+        run(name, &[&regtest]).assert_failure(1, "connection closed by peer");
     }
     run("monitor", &["--peer", &regtest]).assert_failure(1, "no peer is left");
 }

@@ -519,7 +519,7 @@ fn unsupported_request_names_the_kind_of_peer() {
     };
     assert_eq!(
         error.to_string(),
-        "127.0.0.1:8333: Teranode does not answer requests for a header by its hash"
+        "127.0.0.1:8333: Teranode does not support requests for a header by its hash"
     );
     assert_eq!(error.kind(), bsv_p2p::ErrorKind::Incompatible);
     assert!(!error.is_retryable());
