@@ -48,7 +48,7 @@ impl ConnectionSlots {
     ///
     /// The slot must be released with [`ConnectionSlots::release`]. [`ConnectionSlots::reserve`]
     /// returns a guard instead.
-    #[must_use = "a place that was taken has to be released"]
+    #[must_use = "a reserved slot must be released"]
     pub fn try_reserve(&self) -> bool {
         // Relaxed ordering is sufficient, because the counter guards no other memory.
         let max = self.max();
@@ -94,7 +94,7 @@ impl ConnectionSlots {
 
 /// A reserved slot of a [`ConnectionSlots`]. Dropping it releases the slot.
 #[derive(Debug)]
-#[must_use = "dropping the guard releases the slot"]
+#[must_use = "a reserved slot must be released"]
 pub struct SlotGuard {
     slots: ConnectionSlots,
 }

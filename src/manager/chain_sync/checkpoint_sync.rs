@@ -19,7 +19,7 @@ pub(super) struct CheckpointSync {
 #[derive(Debug)]
 pub(super) enum Collected {
     /// The answer continued the collection of its source by this number of headers.
-    ExtendOutcome { headers: usize },
+    Extended { headers: usize },
     /// The answer had only headers that the source had sent before.
     Nothing,
     /// The headers reached the checkpoint.
@@ -72,7 +72,7 @@ impl CheckpointSync {
         let collection = self.collections.entry(peer_id);
         let collection = collection.or_insert_with(|| CheckpointStart::clone(&self.start));
         match collection.add(new, now) {
-            Ok(None) => Collected::ExtendOutcome { headers: new.len() },
+            Ok(None) => Collected::Extended { headers: new.len() },
             Ok(Some(chain)) => Collected::Complete(Box::new(chain)),
             Err(error) => {
                 self.remove(peer_id);
@@ -125,7 +125,7 @@ mod tests {
     #[track_caller]
     fn extended(collected: &Collected, expected: usize) {
         assert!(
-            matches!(collected, Collected::ExtendOutcome { headers } if *headers == expected),
+            matches!(collected, Collected::Extended { headers } if *headers == expected),
             "{collected:?}"
         );
     }

@@ -288,15 +288,15 @@ impl SyncCore {
         let checkpoint = self.checkpoint.as_mut()?;
         let collected = checkpoint.on_answer(peer_id, headers, unix_seconds(now));
         Some(match collected {
-            Collected::ExtendOutcome { headers } => {
+            Collected::Extended { headers } => {
                 self.unconnected.remove(&peer_id);
-                Answer::ExtendOutcome { headers }
+                Answer::Extended { headers }
             }
             Collected::Nothing => Answer::Empty,
             Collected::Complete(chain) => {
                 // The next poll continues with the chain.
                 self.state.complete(checkpoint.start(), *chain);
-                Answer::ExtendOutcome {
+                Answer::Extended {
                     headers: headers.len(),
                 }
             }
@@ -384,7 +384,7 @@ impl SyncCore {
             }
             // The rest is too far in the future. A later request checks it again.
             return match extension.outcome {
-                ExtendOutcome::NewTip { connected, .. } => Answer::ExtendOutcome {
+                ExtendOutcome::NewTip { connected, .. } => Answer::Extended {
                     headers: connected.len(),
                 },
                 _ => Answer::TooNew,
@@ -396,7 +396,7 @@ impl SyncCore {
             (height, chain.is_active(&last))
         });
         match extension.outcome {
-            ExtendOutcome::NewTip { connected, .. } => Answer::ExtendOutcome {
+            ExtendOutcome::NewTip { connected, .. } => Answer::Extended {
                 headers: connected.len(),
             },
             ExtendOutcome::SideChain { headers } => Answer::SideChain {
@@ -408,7 +408,7 @@ impl SyncCore {
             ExtendOutcome::Known
                 if is_active && first.previous == request.start && !request.is_resumed =>
             {
-                Answer::ExtendOutcome {
+                Answer::Extended {
                     headers: headers.len(),
                 }
             }

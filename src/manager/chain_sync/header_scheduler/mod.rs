@@ -33,7 +33,7 @@ const BUSY_PAUSE: Duration = Duration::from_millis(100);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Answer {
     /// The answer continued the active chain by this number of headers.
-    ExtendOutcome { headers: usize },
+    Extended { headers: usize },
     /// The answer continued a side chain up to `tip` by this number of headers.
     SideChain {
         tip: BlockHash,
@@ -385,7 +385,7 @@ impl HeaderScheduler {
         self.last_reply = Some(now);
         let elapsed = now.saturating_duration_since(request.sent_at);
         let is_too_slow = match answer {
-            Answer::ExtendOutcome { headers } => {
+            Answer::Extended { headers } => {
                 peer.resume = None;
                 peer.on_more(headers, elapsed)
             }

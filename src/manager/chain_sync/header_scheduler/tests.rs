@@ -97,7 +97,7 @@ impl World {
     }
 
     fn extend(&mut self, peer: u128, headers: usize) {
-        self.answer(peer, Answer::ExtendOutcome { headers });
+        self.answer(peer, Answer::Extended { headers });
     }
 
     fn announce(&mut self, peer: u128, number: u8) {
@@ -238,7 +238,7 @@ fn full_answer_is_followed_by_pipelined_request() {
     let request = world.scheduler.close_request(id(1), request).unwrap();
     let next = world.scheduler.pipeline(id(1), hash(7), world.now).unwrap();
     assert_eq!((next.peer_id, next.resume), (id(1), Some(hash(7))));
-    let answer = Answer::ExtendOutcome { headers: 2_000 };
+    let answer = Answer::Extended { headers: 2_000 };
     world
         .scheduler
         .on_answer(id(1), &request, answer, world.now);
@@ -578,7 +578,7 @@ fn known_headers_are_followed_while_they_ascend() {
 #[test]
 fn trickling_source_is_avoided_after_grace() {
     let trickle = [
-        Answer::ExtendOutcome { headers: 1 },
+        Answer::Extended { headers: 1 },
         Answer::SideChain {
             tip: hash(1),
             height: 1,
