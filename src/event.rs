@@ -497,7 +497,7 @@ impl fmt::Display for ControlEvent {
                 ..
             } => {
                 let misbehavior = WithSources(misbehavior);
-                write!(f, "{address}: misbehavior: {misbehavior} (score {score})")
+                write!(f, "{address}: misbehavior (score {score}): {misbehavior}")
             }
             ControlEvent::PeerBanned { peer, ban } => {
                 if let Some(peer) = peer {
@@ -518,7 +518,7 @@ impl fmt::Display for ControlEvent {
                 retry_after,
             } => write!(
                 f,
-                "listening on {address} failed: {error}; retrying in {retry_after:.1?}"
+                "listening on {address} failed, retrying in {retry_after:.1?}: {error}"
             ),
             ControlEvent::LocalFault { operation, error } => {
                 write!(f, "{operation} failed: {error}")
@@ -722,7 +722,7 @@ mod tests {
                     error,
                     retry_after: Duration::from_secs(10),
                 },
-                format!("listening on 127.0.0.1:8333 failed: {error}; retrying in 10.0s"),
+                format!("listening on 127.0.0.1:8333 failed, retrying in 10.0s: {error}"),
             ),
             (
                 ControlEvent::LocalFault {
