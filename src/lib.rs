@@ -127,6 +127,7 @@ mod header_store;
 mod host_name;
 pub mod local_node;
 mod log_level;
+mod log_record;
 pub mod manager;
 mod memory;
 pub mod peers;

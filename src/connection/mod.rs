@@ -24,6 +24,7 @@ mod peer_name;
 mod prepared;
 mod progress;
 mod random;
+mod records;
 mod requests;
 mod restart;
 mod slots;

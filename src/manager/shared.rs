@@ -47,15 +47,16 @@ impl Shared {
     pub(super) fn new(config: ManagerConfig) -> Self {
         let mut bans = BanList::new(config.bans.clone());
         bans.set_whitelist(config.whitelist.iter().copied());
+        let log_level = LogLevel::new(config.log_level);
         Self {
             resolver: RwLock::default(),
-            bus: EventBus::new(),
+            bus: EventBus::with_log_level(log_level.clone()),
             is_started: AtomicBool::new(false),
             nonces: NonceRegistry::default(),
             associations: AssociationRegistry::default(),
             memory: PayloadMemory::new(config.max_payload_memory),
             slots: ConnectionSlots::new(config.max_connections),
-            log_level: LogLevel::new(config.log_level),
+            log_level,
             bans: Arc::new(RwLock::new(bans)),
             connections: Connections::default(),
             connected: Arc::default(),

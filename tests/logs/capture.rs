@@ -19,6 +19,7 @@ use test_support::raw_peer::DEADLINE;
 #[derive(Clone, Debug)]
 pub(crate) struct Captured {
     pub(crate) level: Level,
+    pub(crate) target: String,
     pub(crate) text: String,
     /// Keys and values, as text.
     pub(crate) values: BTreeMap<String, String>,
@@ -86,6 +87,7 @@ impl Log for Logger {
         let line = mem::take(&mut *CAPTURE.written.0.lock());
         records.push(Captured {
             level: record.level(),
+            target: record.target().to_owned(),
             text: record.args().to_string(),
             values: values.0,
             line: String::from_utf8(line).unwrap(),
@@ -109,17 +111,26 @@ impl<'kvs> VisitSource<'kvs> for Values {
 /// Returns the records about a peer or banned subnet so far.
 pub(crate) fn records_of(peer: impl Display) -> Vec<Captured> {
     let peer = peer.to_string();
+    records_where(|record| record.values.get("peer_address") == Some(&peer))
+}
+
+/// Returns the matching records so far.
+pub(crate) fn records_where(matches: impl Fn(&Captured) -> bool) -> Vec<Captured> {
     let records = CAPTURE.records.lock().clone();
-    let of_peer = |record: &Captured| record.values.get("peer_address") == Some(&peer);
-    records.into_iter().filter(of_peer).collect()
+    records.into_iter().filter(matches).collect()
+}
+
+/// Stores all records from now on.
+pub(crate) fn start_capture() {
+    if log::set_logger(&Logger).is_ok() {
+        log::set_max_level(LevelFilter::Trace);
+    }
 }
 
 /// Starts a listening manager. Returns its events and its address, too. Records are kept from now
 /// on.
 pub(crate) fn listening(level: LevelFilter) -> (Manager, EventReceiver<ControlEvent>, SocketAddr) {
-    if log::set_logger(&Logger).is_ok() {
-        log::set_max_level(LevelFilter::Trace);
-    }
+    start_capture();
     let mut config = ManagerConfig::new(Network::Regtest);
     config.target_connections = 0;
     config.listener.enabled = true;

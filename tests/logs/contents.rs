@@ -13,6 +13,14 @@ use test_support::raw_peer::{DEADLINE, RawListener, RawPeer, wait_until};
 use crate::capture::{Captured, listening, records_of, wait_for_end};
 
 const KEYS: [&str; 5] = ["direction", "network", "peer_address", "peer_id", "state"];
+const MESSAGE_KEYS: [&str; 6] = [
+    "command",
+    "direction",
+    "network",
+    "peer_address",
+    "peer_id",
+    "state",
+];
 
 /// Returns the only record with this text.
 #[track_caller]
@@ -38,24 +46,43 @@ fn handshake_and_messages_are_logged_with_all_keys() {
 
     let records = records_of(name);
     let inv = "received Inv(Inv { inventory: [Block(";
-    for (text, level, state) in [
+    for (text, level, state, command) in [
         (
             "inbound connection established",
             Level::Info,
             "awaiting handshake",
+            None,
         ),
-        ("sent version of", Level::Debug, "awaiting handshake"),
+        (
+            "sent version of",
+            Level::Debug,
+            "awaiting handshake",
+            Some("version"),
+        ),
         (
             "handshake complete with /Bitcoin SV:1.2.2/",
             Level::Info,
             "connected",
+            None,
         ),
-        ("received inv of 37 bytes", Level::Debug, "connected"),
-        (inv, Level::Trace, "connected"),
+        (
+            "received inv of 37 bytes",
+            Level::Debug,
+            "connected",
+            Some("inv"),
+        ),
+        (inv, Level::Trace, "connected", Some("inv")),
     ] {
         let record = record(&records, text);
         assert_eq!(record.level, level, "{record:?}");
-        assert_eq!(record.keys(), KEYS, "{record:?}");
+        assert_eq!(record.target, "bsv_p2p::connection");
+        match command {
+            None => assert_eq!(record.keys(), KEYS, "{record:?}"),
+            Some(command) => {
+                assert_eq!(record.keys(), MESSAGE_KEYS, "{record:?}");
+                assert_eq!(record.value("command"), command);
+            }
+        }
         assert_eq!(record.value("peer_id"), peer_id);
         assert_eq!(record.value("peer_address"), name.to_string());
         assert_eq!(record.value("direction"), "inbound");
@@ -104,6 +131,8 @@ fn sends_and_failed_restarts_are_logged() {
     assert_eq!(again.level, Level::Info);
     assert_eq!(again.value("error"), "connection reset by peer");
     assert_eq!(again.value("direction"), "outbound");
+    let text = &again.text;
+    assert!(text.ends_with(": connection reset by peer"), "{text}");
 }
 
 /// Sends a message that is logged, and waits for its delivery. Returns the number of records about

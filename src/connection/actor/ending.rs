@@ -6,11 +6,10 @@ use std::time::{Duration, Instant};
 use log::Level;
 use parking_lot::MutexGuard;
 
-use super::records;
 use super::shared::Shared;
 use crate::connection::event_bus::Delivery;
+use crate::connection::records::Logged;
 use crate::connection::{Keeper, NextLife};
-use crate::error::WithSources;
 use crate::event::ControlEvent;
 use crate::session::{Direction, DisconnectReason};
 use crate::wire::StreamType;
@@ -31,13 +30,11 @@ pub(super) fn after_life(
         return end(shared, delivery, reason, connected_at.is_some());
     };
     let due = Instant::now() + after;
-    let error = WithSources(&reason);
+    let record = shared.log(Level::Info).error(&reason);
     if after.is_zero() {
-        let text = format_args!("reconnecting immediately");
-        records::write(shared, Level::Info, Some(&error), text);
+        record.write(format_args!("reconnecting immediately"));
     } else {
-        let text = format_args!("reconnecting in {after:.1?}");
-        records::write(shared, Level::Info, Some(&error), text);
+        record.write(format_args!("reconnecting in {after:.1?}"));
     }
     let signals = shared.signals(StreamType::General, &shared.stop);
     let event = ControlEvent::ConnectionRestarting {

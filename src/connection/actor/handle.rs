@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use super::patience::Patience;
 use super::shared::Shared;
-use super::{ConnectionStatistics, QueueStats, ending, records};
+use super::{ConnectionStatistics, QueueStats, ending};
 use crate::connection::outbox::{NotTaken, Outbox};
+use crate::connection::records;
 use crate::connection::requests::Requests;
 use crate::connection::{ConnectionConfig, EncodedMessage, TrafficStats};
 use crate::error::{Error, Timeout};
@@ -430,7 +431,7 @@ impl PeerConnectionHandle {
         if Session::is_answer(message) {
             self.shared.session.lock().on_sent(message);
         }
-        records::sent(&self.shared, message);
+        records::sent(&*self.shared, message);
         if message.command() == Message::GetAddr.command() {
             self.shared.requests.with(Requests::on_getaddr_sent);
         }
@@ -470,7 +471,7 @@ impl PeerConnectionHandle {
         let sent = link.outbox.send_all(messages, patience.deadline);
         sent.map_err(|error| self.not_taken(error, patience))?;
         for message in messages {
-            records::sent(&self.shared, message);
+            records::sent(&*self.shared, message);
         }
         Ok(())
     }

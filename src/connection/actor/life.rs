@@ -9,17 +9,17 @@ use std::time::Instant;
 use log::Level;
 
 use super::becoming::{self, NotBecome};
+use super::ending;
 use super::links::Link;
 use super::reading::{End, Reading, Role};
 use super::shared::Shared;
 use super::streaming::Streaming;
 use super::telling::Events;
-use super::{ending, records};
 use crate::connection::inlet::Inlet;
 use crate::connection::outbox::Outbox;
+use crate::connection::records::Logged;
 use crate::connection::stream::Stream;
 use crate::connection::{ConnectionConfig, SlotGuard, dial, random};
-use crate::error::WithSources;
 use crate::event::ControlEvent;
 use crate::memory::MemoryGuard;
 use crate::session::{Direction, DisconnectReason};
@@ -71,9 +71,8 @@ pub(super) fn run(shared: &Arc<Shared>, accepted: Option<Accepted>, slot: Option
         DisconnectReason::AttachedAsStream => Level::Debug,
         _ => Level::Info,
     };
-    let error = WithSources(&reason);
-    let text = format_args!("{} connection closed: {error}", shared.direction);
-    records::write(shared, level, Some(&error), text);
+    let text = format_args!("{} connection closed", shared.direction);
+    shared.log(level).error(&reason).write(text);
     if reason == DisconnectReason::AttachedAsStream && !held.is_empty() {
         // No event was emitted for this connection, so no final event is due.
         return ending::after_unseen_life(shared, delivery, reason);
@@ -142,7 +141,7 @@ fn connect(
         Some(Accepted { tcp, told_first }) => (tcp, told_first),
         None => {
             shared.session.lock().on_connect_started().map_err(bug)?;
-            records::write(shared, Level::Debug, None, format_args!("dialing"));
+            shared.log(Level::Debug).write(format_args!("dialing"));
             let tcp = dial::dial(shared.address, config.connect_timeout, &shared.stop)?;
             (tcp, None)
         }
@@ -190,6 +189,6 @@ fn connect(
         .on_connected(address, random::unix_time(), now)
         .map_err(bug)?;
     let text = format_args!("{direction} connection established");
-    records::write(shared, Level::Info, None, text);
+    shared.log(Level::Info).write(text);
     Ok(link)
 }

@@ -11,7 +11,6 @@ mod open_requests;
 mod opening;
 mod patience;
 mod reading;
-mod records;
 mod requests;
 mod second;
 mod second_life;

@@ -11,12 +11,12 @@ use log::Level;
 use super::links::Link;
 use super::opening::{self, Opened};
 use super::reading::{End, Reading, Role};
-use super::records;
 use super::shared::Shared;
 use super::streaming::Streaming;
 use super::telling::Events;
 use crate::connection::event_bus::Delivery;
 use crate::connection::inlet::Inlet;
+use crate::connection::records::Logged;
 use crate::connection::stop::Stop;
 use crate::event::ControlEvent;
 use crate::memory::MemoryGuard;
@@ -134,7 +134,7 @@ fn live(
     }
     shared.send_fence();
     let text = format_args!("stream {} opened, policy {policy}", link.kind);
-    records::write(shared, Level::Info, None, text);
+    shared.log(Level::Info).write(text);
     events.control(ControlEvent::StreamOpened {
         peer_id: shared.peer_id,
         address: shared.address,

@@ -13,6 +13,7 @@ use super::second::SecondStream;
 use super::setup::PeerConnectionOptions;
 use super::stage::Stages;
 use crate::connection::event_bus::{Delivery, DeliveryLimits, Signals};
+use crate::connection::records::Logged;
 use crate::connection::requests::Failure;
 use crate::connection::stop::Stop;
 use crate::connection::traffic::TrafficCounters;
@@ -21,6 +22,7 @@ use crate::connection::{
 };
 use crate::error::Error;
 use crate::log_level::LogLevel;
+use crate::log_record::LogRecord;
 use crate::memory::PeerMemory;
 use crate::peers::PeerId;
 use crate::session::{
@@ -320,6 +322,23 @@ impl Shared {
     /// Returns the number of received bytes of incomplete frames.
     pub(super) fn unfinished(&self) -> u64 {
         self.all_counters().map(|(_, one)| one.unfinished()).sum()
+    }
+}
+
+impl Logged for Shared {
+    fn log_limit(&self) -> Option<&LogLevel> {
+        Some(&self.log_level)
+    }
+
+    fn add_fields(&self, record: LogRecord<'static>) -> LogRecord<'static> {
+        // The session is unlocked before the logger is called, because the logger may block.
+        let state = self.session.lock().state();
+        record
+            .peer_id(self.peer_id)
+            .peer_address(self.address)
+            .direction(self.direction)
+            .state(state)
+            .network(&self.config().network)
     }
 }
 

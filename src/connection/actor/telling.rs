@@ -1,10 +1,9 @@
 //! Emits the events of one stream.
 
-use super::records;
 use super::shared::Shared;
 use crate::connection::event_bus::{Delivery, Signals};
 use crate::connection::inlet::Received;
-use crate::error::WithSources;
+use crate::connection::records::Logged;
 use crate::event::{BitcoinMessageEvent, ControlEvent, SharedMessage};
 use crate::session::SessionEvent;
 use log::Level;
@@ -37,7 +36,7 @@ impl Events<'_> {
         let event = match event {
             SessionEvent::HandshakeComplete(info) => {
                 let text = format_args!("handshake complete with {}", info.user_agent);
-                records::write(shared, Level::Info, None, text);
+                shared.log(Level::Info).write(text);
                 shared.history.lock().connected = Some((Instant::now(), SystemTime::now()));
                 if let Some(keeper) = &shared.keeper {
                     keeper.on_connected(&info);
@@ -50,9 +49,8 @@ impl Events<'_> {
                 }
             }
             SessionEvent::Misbehavior { misbehavior, score } => {
-                let error = WithSources(&misbehavior);
-                let text = format_args!("misbehavior: {error} (score {score})");
-                records::write(shared, Level::Debug, Some(&error), text);
+                let record = shared.log(Level::Debug).error(&misbehavior);
+                record.write(format_args!("misbehavior (score {score})"));
                 ControlEvent::PeerMisbehavior {
                     peer_id,
                     address,
@@ -61,9 +59,8 @@ impl Events<'_> {
                 }
             }
             SessionEvent::StreamSetupFailed(refusal) => {
-                let error = WithSources(&refusal);
-                let text = format_args!("second stream unavailable: {error}");
-                records::write(shared, Level::Info, Some(&error), text);
+                let record = shared.log(Level::Info).error(&refusal);
+                record.write(format_args!("second stream unavailable"));
                 ControlEvent::StreamRefused {
                     peer_id,
                     address,

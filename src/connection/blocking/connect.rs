@@ -5,12 +5,14 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Instant;
 
+use log::Level;
 use uuid::Uuid;
 
 use super::kept::Kept;
 use super::{Connection, WRITE_WAIT};
 use crate::connection::inlet::Inlet;
 use crate::connection::lanes::Lanes;
+use crate::connection::records::Logged;
 use crate::connection::requests::Requests;
 use crate::connection::stop::Stop;
 use crate::connection::stream::Stream;
@@ -159,6 +161,8 @@ impl Connection {
             session,
             counters,
         };
+        let text = format_args!("{direction} connection established");
+        connection.log(Level::Info).write(text);
         while connection.session.state() != ConnectionState::Connected {
             connection.turn(None)?;
         }

@@ -12,16 +12,21 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use log::Level;
+
 use self::kept::Kept;
 use super::block_reader::BlockSink;
 use super::inlet::{Inlet, Received};
 use super::lanes::Lanes;
+use super::records::Logged;
 use super::requests::Requests;
 use super::stream::Stream;
 use super::traffic::TrafficCounters;
 use super::{ConnectionConfig, TrafficStats};
 use crate::deadline::deadline_after;
 use crate::error::Error;
+use crate::log_level::LogLevel;
+use crate::log_record::LogRecord;
 use crate::session::{DisconnectReason, PeerInfo, PeerRequest, RoundTrip, SendError, Session};
 use crate::wire::Message;
 
@@ -266,7 +271,10 @@ impl Connection {
                 match connection.kept.pop() {
                     Some(Received::Message(message)) => return Ok(Some(message.into_parts().0)),
                     Some(Received::Discarded { command, len, .. }) => {
-                        log::warn!("{}: discarded {command} of {len} bytes", connection.name);
+                        let record = connection.log(Level::Warn).command(command);
+                        record.write(format_args!(
+                            "{command} of {len} bytes skipped: payload discarded"
+                        ));
                         connection.kept.count_dropped();
                     }
                     None if looked
@@ -383,6 +391,20 @@ impl<'a> IntoIterator for &'a mut Connection {
 
     fn into_iter(self) -> Messages<'a> {
         self.messages()
+    }
+}
+
+impl Logged for Connection {
+    fn log_limit(&self) -> Option<&LogLevel> {
+        None
+    }
+
+    fn add_fields(&self, record: LogRecord<'static>) -> LogRecord<'static> {
+        record
+            .peer_address(self.peer_addr())
+            .direction(self.session.direction())
+            .state(self.session.state())
+            .network(&self.config.network)
     }
 }
 

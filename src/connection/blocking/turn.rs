@@ -3,12 +3,14 @@
 use std::io::{self, IoSlice};
 use std::time::Instant;
 
+use log::Level;
+
 use super::{Connection, WRITE_WAIT};
 use crate::connection::inlet::{LockSession, Next};
 use crate::connection::lanes::{Lane, Written};
 use crate::connection::progress::write_deadline;
+use crate::connection::records::{self, Logged};
 use crate::connection::stream::Stream;
-use crate::error::WithSources;
 use crate::session::{DisconnectReason, Output, Session, SessionEvent, TransportClose};
 use crate::sockets::is_peer_close;
 use crate::wire::{EncodedFrame, Message, StreamType};
@@ -42,8 +44,13 @@ impl Connection {
     fn take_arrivals(&mut self) -> Result<(), DisconnectReason> {
         self.inlet
             .announce_blocks(self.requests.block_readers() > 0);
+        let is_recorded = self.logs(Level::Debug);
         loop {
-            match self.inlet.next(&mut self.session) {
+            let next = self.inlet.next(&mut self.session);
+            if is_recorded {
+                records::received(self, &next);
+            }
+            match next {
                 Next::Received(received) => {
                     if let Some(ordinary) = self.requests.on_received(received, StreamType::General)
                     {
@@ -67,6 +74,7 @@ impl Connection {
         while let Some(output) = self.session.poll_output() {
             match output {
                 Output::Send(message) => {
+                    records::sent(self, &message);
                     let frame = EncodedFrame::new(self.config.magic(), &message);
                     let len = frame.len();
                     if self.unsent.push_reply(frame) {
@@ -76,7 +84,10 @@ impl Connection {
                         self.session.close(DisconnectReason::SlowReader { waiting });
                     }
                 }
-                Output::Event(SessionEvent::HandshakeComplete(_)) => {}
+                Output::Event(SessionEvent::HandshakeComplete(info)) => {
+                    let text = format_args!("handshake complete with {}", info.user_agent);
+                    self.log(Level::Info).write(text);
+                }
                 // A blocking connection has a single stream.
                 Output::RegisterAssociation(_)
                 | Output::OpenStream(_)
@@ -89,14 +100,17 @@ impl Connection {
                 }) => {
                     self.requests.on_pong(nonce, round_trip, stream);
                 }
-                Output::Event(SessionEvent::Misbehavior { misbehavior, .. }) => {
-                    log::debug!("{}: misbehavior: {}", self.name, WithSources(&misbehavior));
+                Output::Event(SessionEvent::Misbehavior { misbehavior, score }) => {
+                    let record = self.log(Level::Debug).error(&misbehavior);
+                    record.write(format_args!("misbehavior (score {score})"));
                 }
                 Output::Close(reason) => {
                     // The final messages, such as a `reject`, are sent only if the socket accepts
                     // them now.
                     let _ = self.write(Stream::write_now);
                     self.stream.shut_down();
+                    let text = format_args!("{} connection closed", self.session.direction());
+                    self.log(Level::Info).error(&reason).write(text);
                     return Err(reason);
                 }
             }
@@ -108,6 +122,7 @@ impl Connection {
         let frame = EncodedFrame::new(self.config.magic(), message);
         self.counters.add_message_out(frame.command(), frame.len());
         self.unsent.push_back(Lane::Bulk, frame);
+        records::sent(self, message);
         self.flush()
     }
 

@@ -11,6 +11,7 @@ use super::event_receiver::{EndRecorder, EventReceiver};
 use super::options::SubscriptionOptions;
 use super::subscription::{Offer, Queue, Subscription};
 use crate::event::{ControlEvent, SubscriptionEndReason};
+use crate::log_level::LogLevel;
 
 /// The minimum interval between reports of dropped events, if a receiver gets no other event.
 const TELL_EVERY: Duration = Duration::from_secs(1);
@@ -18,6 +19,8 @@ const TELL_EVERY: Duration = Duration::from_secs(1);
 /// The registry of the subscriptions of a bus.
 #[derive(Debug)]
 pub(super) struct Hub {
+    /// The maximum level of the log records about subscriptions.
+    log_level: LogLevel,
     lists: Mutex<Lists>,
     /// Incremented with each change of `lists`, so that connections detect changes without a lock.
     version: AtomicU64,
@@ -39,7 +42,14 @@ pub(super) struct Lists {
 
 impl Default for Hub {
     fn default() -> Self {
+        Self::new(LogLevel::default())
+    }
+}
+
+impl Hub {
+    pub(super) fn new(log_level: LogLevel) -> Self {
         Self {
+            log_level,
             lists: Mutex::default(),
             version: AtomicU64::new(1),
             numbered: AtomicU64::new(0),
@@ -47,9 +57,7 @@ impl Default for Hub {
             told: Mutex::default(),
         }
     }
-}
 
-impl Hub {
     pub(super) fn subscribe_control(&self) -> EventReceiver<ControlEvent> {
         let (subscription, receiver) = ControlSubscription::new(self.name("control", None));
         let subscription = Arc::new(subscription);
@@ -68,6 +76,7 @@ impl Hub {
         queue: Queue,
     ) {
         let name = self.name(kind, options.name.take());
+        let name = (name, self.log_level.clone());
         let subscription = Arc::new(Subscription::new(name, options, end, queue));
         self.change(|lists| {
             lists.messages = with(&lists.messages, subscription);

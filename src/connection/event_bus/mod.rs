@@ -24,6 +24,7 @@ use std::sync::Arc;
 use self::hub::Hub;
 use self::subscription::Queue;
 use crate::event::{BitcoinMessageEvent, ControlEvent, Event};
+use crate::log_level::LogLevel;
 
 /// A publish/subscribe channel that delivers the events of connections to any number of receivers.
 ///
@@ -53,6 +54,12 @@ impl EventBus {
     /// Creates a bus without subscriptions.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Creates a bus whose log records have a maximum level.
+    pub(crate) fn with_log_level(log_level: LogLevel) -> Self {
+        let hub = Arc::new(Hub::new(log_level));
+        Self { hub }
     }
 
     /// Subscribes to control events.

@@ -4,17 +4,21 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use log::Level;
 use parking_lot::RwLock;
 
 use super::event_receiver::EndRecorder;
 use super::options::{OverflowPolicy, SubscriptionOptions};
 use crate::connection::stop::Never;
 use crate::event::{BitcoinMessageEvent, ControlEvent, Event, SubscriptionEndReason};
+use crate::log_level::LogLevel;
+use crate::log_record::{Component, LogRecord};
 
 /// The sending side of a subscription to messages.
 #[derive(Debug)]
 pub(super) struct Subscription {
     name: Arc<str>,
+    log_level: LogLevel,
     options: SubscriptionOptions,
     takes_control: bool,
     /// Declared before the sender, as [`EndRecorder`] requires.
@@ -51,7 +55,7 @@ pub(super) enum Offer {
 
 impl Subscription {
     pub(super) fn new(
-        name: Arc<str>,
+        (name, log_level): (Arc<str>, LogLevel),
         options: SubscriptionOptions,
         end: EndRecorder,
         queue: Queue,
@@ -64,6 +68,7 @@ impl Subscription {
         };
         Self {
             name,
+            log_level,
             options,
             takes_control,
             end,
@@ -75,6 +80,11 @@ impl Subscription {
 
     pub(super) fn name(&self) -> &Arc<str> {
         &self.name
+    }
+
+    /// Creates a log record about the subscription.
+    pub(super) fn log(&self, level: Level) -> LogRecord<'_> {
+        LogRecord::new(Component::Connection, level, Some(&self.log_level)).subscription(&self.name)
     }
 
     pub(super) fn overflow(&self) -> OverflowPolicy {
@@ -178,7 +188,8 @@ impl Subscription {
     pub(super) fn take_lagged(&self) -> Option<ControlEvent> {
         let missed = self.missed.swap(0, Relaxed);
         (missed > 0).then(|| {
-            log::warn!("subscription {} dropped {missed} events", self.name);
+            let text = format_args!("subscription {} dropped {missed} events", self.name);
+            self.log(Level::Warn).write(text);
             self.lagged(missed)
         })
     }

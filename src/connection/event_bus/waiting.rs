@@ -6,6 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Select, Sender};
+use log::Level;
 
 use super::backlog::{Line, TooSlow};
 use super::delivery::Delivery;
@@ -182,7 +183,9 @@ impl Delivery {
         let reason = SubscriptionEndReason::TooSlow;
         if self.hub.end(&subscription, reason) {
             let (name, timeout) = (subscription.name(), self.limits.subscriber_timeout);
-            log::warn!("subscription {name} timed out after {timeout:?}, dropping {lost} events");
+            subscription.log(Level::Warn).write(format_args!(
+                "subscription {name} timed out after {timeout:?}, dropping {lost} events"
+            ));
             let event = ControlEvent::SubscriptionEnded {
                 subscription: name.clone(),
                 reason,

@@ -7,8 +7,9 @@ use log::Level;
 use uuid::Uuid;
 
 use super::{End, Reading, Role, Wish};
-use crate::connection::actor::{opening, records};
+use crate::connection::actor::opening;
 use crate::connection::inlet::LockSession;
+use crate::connection::records::{self, Logged};
 use crate::session::{ConnectionState, DisconnectReason, Output, SessionEvent, TransportClose};
 
 /// The maximum time for a rejected peer to read the reason.
@@ -51,10 +52,10 @@ impl Reading<'_> {
         let last_words = !replies.is_empty();
         if last_words {
             // If queuing fails, the outbox is closed, and its reason is returned below.
-            if records::wanted(self.shared, Level::Debug) {
+            if self.shared.logs(Level::Debug) {
                 replies
                     .iter()
-                    .for_each(|reply| records::sent(self.shared, reply));
+                    .for_each(|reply| records::sent(&**self.shared, reply));
             }
             self.shared.links().reply(&replies);
         }

@@ -12,12 +12,12 @@ use std::time::Instant;
 use log::Level;
 
 use super::links::Link;
-use super::records;
 use super::shared::Shared;
 use super::streaming::Streaming;
 use super::telling::Events;
 use crate::connection::associations::Association;
 use crate::connection::inlet::{Inlet, LockSession, Next, Received};
+use crate::connection::records::{self, Logged};
 use crate::connection::stop::Stop;
 use crate::session::{DisconnectReason, Session, TransportClose};
 use crate::wire::CreateStrm;
@@ -122,7 +122,7 @@ impl Reading<'_> {
     fn take_all(&mut self) -> Option<End> {
         let any_reader = self.shared.requests.any_block_reader();
         self.inlet.announce_blocks(any_reader);
-        let is_recorded = records::wanted(self.shared, Level::Debug);
+        let is_recorded = self.shared.logs(Level::Debug);
         loop {
             let (mut session, inlet) = self.parts();
             let next = inlet.next(&mut session);
@@ -132,7 +132,7 @@ impl Reading<'_> {
                 return Some(end);
             }
             if is_recorded {
-                records::came(self.shared, &next);
+                records::received(&**self.shared, &next);
             }
             match next {
                 Next::NeedsMore => return None,

@@ -5,6 +5,7 @@ use crate::connection::event_bus::event_receiver::{EventReceiver, event_channel}
 use crate::connection::event_bus::options::SubscriptionOptions;
 use crate::connection::event_bus::subscription::Queue;
 use crate::event::{BitcoinMessageEvent, SharedMessage};
+use crate::log_level::LogLevel;
 use crate::peers::PeerId;
 use crate::wire::Message;
 
@@ -15,7 +16,12 @@ fn lagging(events: usize, now: Instant) -> (Backlog, EventReceiver<BitcoinMessag
     let (end, sender, receiver) = event_channel(1);
     let options = SubscriptionOptions::default();
     let queue = Queue::Messages(sender);
-    let subscription = Arc::new(Subscription::new("it".into(), options, end, queue));
+    let subscription = Arc::new(Subscription::new(
+        ("it".into(), LogLevel::default()),
+        options,
+        end,
+        queue,
+    ));
     let mut backlog = Backlog::new();
     let line = backlog.begin_line(&subscription, now);
     for _ in 0..events {
