@@ -54,17 +54,6 @@ impl Default for LogLevel {
     }
 }
 
-/// Writes a log record if `$limit`, a [`LogLevel`], allows it.
-macro_rules! record {
-    ($limit:expr, $level:ident, $($rest:tt)+) => {
-        if $limit.allows(log::Level::$level) {
-            log::log!(log::Level::$level, $($rest)+);
-        }
-    };
-}
-
-pub(crate) use record;
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -20,7 +20,7 @@ use super::store_thread::StoreThread;
 use super::supervisor::{Beginning, Supervisor};
 use crate::connection::{Announcer, random_u64, resolve};
 use crate::discovery::SeedResolver;
-use crate::error::{Error, WithSources};
+use crate::error::Error;
 use crate::event::ControlEvent;
 use crate::peers::{InMemoryPeerStore, PeerStore, StoreError};
 use crate::session::ConfigError;
@@ -341,8 +341,9 @@ impl Manager {
             }
             let mut announcer = Announcer::new(&self.shared.bus, &config.connection);
             for error in troubles {
-                log_trouble(&self.shared, &error);
-                announcer.tell(ControlEvent::StoreFailed { error });
+                let event = ControlEvent::StoreFailed { error };
+                self.shared.log_event(&event);
+                announcer.tell(event);
             }
             Ok(Supervisor::new(Beginning {
                 shared: self.shared.clone(),
@@ -435,16 +436,6 @@ impl Manager {
     ) -> Result<T, Error> {
         self.running.ask(what)
     }
-}
-
-fn log_trouble(shared: &Shared, error: &StoreError) {
-    crate::log_level::record!(
-        shared.log_level,
-        Error,
-        network:% = shared.config().network(),
-        error:% = WithSources(error);
-        "peer store failed: {}", WithSources(error)
-    );
 }
 
 impl Drop for Manager {

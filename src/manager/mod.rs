@@ -33,6 +33,7 @@ mod discovery_config;
 mod listener;
 mod metrics;
 mod plan;
+mod records;
 mod running;
 mod shared;
 mod snapshot;

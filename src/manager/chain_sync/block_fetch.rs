@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use log::Level;
 use parking_lot::Mutex;
 
 use super::block_sources::{BlockSource, BlockSources};
 use crate::connection::{BlockReader, PeerConnectionHandle};
-use crate::error::{Error, InvalidBlock, Timeout, WithSources};
-use crate::log_level::record;
+use crate::error::{Error, InvalidBlock, Timeout};
 use crate::manager::Manager;
 use crate::manager::clock::Now;
 use crate::peers::PeerId;
@@ -133,15 +133,13 @@ impl Manager {
     }
 
     fn on_fetch_error(&self, peer: &PeerConnectionHandle, error: &Error) {
-        record!(
-            self.shared.log_level,
-            Debug,
-            peer_id:% = peer.peer_id(),
-            peer_address:% = peer.peer_addr(),
-            network:% = self.shared.config().network(),
-            error:% = WithSources(error);
-            "block request failed: {}", WithSources(error)
-        );
+        let record = self.shared.log(Level::Debug).peer_id(peer.peer_id());
+        let record = record
+            .peer_address(peer.peer_addr())
+            .direction(peer.direction());
+        record
+            .error(error)
+            .write(format_args!("block request failed"));
         match error {
             Error::Timeout {
                 which: Timeout::Stall,

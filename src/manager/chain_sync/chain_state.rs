@@ -12,13 +12,15 @@ use super::tip_subscribers::TipSubscribers;
 use super::{ChainStart, TipUpdate};
 use crate::connection::EventReceiver;
 use crate::event::SubscriptionEndReason;
-use crate::log_level::{LogLevel, record};
+use crate::log_level::LogLevel;
+use crate::log_record::{Component, LogRecord};
 use crate::peers::{PeerId, PeerRef};
 use crate::wire::{
     BlockHash, BlockHeader, ChainRules, CheckpointStart, ExtendOutcome, HeaderBatch, HeaderChain,
     HeaderChainError, SourceId,
 };
 use crossbeam_channel::{Receiver, Sender, bounded};
+use log::Level;
 use parking_lot::{Mutex, MutexGuard, RwLock};
 
 /// Maximum number of headers that are added without releasing the lock of the chain.
@@ -314,13 +316,13 @@ impl ChainState {
 
     fn log(&self, update: Option<TipUpdate>) {
         if let Some(update) = update {
-            record!(
-                self.log_level,
-                Debug,
-                height = update.height,
-                network:% = self.with_chain(|chain| chain.network().clone());
-                "new tip: {update}"
-            );
+            let limit = Some(&self.log_level);
+            let record = LogRecord::new(Component::Manager, Level::Debug, limit);
+            if record.is_enabled() {
+                let network = self.with_chain(|chain| chain.network().clone());
+                let record = record.height(update.height).network(&network);
+                record.write(format_args!("new tip: {update}"));
+            }
         }
     }
 }

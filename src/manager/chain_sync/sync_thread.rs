@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Select};
+use log::Level;
 
 use super::chain_state::ChainState;
 use super::header_requests::{HeaderAnswer, HeaderRequests};
@@ -14,10 +15,9 @@ use crate::connection::{
     Announcer, EventReceiver, OverflowPolicy, PeerConnectionHandle, StartHeadersError,
     SubscriptionOptions, TryRecvError,
 };
-use crate::error::{Error, WithSources};
+use crate::error::Error;
 use crate::event::{BitcoinMessageEvent, ControlEvent, Event};
 use crate::header_store::HeaderStoreError;
-use crate::log_level::record;
 use crate::manager::clock::Now;
 use crate::manager::shared::Shared;
 use crate::peers::PeerId;
@@ -244,17 +244,7 @@ impl SyncThread {
 
 impl ConnectionPort {
     fn emit_store_failure(&mut self, error: HeaderStoreError) {
-        let config = self.shared.config();
-        record!(
-            self.shared.log_level,
-            Error,
-            network:% = config.network(),
-            error:% = WithSources(&error);
-            "header store failed: {}", WithSources(&error)
-        );
-        self.publisher.set_limits(&config.connection);
-        self.publisher
-            .tell(ControlEvent::HeaderStoreFailed { error });
+        self.emit(ControlEvent::HeaderStoreFailed { error });
     }
 }
 
@@ -284,17 +274,12 @@ impl SyncPort for ConnectionPort {
         let Some(peer) = self.shared.connections.get(peer_id) else {
             return;
         };
-        record!(
-            self.shared.log_level,
-            Debug,
-            peer_id:% = peer_id,
-            peer_address:% = peer.peer_addr(),
-            network:% = self.shared.config().network(),
-            error:% = WithSources(&misbehavior);
-            "{}: headers rejected: {}",
-            peer.peer_addr(),
-            WithSources(&misbehavior)
-        );
+        let record = self.shared.log(Level::Debug).peer_id(peer_id);
+        let record = record
+            .peer_address(peer.peer_addr())
+            .direction(peer.direction());
+        let text = format_args!("headers rejected");
+        record.error(&misbehavior).write(text);
         peer.misbehaved(misbehavior);
     }
 
@@ -306,12 +291,7 @@ impl SyncPort for ConnectionPort {
 
     fn emit(&mut self, event: ControlEvent) {
         let config = self.shared.config();
-        record!(
-            self.shared.log_level,
-            Warn,
-            network:% = config.network();
-            "{event}"
-        );
+        self.shared.log_event(&event);
         self.publisher.set_limits(&config.connection);
         self.publisher.tell(event);
     }

@@ -2,12 +2,13 @@
 
 use std::net::SocketAddr;
 
+use log::Level;
+
 use super::Supervisor;
 use super::keeper::{LifeKeeper, LifeNews};
 use crate::connection::{ConnectionConfig, Origin, PeerConnectionActor, PeerConnectionOptions};
-use crate::error::{Error, WithSources};
+use crate::error::Error;
 use crate::event::ControlEvent;
-use crate::log_level::record;
 use crate::manager::clock::Now;
 use crate::manager::metrics::count;
 use crate::manager::plan::{Action, Attachment, NotDialled};
@@ -39,28 +40,10 @@ impl Supervisor {
 
     /// Emits an event. Counts and logs bans, and logs local faults.
     pub(super) fn tell(&mut self, event: ControlEvent) {
-        if let ControlEvent::PeerBanned { peer, ban } = &event {
+        if let ControlEvent::PeerBanned { .. } = &event {
             count(&self.shared.counters.banned);
-            let peer = peer.map(|peer| peer.peer_id.to_string());
-            record!(
-                self.shared.log_level,
-                Warn,
-                peer_id = peer.as_deref(),
-                peer_address:% = ban.subnet,
-                network:% = self.shared.config().network(),
-                error:% = ban.reason;
-                "{ban}"
-            );
         }
-        if let ControlEvent::LocalFault { error, .. } = &event {
-            record!(
-                self.shared.log_level,
-                Error,
-                network:% = self.shared.config().network(),
-                error:% = error;
-                "{event}"
-            );
-        }
+        self.shared.log_event(&event);
         self.announcer.tell(event);
     }
 
@@ -127,16 +110,9 @@ impl Supervisor {
         let keeper = self.keeper((peer_id, address), Direction::Outbound, attachment);
         let spawn = || PeerConnectionActor::spawn_kept(Origin::Dialled(address), setup, keeper);
         if let Err(error) = self.shared.connections.spawn(spawn) {
-            record!(
-                self.shared.log_level,
-                Error,
-                peer_id:% = peer_id,
-                peer_address:% = address,
-                direction:% = Direction::Outbound,
-                network:% = self.shared.config().network(),
-                error:% = WithSources(&error);
-                "{address}: dial failed: {}", WithSources(&error)
-            );
+            let record = self.shared.log(Level::Error).peer_id(peer_id);
+            let record = record.peer_address(address).direction(Direction::Outbound);
+            record.error(&error).write(format_args!("dialing failed"));
             let reason = match error {
                 Error::Io { error, .. } => DisconnectReason::LocalFault(error),
                 _ => DisconnectReason::InternalError,

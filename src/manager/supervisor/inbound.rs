@@ -6,12 +6,12 @@ use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::bounded;
+use log::Level;
 
 use super::Supervisor;
 use crate::connection::{ConnectionConfig, Origin, PeerConnectionActor, PeerConnectionHandle};
 use crate::error::WithSources;
 use crate::event::{ControlEvent, InboundRejectReason, LocalOperation};
-use crate::log_level::record;
 use crate::manager::ManagerConfig;
 use crate::manager::clock::Now;
 use crate::manager::listener::{Listener, ListenerNews};
@@ -92,13 +92,10 @@ impl Supervisor {
         let retry = config.listener.bind_retry;
         match Listener::start(address, retry, self.shared.bans.clone(), sender) {
             Ok(listener) => (self.listener, self.accepted) = (Some(listener), Some(accepted)),
-            Err(error) => record!(
-                self.shared.log_level,
-                Error,
-                network:% = config.network(),
-                error:% = WithSources(&error);
-                "listener not started: {}", WithSources(&error)
-            ),
+            Err(error) => {
+                let record = self.shared.log(Level::Error).error(&error);
+                record.write(format_args!("starting the listener failed"));
+            }
         }
     }
 
@@ -106,13 +103,6 @@ impl Supervisor {
         match news {
             ListenerNews::Started { address } => {
                 self.listening = Some(address);
-                let network = self.shared.config().network().clone();
-                record!(
-                    self.shared.log_level,
-                    Info,
-                    network:% = network;
-                    "listening on {address}"
-                );
                 self.tell(ControlEvent::ListenerStarted { address });
             }
             ListenerNews::BindFailed {
@@ -120,13 +110,6 @@ impl Supervisor {
                 error,
                 retry_after,
             } => {
-                record!(
-                    self.shared.log_level,
-                    Error,
-                    network:% = self.shared.config().network(),
-                    error:% = error;
-                    "listening on {address} failed: {error}; retrying in {retry_after:?}"
-                );
                 self.tell(ControlEvent::ListenerBindFailed {
                     address,
                     error,
@@ -259,31 +242,16 @@ impl Supervisor {
     }
 
     fn on_not_spawned(&mut self, peer_id: PeerId, address: SocketAddr, error: &dyn Display) {
-        record!(
-            self.shared.log_level,
-            Error,
-            peer_id:% = peer_id,
-            peer_address:% = address,
-            direction:% = Direction::Inbound,
-            network:% = self.shared.config().network(),
-            error:% = error;
-            "{address}: inbound connection failed: {error}"
-        );
+        let record = self.shared.log(Level::Error).peer_id(peer_id);
+        let record = record.peer_address(address).direction(Direction::Inbound);
+        let text = format_args!("inbound connection failed");
+        record.reason(error).write(text);
         self.plan.on_not_spawned(peer_id);
         self.on_refused(address, InboundRejectReason::ThreadSpawnFailed);
     }
 
     fn on_refused(&mut self, address: SocketAddr, reason: InboundRejectReason) {
         count(&self.shared.counters.inbound_rejected);
-        record!(
-            self.shared.log_level,
-            Debug,
-            peer_address:% = address,
-            direction:% = Direction::Inbound,
-            network:% = self.shared.config().network(),
-            error:% = reason;
-            "{address}: inbound connection rejected: {reason}"
-        );
         self.tell(ControlEvent::InboundConnectionRejected { address, reason });
     }
 }

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, never, select, unbounded};
+use log::Level;
 
 pub(super) use self::calls::Caller;
 use self::calls::{Calls, calls};
@@ -28,9 +29,7 @@ use super::plan::Plan;
 use super::shared::Shared;
 use super::store_thread::StoreThread;
 use crate::connection::{Announcer, NextLife, PeerConnectionHandle};
-use crate::error::WithSources;
 use crate::event::ControlEvent;
-use crate::log_level::record;
 use crate::peers::{PeerId, StoreError};
 use crate::session::{ConfigError, Direction, DisconnectReason};
 
@@ -139,12 +138,7 @@ impl Supervisor {
 
     /// Logs a change of the manager itself.
     fn record_life(&self, what: &str) {
-        record!(
-            self.shared.log_level,
-            Info,
-            network:% = self.shared.config().network();
-            "{what}"
-        );
+        self.shared.log(Level::Info).write(format_args!("{what}"));
     }
 
     /// Waits for an event or the next deadline, and handles the event.
@@ -243,14 +237,9 @@ impl Supervisor {
     }
 
     fn on_store_failure(&mut self, error: StoreError) {
-        record!(
-            self.shared.log_level,
-            Error,
-            network:% = self.shared.config().network(),
-            error:% = WithSources(&error);
-            "peer store failed: {}", WithSources(&error)
-        );
-        self.announcer.tell(ControlEvent::StoreFailed { error });
+        let event = ControlEvent::StoreFailed { error };
+        self.shared.log_event(&event);
+        self.announcer.tell(event);
     }
 
     /// Replaces the configuration of the manager and its connections. `config` must be valid.

@@ -11,12 +11,13 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded, never};
+use log::Level;
 
 use super::Supervisor;
 use crate::discovery::{self, Deadline, ResolveError, SeedResolver};
 use crate::error::{Error, WithSources};
 use crate::event::SeedFailure;
-use crate::log_level::record;
+use crate::log_record::Component;
 use crate::manager::clock::Now;
 
 /// The result of the lookup of one seed.
@@ -134,13 +135,10 @@ impl Supervisor {
         match SeedRound::start(seeds, resolver, config.discovery.timeout) {
             Ok(round) => self.seeds = Some(round),
             Err(error) => {
-                record!(
-                    self.shared.log_level,
-                    Error,
-                    network:% = config.network(),
-                    error:% = WithSources(&error);
-                    "seed lookup failed: {}", WithSources(&error)
-                );
+                let record = self.shared.log_of(Component::Discovery, Level::Error);
+                record
+                    .error(&error)
+                    .write(format_args!("seed lookup failed"));
                 let failures = names.into_iter().map(|seed| SeedFailure {
                     error: ResolveError::Other {
                         name: seed.clone(),
@@ -172,13 +170,8 @@ impl Supervisor {
                 self.plan.on_seed_answer(&addresses, now);
             }
             Some(SeedNews::Failed(failure)) => {
-                record!(
-                    self.shared.log_level,
-                    Warn,
-                    network:% = self.shared.config().network(),
-                    error:% = WithSources(&failure.error);
-                    "{failure}"
-                );
+                let record = self.shared.log_of(Component::Discovery, Level::Warn);
+                record.error(&failure.error).write_event(&failure);
                 round.failures.push(failure);
             }
             None => {

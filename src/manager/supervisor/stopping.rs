@@ -3,8 +3,9 @@
 use std::thread;
 use std::time::Instant;
 
+use log::Level;
+
 use super::Supervisor;
-use crate::log_level::record;
 use crate::manager::store_thread::FinishError;
 use crate::session::DisconnectReason;
 
@@ -70,13 +71,9 @@ impl Supervisor {
             self.on_store_failure(error);
         }
         if !self.end.left.is_empty() {
-            record!(
-                self.shared.log_level,
-                Warn,
-                network:% = self.shared.config().network();
-                "shutdown timed out, still running: {}",
-                self.end.left.join(", ")
-            );
+            let left = self.end.left.join(", ");
+            let record = self.shared.log(Level::Warn);
+            record.write(format_args!("shutdown timed out, still running: {left}"));
         }
     }
 
