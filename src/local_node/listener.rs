@@ -4,9 +4,10 @@ use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
+use log::Level;
+
 use super::shared_state::SharedState;
 use crate::connection::{AcceptFault, ListeningSocket};
-use crate::error::WithSources;
 use crate::system_error::SystemError;
 
 /// The pause after an error that concerns more than one connection.
@@ -21,7 +22,8 @@ pub(super) fn listen(shared: &SharedState, listener: &ListeningSocket) {
         || listener.accept(),
         |stream| {
             if let Err(error) = shared.state().accept(stream) {
-                log::warn!("local node: {}", WithSources(&error));
+                let record = shared.state().log(Level::Warn).error(&error);
+                record.write(format_args!("accepting a connection failed"));
             }
         },
     );
@@ -49,7 +51,8 @@ fn accept_all(
             AcceptFault::Resources | AcceptFault::Socket => {
                 let error = SystemError::from(error);
                 if reported != Some(error) {
-                    log::warn!("local node: accepting connections failed: {error}");
+                    let record = shared.state().log(Level::Warn).error(&error);
+                    record.write(format_args!("accepting connections failed"));
                     reported = Some(error);
                 }
                 shared.sleep(ACCEPT_PAUSE);

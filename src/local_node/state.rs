@@ -17,6 +17,8 @@ use std::collections::{BTreeSet, HashMap};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use log::Level;
+
 use self::block_requests::BlockRequests;
 use self::mined::MinedTransactions;
 use self::orphans::OrphanPool;
@@ -28,6 +30,7 @@ use crate::connection::{
 use crate::error::Error;
 use crate::event::{ControlEvent, Event};
 use crate::log_level::LogLevel;
+use crate::log_record::LogRecord;
 use crate::memory::PayloadMemory;
 use crate::peers::PeerId;
 use crate::session::{Direction, DisconnectReason, Misbehavior, NonceRegistry, PeerInfo};
@@ -209,6 +212,19 @@ impl NodeState {
         streams.map(|(_, peer)| peer.handle).collect()
     }
 
+    /// Creates a log record of this node, with its network.
+    pub(super) fn log(&self, level: Level) -> LogRecord<'static> {
+        peer::log(level).network(&self.config.connection.network)
+    }
+
+    /// Creates a log record about a peer, with the fields of its connection.
+    fn log_peer(&self, peer_id: PeerId, level: Level) -> LogRecord<'static> {
+        match self.peers.get(&peer_id) {
+            Some(peer) => peer.log(level),
+            None => self.log(level).peer_id(peer_id),
+        }
+    }
+
     fn close(&mut self, peer: PeerId, why: &str) {
         if let Some(peer) = self.peers.get_mut(&peer) {
             peer.close(why);
@@ -242,7 +258,8 @@ impl NodeState {
         if handle.direction() == Direction::Outbound && self.known_addresses.len() < MAX_ADDRESSES {
             self.known_addresses.insert(handle.peer_addr());
         }
-        let peer = NodePeer::new(handle);
+        let network = self.config.connection.network.clone();
+        let peer = NodePeer::new(handle, network);
         self.peers.insert(peer.handle.peer_id(), peer);
     }
 

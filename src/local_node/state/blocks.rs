@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use log::Level;
+
 use super::block_requests::HeaderBranch;
 use super::rejects::ObjectRejection;
 use super::{NodeState, unix_time};
@@ -191,7 +193,10 @@ impl NodeState {
             Err(refused) => match ObjectRejection::of_block(&refused) {
                 Some(rejection) => self.reject(from, "block", hash.0, &rejection),
                 // The block may be accepted later.
-                None => log::warn!("local node: block {hash} skipped: {refused}"),
+                None => {
+                    let record = self.log_peer(from, Level::Warn).error(&refused);
+                    record.write(format_args!("block {hash} skipped"));
+                }
             },
         }
     }

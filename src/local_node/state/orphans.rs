@@ -2,6 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use log::Level;
+
+use super::peer;
 use crate::peers::PeerId;
 use crate::wire::{Tx, Txid};
 
@@ -114,9 +117,11 @@ impl OrphanPool {
     fn evict_one(&mut self) {
         let largest = self.by_peer.values().max_by_key(|peer| peer.bytes);
         let oldest = largest.and_then(|peer| peer.by_number.values().next().copied());
-        if let Some(txid) = oldest {
-            log::debug!("local node: orphan transaction {txid} evicted");
-            self.remove(&txid);
+        if let Some(txid) = oldest
+            && let Some(orphan) = self.remove(&txid)
+        {
+            let record = peer::log(Level::Debug).peer_id(orphan.from);
+            record.write(format_args!("orphan transaction {txid} evicted"));
         }
     }
 

@@ -2,16 +2,21 @@
 
 use std::collections::VecDeque;
 
+use log::Level;
+
+use crate::Network;
 use crate::connection::PeerConnectionHandle;
-use crate::error::{Error, WithSources};
+use crate::error::Error;
 use crate::event::BitcoinMessageEvent;
 use crate::local_node::Chain;
+use crate::log_record::{Component, LogRecord};
 use crate::session::{DisconnectReason, Misbehavior, PeerInfo, PeerProfile};
 use crate::wire::{BlockHash, BloomFilter, GetData, Inv, Inventory, Message, NotFound, Services};
 
 /// A connected peer.
 pub(super) struct NodePeer {
     pub(super) handle: PeerConnectionHandle,
+    network: Network,
     /// The content of the peer's `version`. `None` until the handshake is complete.
     pub(super) info: Option<Box<PeerInfo>>,
     /// Whether the peer receives announcements of transactions.
@@ -49,9 +54,10 @@ pub(super) struct NodePeer {
 
 impl NodePeer {
     /// Creates the peer of a new connection.
-    pub(super) fn new(handle: PeerConnectionHandle) -> Self {
+    pub(super) fn new(handle: PeerConnectionHandle, network: Network) -> Self {
         Self {
             handle,
+            network,
             info: None,
             relays_transactions: true,
             filter: BloomFilter::match_all(),
@@ -69,6 +75,15 @@ impl NodePeer {
             got_addresses: false,
             is_closing: false,
         }
+    }
+
+    /// Creates a log record about the peer, with the fields of its connection.
+    pub(super) fn log(&self, level: Level) -> LogRecord<'static> {
+        log(level)
+            .network(&self.network)
+            .peer_id(self.handle.peer_id())
+            .peer_address(self.handle.peer_addr())
+            .direction(self.handle.direction())
     }
 
     /// Returns whether the handshake is complete.
@@ -97,12 +112,14 @@ impl NodePeer {
             Err(Error::Timeout { .. }) => {
                 let waiting = self.handle.send_queue().bytes as u64;
                 let reason = DisconnectReason::SlowReader { waiting };
-                log::warn!("local node: peer {}: {reason}", self.handle.peer_addr());
+                let record = self.log(Level::Warn).command(message.command());
+                record.error(&reason).write(format_args!("closing"));
                 self.handle.stop(reason);
             }
             Err(error) => {
-                let error = WithSources(&error);
-                log::warn!("local node: {} not sent: {error}", message.command());
+                let command = message.command();
+                let record = self.log(Level::Warn).command(command).error(&error);
+                record.write(format_args!("{command} not sent"));
             }
         }
     }
@@ -133,23 +150,20 @@ impl NodePeer {
 
     /// Closes the connection. Messages that wait in the queue are lost.
     pub(super) fn close(&mut self, why: &str) {
-        log::info!("local node: closing {}: {why}", self.handle.peer_addr());
+        self.log(Level::Info).write(format_args!("closing: {why}"));
         self.is_closing = true;
         self.handle.stop(DisconnectReason::Requested);
     }
 
     /// Adds to the score of the peer. The connection ends at the threshold of its configuration.
     pub(super) fn misbehaved(&mut self, misbehavior: Misbehavior) {
-        let level = match misbehavior.score() {
-            0 => log::Level::Debug,
-            _ => log::Level::Warn,
+        let score = misbehavior.score();
+        let level = match score {
+            0 => Level::Debug,
+            _ => Level::Warn,
         };
-        let address = self.handle.peer_addr();
-        log::log!(
-            level,
-            "local node: {address}: {}",
-            WithSources(&misbehavior)
-        );
+        let text = format_args!("misbehavior (score {score})");
+        self.log(level).error(&misbehavior).write(text);
         self.handle.misbehaved(misbehavior);
         self.is_closing |= self.handle.has_ended();
     }
@@ -178,4 +192,9 @@ impl NodePeer {
         let mut descendants = descendants.iter().flatten();
         descendants.any(|descendant| chain.is_ancestor(hash, descendant))
     }
+}
+
+/// Creates a log record of a local node.
+pub(super) fn log(level: Level) -> LogRecord<'static> {
+    LogRecord::new(Component::LocalNode, level, None)
 }

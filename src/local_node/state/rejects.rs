@@ -4,6 +4,8 @@
 
 use std::borrow::Cow;
 
+use log::Level;
+
 use super::NodeState;
 use crate::local_node::{BlockRejectReason, InvalidTransaction};
 use crate::peers::PeerId;
@@ -117,7 +119,8 @@ impl NodeState {
             hash: Some(Hash256(hash)),
             ..Reject::new(command, code, reason)
         };
-        log::debug!("local node: {command} {} rejected: {own}", Hash256(hash));
+        let record = peer.log(Level::Debug).reason(own);
+        record.write(format_args!("{command} {} rejected", Hash256(hash)));
         peer.send(&reject.clone().into());
         if !is_teranode && rejection.score > 0 {
             peer.misbehaved(Misbehavior::RejectedObject {

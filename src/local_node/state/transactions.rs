@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 
+use log::Level;
+
 use super::NodeState;
 use super::rejects::ObjectRejection;
 use crate::local_node::mempool::check_structure;
@@ -94,7 +96,10 @@ impl NodeState {
         let unknown = parents.iter().filter(|txid| !self.orphans.contains(txid));
         let wanted: Vec<_> = unknown.copied().map(Inventory::Tx).collect();
         if !self.orphans.insert(txid, tx, parents, from) {
-            log::warn!("local node: orphan transaction {txid} is too large to be kept");
+            let record = self.log_peer(from, Level::Warn);
+            record.write(format_args!(
+                "orphan transaction {txid} not kept: too large"
+            ));
         }
         if let Some(peer) = self.peers.get(&from)
             && !self.is_teranode()
@@ -108,9 +113,13 @@ impl NodeState {
         match self.add_transaction(txid, tx, Some(from)) {
             Ok(InsertOutcome::New | InsertOutcome::Known) => {}
             Ok(InsertOutcome::Full) => {
-                log::warn!("local node: transaction {txid} not kept: the pool is full");
+                let record = self.log_peer(from, Level::Warn);
+                record.write(format_args!("transaction {txid} not kept: pool is full"));
             }
-            Err(invalid) => log::warn!("local node: transaction {txid}: {invalid}"),
+            Err(invalid) => {
+                let record = self.log_peer(from, Level::Warn).error(&invalid);
+                record.write(format_args!("transaction {txid} rejected"));
+            }
         }
     }
 
