@@ -1,10 +1,13 @@
 //! Content of peers cannot forge or break log lines.
 
+use bsv_p2p::local_node::LocalNode;
+use bsv_p2p::session::NonceRegistry;
 use bsv_p2p::wire::{Command, Message, Reject, RejectCode, Version, WireString};
+use bsv_p2p::{Connection, ConnectionConfig, Network};
 use log::LevelFilter;
-use test_support::raw_peer::{RawPeer, version};
+use test_support::raw_peer::{RawPeer, socket_pair, version, wait_until};
 
-use crate::capture::{Captured, listening, records_of, wait_for_end};
+use crate::capture::{Captured, listening, records_of, start_capture, wait_for_end};
 
 /// Line ends, a forged record, escape sequences, quotes, text direction marks, invalid UTF-8.
 const EVIL: &[u8] =
@@ -96,4 +99,55 @@ fn banned_user_agent_keeps_lines_intact() {
     peer.send(evil_version("/Bitcoin ABC:1/"));
     wait_for_end(&events, name);
     check(&records_of(name), r"/Bitcoin ABC:1//x/\r\n[2026");
+}
+
+/// Sends hostile text in messages that are logged, and ends.
+fn send_hostile_text(mut peer: RawPeer) {
+    peer.shake_hands_as(evil_version(""));
+    peer.send(evil_reject(EVIL_NAME));
+    peer.send(Message::Unknown {
+        command: Command::new("\" error=\"x"),
+        payload: EVIL.into(),
+    });
+    peer.ping(7);
+    peer.close_writing();
+    peer.rest();
+}
+
+#[test]
+fn hostile_text_keeps_lines_of_local_node_intact() {
+    start_capture();
+    let node = LocalNode::start().unwrap();
+    let peer = RawPeer::dial(node.address());
+    let name = peer.tcp().local_addr().unwrap();
+    send_hostile_text(peer);
+    let closed = |record: &Captured| record.text.contains("connection closed");
+    wait_until("the end is recorded", || {
+        records_of(name).iter().any(closed)
+    });
+    let records = records_of(name);
+    check(&records, r"handshake complete with /x/\r\n[2026");
+    check(&records, r"a\nb\x1b[31m");
+    let command = records.iter().any(|record| {
+        record
+            .values
+            .get("command")
+            .is_some_and(|name| name == "\" error=\"x")
+    });
+    assert!(command, "{records:#?}");
+}
+
+#[test]
+fn hostile_text_keeps_lines_of_blocking_connection_intact() {
+    start_capture();
+    let (ours, theirs) = socket_pair();
+    let name = ours.peer_addr().unwrap();
+    let peer = std::thread::spawn(move || send_hostile_text(RawPeer::new(theirs)));
+    let config = ConnectionConfig::new(Network::Regtest);
+    let mut connection = Connection::accept(ours, &config, &NonceRegistry::default()).unwrap();
+    while connection.receive().is_ok() {}
+    peer.join().unwrap();
+    let records = records_of(name);
+    check(&records, r"handshake complete with /x/\r\n[2026");
+    check(&records, r"a\nb\x1b[31m");
 }
