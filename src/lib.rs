@@ -112,9 +112,10 @@
 //! - `debug`: the protocol and the names of messages
 //! - `trace`: the content of messages
 //!
-//! Records have the key-values `peer_id`, `peer_address`, `direction`, `state`, `network` and
-//! `error`, if they apply. Data from peers is escaped, so that each record is one line of printable
-//! ASCII. [`LogLevel`] limits the records of each owner of connections.
+//! Records have the key-values `peer_id`, `peer_address`, `direction`, `state`, `network`,
+//! `command` and `error`, if they apply: see [`guide::logging`]. Data from peers is escaped, so that
+//! each record is one line of printable ASCII. [`LogLevel`] limits the records of each owner of
+//! connections.
 
 pub mod connection;
 mod deadline;

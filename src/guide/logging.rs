@@ -2,36 +2,56 @@
 //!
 //! # Log records
 //!
-//! Records go through the crate `log`.
+//! Records go through the crate `log`, with key-values. Each component has its own target:
+//!
+//! | target | component |
+//! | --- | --- |
+//! | `bsv_p2p::connection` | [`Connection`](crate::Connection), actor connections, subscriptions |
+//! | `bsv_p2p::manager` | [`Manager`](crate::Manager): dialing, listener, bans, header sync |
+//! | `bsv_p2p::discovery` | lookups of DNS seeds by a manager |
+//! | `bsv_p2p::peers` | the peer store of a manager |
+//! | `bsv_p2p::header_store` | the header file of a manager |
+//! | `bsv_p2p::local_node` | [`LocalNode`](crate::local_node::LocalNode) |
+//!
+//! [`HeaderStore`](crate::HeaderStore), [`PeerStore`](crate::peers::PeerStore) and
+//! [`SeedResolver`](crate::discovery::SeedResolver) return their errors and write no records. The
+//! modules `wire` and `session` write none either.
 //!
 //! | level | records |
 //! | --- | --- |
-//! | `error`, `warn` | failures on this side |
-//! | `info` | start and end of connections |
-//! | `debug` | the protocol, and the names of messages |
+//! | `error` | failures of this side: sockets, threads, stores, the listener |
+//! | `warn` | bans, failed seeds, slow subscriptions, chain splits, misbehavior at local nodes |
+//! | `info` | start and end of connections and managers, handshakes, reconnections |
+//! | `debug` | command and size of each message, misbehavior, rejected connections, new tips |
 //! | `trace` | the contents of messages, up to 2,000 bytes each |
 //!
-//! Records have these key-values, where they apply:
+//! A key is present only if it applies to the record:
 //!
-//! | key | value |
-//! | --- | --- |
-//! | `peer_id` | the identity of the peer |
-//! | `peer_address` | its address |
-//! | `direction` | inbound or outbound |
-//! | `state` | the state of the connection |
-//! | `network` | the network |
-//! | `error` | the cause |
+//! | key | value | records |
+//! | --- | --- | --- |
+//! | `peer_id` | the [id](crate::peers::PeerId) of the peer | all about a peer, except of `Connection` |
+//! | `peer_address` | the address of the peer, or the subnet of a ban | all about a peer or a ban |
+//! | `direction` | `inbound` or `outbound` | all about a connection |
+//! | `state` | the [state](crate::session::ConnectionState) | those of connections |
+//! | `network` | the network | all, except about subscriptions and evicted orphans |
+//! | `command` | the command of the message | all about a message |
+//! | `height` | the height of the tip | new tips |
+//! | `subscription` | the name of the subscription | all about a subscription |
+//! | `error` | the cause, followed by its sources | failures |
+//!
+//! The text starts with the address and ends with the cause, if the record has them:
+//! `203.0.113.7:8333: reconnecting in 5.0s: connection refused`.
 //!
 //! Data from peers is escaped: each record is one line of printable ASCII, as far as peers can
 //! influence it.
 //!
-//! [`ManagerConfig::log_level`](crate::ManagerConfig::log_level) limits the records of a manager
-//! and its connections. [`LogLevel`](crate::LogLevel) limits those of other owners of connections.
-//! The global level of the crate `log` applies in addition. An update takes effect with the next
-//! record.
+//! [`ManagerConfig::log_level`](crate::ManagerConfig::log_level) limits the records of a manager,
+//! its connections and its subscriptions. [`LogLevel`](crate::LogLevel) limits those of other actor
+//! connections. The global level of the crate `log` applies in addition, and is the only limit of
+//! `Connection` and `LocalNode`. An update takes effect with the next record. A disabled record is
+//! not formatted and allocates nothing.
 //!
-//! `RUST_LOG=bsv_p2p=debug` before any example prints the messages in both directions. The targets
-//! of the records start with `bsv_p2p`.
+//! `RUST_LOG=bsv_p2p=debug` before any example prints the messages in both directions.
 //!
 //! # Events
 //!
