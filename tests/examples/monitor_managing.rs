@@ -243,7 +243,10 @@ fn monitor_dials_no_more_peers_than_maximum() {
     let monitor = Tool::start("monitor", &monitor.concat());
     let failed = event(&monitor, "ConnectionFailed");
     assert_eq!(text(&failed, "peer"), names[1]);
-    assert!(text(&failed, "reason").contains("connection limit"), "{failed}");
+    assert!(
+        text(&failed, "reason").contains("connection limit"),
+        "{failed}"
+    );
     let shaken = event(&monitor, "HandshakeComplete");
     assert_eq!(text(&shaken, "peer"), names[0]);
 }
