@@ -17,45 +17,47 @@
 //! let config = ConnectionConfig::new(Network::Regtest);
 //! let mut node = Connection::connect(local.address(), &config)?;
 //! let time = node.ping(Duration::from_secs(5))?;
-//! println!("{} answers in {time:?}", node.peer_info().user_agent);
+//! println!("{} answered in {time:?}", node.peer_info().user_agent);
 //! let block = node.block(local.tip(), Duration::from_secs(5))?;
 //! println!("block {} has {} transactions", block.hash(), block.transaction_count());
+//! node.close();
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! The [`guide`] has recipes, all limits, the security model and the results of benchmarks.
+//! The [`guide`] contains recipes, all limits, the security model and benchmark results.
 //!
 //! # Layers
 //!
-//! Each module can be used without those below it in this list, and depends only on those above it:
+//! A module depends only on modules above it in this list, and can be used without the modules
+//! below it:
 //!
-//! - [`wire`]: all messages of the reference node as types, frames, Merkle proofs, chain rules and
-//!   the header chain. Operates on bytes only.
+//! - [`wire`]: a type for each message of the reference node, frames, merkle proofs, chain rules
+//!   and the header chain. No I/O.
 //! - [`session`]: the protocol of one peer as a pure state machine: handshake, keepalive, limits,
 //!   misbehavior.
 //! - [`peers`]: the addresses, status and bans of peers, and a [`PeerStore`](peers::PeerStore)
 //!   whose file is replaced atomically.
-//! - [`HeaderStore`]: a file of headers, from which a [`HeaderChain`](wire::HeaderChain) continues
-//!   after a restart.
-//! - [`discovery`]: lookups of DNS seeds with bounded duration.
+//! - [`HeaderStore`]: a file of verified headers. After a restart, a
+//!   [`HeaderChain`](wire::HeaderChain) continues from it.
+//! - [`discovery`]: lookups of DNS seeds, each with a deadline.
 //! - [`connection`]: the socket of one peer. [`Connection`] runs on the caller's thread,
 //!   [`PeerConnectionActor`](connection::PeerConnectionActor) on its own thread, and
 //!   [`Supervisor`](connection::Supervisor) restarts lost connections.
 //! - [`manager`]: many peers. [`Manager`] dials, accepts, remembers and bans peers as configured by
 //!   [`ManagerConfig`].
-//! - [`local_node`]: a node of regtest or a private network inside the process, for tests and
-//!   examples.
+//! - [`local_node`]: an in-process node of regtest or a private network, for tests and examples.
 //!
-//! [`network`], [`event`] and the errors of this page are shared by all of them.
+//! All modules share [`network`], [`event`] and the errors on this page.
 //!
 //! # Guarantees
 //!
-//! - No input from a peer makes the library panic, hang, or allocate memory by a length that the
-//!   peer claims.
-//! - Every queue is bounded and every wait has a deadline. Errors name the limit or the wait.
-//! - Outgoing messages are validated: a message for which a default node would ban the sender is
-//!   rejected with an error.
+//! - Input from a peer cannot cause a panic or a hang. Memory use never depends on a length that
+//!   the peer claims.
+//! - Every queue is bounded, and every wait for a peer has a timeout. Errors name the limit or the
+//!   wait.
+//! - Outgoing messages are validated. If a default node would ban the sender of a message, the
+//!   message is rejected with an error.
 //! - Every thread ends when its handle is dropped, and dropping waits for it. The one exception is
 //!   the helper thread of [`connection::resolve`] and [`discovery::SystemResolver`], which ends
 //!   when the system resolver returns.
@@ -63,30 +65,31 @@
 //!
 //! # Features
 //!
-//! `dns`, enabled by default: [`discovery`] sends queries to name servers itself. Without it the
-//! system resolver is used. Its lookups cannot be canceled, and use the name servers of the system
-//! only.
+//! `dns`, enabled by default: [`discovery`] queries name servers directly. If it is disabled, the
+//! system resolver is used, which supports neither cancellation nor other name servers.
 //!
-//! `serde`, disabled by default: `Serialize` and `Deserialize` for
-//! - the types of [wire](wire#serde)
+//! `serde`, disabled by default: implements `Serialize` and `Deserialize` for these types:
+//!
+//! - the types of [`wire`](wire#serde)
 //! - [`ConnectionConfig`] and [`ManagerConfig`]
-//! - peers and bans, see [`peers`]
+//! - peers and bans of [`peers`]
 //! - [`PeerInfo`](session::PeerInfo) and the traffic counters of connections
 //!
-//! Disconnect reasons, metrics and snapshots can only be serialized. If a field of a configuration
-//! is missing, it has its default. Durations are numbers of seconds. A deserialized configuration
-//! may be invalid. [`ConnectionConfig::validate`] checks it, and so does each function that
-//! receives one.
+//! Disconnect reasons, metrics and snapshots implement only `Serialize`. If a field of a
+//! configuration is missing, it has its default. Durations are numbers of seconds. A deserialized
+//! configuration may be invalid. [`ConnectionConfig::validate`] and every function that takes a
+//! configuration check it.
 //!
 //! # Re-exported crates
 //!
-//! Types of these crates are part of signatures. The re-exports have the matching version, so that
-//! a program needs no dependency of its own on them:
+//! Types of these crates occur in signatures. An application should use the re-exports instead of
+//! dependencies of its own, because their versions always match:
 //!
-//! - [`bytes`]: payloads of messages
-//! - [`crossbeam_channel`]: the channel of a subscription, for example for its `select!`
-//! - [`log`]: the level of [`LogLevel`]
-//! - [`uuid`]: association ids of streams
+//! - [`bytes`](https://docs.rs/bytes/1): payloads of messages
+//! - [`crossbeam_channel`](https://docs.rs/crossbeam-channel/0.5): channels of subscriptions,
+//!   and `select!`
+//! - [`log`](https://docs.rs/log/0.4): the level of [`LogLevel`]
+//! - [`uuid`](https://docs.rs/uuid/1): association ids of streams
 //!
 //! ```
 //! use bsv_p2p::connection::EventBus;
@@ -105,12 +108,12 @@
 //!
 //! # Logs
 //!
-//! Records are written with the crate `log`:
+//! Log records are emitted through the crate `log`:
 //!
 //! - `error` and `warn`: failures on this side
-//! - `info`: the start and the end of connections
-//! - `debug`: the protocol and the names of messages
-//! - `trace`: the content of messages
+//! - `info`: opened and closed connections
+//! - `debug`: protocol events, and the command of each message
+//! - `trace`: the contents of messages
 //!
 //! Records have the key-values `peer_id`, `peer_address`, `direction`, `state`, `network`,
 //! `command` and `error`, if they apply: see [`guide::logging`]. Data from peers is escaped, so that

@@ -1,8 +1,9 @@
-//! How the library is built: layers, threads, and the paths of a message and of a decision.
+//! The architecture: layers, threads, the path of a message, dependencies.
 //!
 //! # Layers
 //!
-//! Each layer can be used alone, and depends only on layers above it in this table.
+//! A layer depends only on layers above it in this table, and can be used without the layers below
+//! it.
 //!
 //! | module | contents | sockets and threads |
 //! | --- | --- | --- |
@@ -10,114 +11,116 @@
 //! | [`session`](crate::session) | the protocol of one peer as a state machine | none |
 //! | [`peers`](crate::peers) | addresses, status, bans, storage | file of the store |
 //! | [`HeaderStore`](crate::HeaderStore) | a file of headers | file |
-//! | [`discovery`](crate::discovery) | DNS seed lookups | UDP and TCP, in the thread of the caller |
+//! | [`discovery`](crate::discovery) | DNS seed lookups | UDP and TCP sockets, on the caller's thread |
 //! | [`connection`](crate::connection) | one peer: `Connection`, `PeerConnectionActor`, `Supervisor` | one socket and thread per stream |
-//! | [`local_node`](crate::local_node) | a node in the process, for tests and examples | listener and two threads |
+//! | [`local_node`](crate::local_node) | an in-process node for tests and examples | listener and two threads |
 //! | [`manager`](crate::manager) | many peers, the chain, blocks and transactions | see below |
 //!
-//! [`network`](crate::network), [`event`](crate::event) and [`Error`](crate::Error) are used by all
-//! of them.
+//! All layers share [`network`](crate::network), [`event`](crate::event) and
+//! [`Error`](crate::Error).
 //!
-//! There is no global state. Limits, nonces, events and configurations belong to objects. The
-//! library does not install a signal handler or a panic hook.
+//! There is no global state: limits, nonces, events and configurations belong to objects. The
+//! library installs neither a signal handler nor a panic hook.
 //!
 //! Protocol decisions are pure state machines: [`Session`](crate::session::Session),
 //! [`RestartPolicy`](crate::connection::RestartPolicy), and the plan of the manager. Time and
-//! random numbers are their arguments. The threads around them only move bytes and execute
-//! decisions. Tests run these machines over months of simulated time.
+//! random numbers are their arguments. The threads only transfer bytes and execute decisions. Tests
+//! run these machines over months of simulated time.
 //!
 //! # Threads
 //!
 //! | thread | exists | work |
 //! | --- | --- | --- |
 //! | stream | for each TCP connection of a peer | Dials, reads, decodes, drives the session, writes replies, publishes events. |
-//! | writer | while the send queue of a stream is not empty | Writes the queue. It ends after 5 s without work. |
+//! | writer | while the send queue of a stream is not empty | Writes the queue. Ends after 5 s without work. |
 //! | restarts | for each [`Supervisor`](crate::connection::Supervisor) | Starts the reconnects that are due. |
-//! | supervisor | for each [`Manager`](crate::Manager) | Owns all state of the manager, makes every decision, and never waits. |
+//! | supervisor | for each [`Manager`](crate::Manager) | Owns all state of the manager, makes every decision, and never blocks. |
 //! | listener | while the listener of a manager is enabled | Accepts sockets. |
 //! | store | if the manager has a store | Writes and saves peers and bans. |
 //! | seeds | while DNS seeds are queried | Resolves one seed after the other. |
 //! | chain | if the manager follows a chain | Requests and verifies headers, and writes the header file. |
 //!
-//! A [`Connection`](crate::Connection) has no thread. Its methods read and write in the thread of
-//! the caller, answer pings, and check timeouts. A caller that makes no call for minutes may find
-//! that the peer has closed the connection.
+//! A [`Connection`](crate::Connection) has no thread. Its methods read, write, reply to pings and
+//! check timeouts on the caller's thread. If a caller makes no call for minutes, the peer may close
+//! the connection.
 //!
-//! A handle joins its threads when it is dropped. The exception is the helper thread of a lookup by
-//! the system resolver.
+//! Dropping a handle joins its threads, except the helper thread of a lookup by the system
+//! resolver.
 //!
 //! # Sockets
 //!
-//! Sockets are blocking and have timeouts. A single cancellation signal per connection wakes every
-//! wait. It shuts the sockets down, so that a blocked read returns.
+//! Sockets are blocking and have timeouts. Each connection has one cancellation signal, which ends
+//! every wait. It shuts the sockets down, so a blocked read returns.
 //!
-//! A send writes directly to the socket if the send queue is empty and the socket is writable. The
-//! rest is queued, and a writer thread drains the queue. Replies of the protocol precede bulk data,
-//! and have limits of their own. A frame that was started is completed before another one is
-//! written, or the stream ends.
+//! If the send queue is empty and the socket is writable, a send writes directly to the socket. The
+//! remaining bytes are queued, and a writer thread drains the queue. Protocol replies have priority
+//! over other messages, and separate limits. A frame must be complete before the next frame is
+//! written. If this fails, the stream is closed.
 //!
-//! The order in the sending direction is that of the calls on each stream.
-//! [`flush`](crate::connection::PeerConnectionHandle::flush) waits until everything was passed to
+//! On each stream, messages are sent in the order of the calls.
+//! [`flush`](crate::connection::PeerConnectionHandle::flush) returns after everything was passed to
 //! the system.
 //!
 //! # The path of a message
 //!
-//! A block that a peer announces reaches a subscriber as follows:
+//! A received message, for example a block, reaches a subscriber in these steps:
 //!
 //! 1. The stream thread reads into a buffer of 4 KiB, which grows to 64 KiB while data arrives.
 //! 2. [`FrameReader`](crate::wire::FrameReader) checks the magic, the limit of the command, and the
-//!    checksum while bytes arrive. A payload that is too long to be kept is discarded.
+//!    checksum while bytes arrive. If a payload exceeds `limits.buffered`, it is discarded.
 //! 3. The payload is counted against the budget of the peer and the shared
-//!    [`PayloadMemory`](crate::PayloadMemory). Without memory the thread stops reading.
+//!    [`PayloadMemory`](crate::PayloadMemory). If a budget is used up, reading pauses.
 //! 4. [`Message::decode`](crate::wire::Message::decode) checks each length against the remaining
 //!    bytes before it allocates. Blocks and transactions keep the payload as one shared buffer.
-//! 5. The [`Session`](crate::session::Session) verifies that the message is permitted in its state,
-//!    scores misbehavior, and answers messages of the protocol, such as `ping`.
-//! 6. A message that answers a pending request is delivered to the caller of the request. It is not
-//!    published.
+//! 5. The [`Session`](crate::session::Session) checks whether the message is permitted in its
+//!    state, scores misbehavior, and replies to protocol messages such as `ping`.
+//! 6. If the message is the response to a pending request, it is returned to the caller of the
+//!    request, and the path ends here.
 //! 7. The owner of the connection, such as a manager, receives the message before subscribers do.
-//! 8. The [`EventBus`](crate::connection::EventBus) publishes it to each subscription. A full
-//!    subscription makes the event wait in the backlog of the stream.
+//! 8. The [`EventBus`](crate::connection::EventBus) publishes the message to each subscription. If
+//!    the queue of a subscription is full, the event waits in the backlog of the stream.
 //!
-//! A block requested by [`block_reader`](crate::connection::PeerConnectionHandle::block_reader)
-//! leaves this path after step 2. Its bytes are queued for the reader in chunks of 256 KiB, at most
-//! 2 MiB in total, and scanned when they are read.
+//! If a block was requested by
+//! [`block_reader`](crate::connection::PeerConnectionHandle::block_reader), its bytes leave this
+//! path after step 2. They are queued for the reader in chunks of 256 KiB, at most 2 MiB in total.
+//! The reader parses them.
 //!
-//! A message is sent as follows:
+//! A message is sent in these steps:
 //!
-//! 1. The session checks it against its state and the profile of the peer. It returns
-//!    [`SendError`](crate::session::SendError) if the message is not permitted.
+//! 1. The session checks the message against its state and the profile of the peer. If the message
+//!    must not be sent, it returns [`SendError`](crate::session::SendError).
 //! 2. The stream policy selects a stream.
 //! 3. The frame is encoded.
-//! 4. The stream writes the frame, or queues it if it cannot be written at once.
+//! 4. The stream writes the frame, or queues it if the socket is not writable.
 //!
-//! [`EncodedMessage`](crate::connection::EncodedMessage) encodes a frame once for many peers.
+//! [`EncodedMessage`](crate::connection::EncodedMessage) is a frame that is encoded once for many
+//! peers.
 //!
 //! # A decision of the manager
 //!
-//! The supervisor thread waits for events of connections, for accepted sockets, for calls, and for
-//! the next deadline. It then repeats three steps:
+//! The supervisor thread waits for connection events, accepted sockets, calls, and the next
+//! deadline. It then performs three steps:
 //!
-//! 1. It reports each event to the plan, with the time. Examples: a handshake is complete, a
-//!    connection ended, a peer advertised addresses.
+//! 1. It passes each event and the time to the plan. For example, a handshake is complete, a
+//!    connection is closed, or a peer advertised addresses.
 //! 2. The plan changes its tables of connections, peers and bans, and queues actions.
 //! 3. The supervisor executes the actions: dial, start a reconnect, close a connection, reject a
 //!    socket, send a message, query a seed, publish an event.
 //!
-//! Methods of [`Manager`](crate::Manager) without a timeout wait for this thread only, which takes
-//! a few milliseconds at most. Requests do not pass through it: they go directly to the connection.
+//! If a method of [`Manager`](crate::Manager) has no timeout, it waits only for this thread, for at
+//! most a few milliseconds. Requests bypass the thread and use the connection directly.
 //!
-//! The action after the end of a connection is defined in one table,
-//! [`DisconnectReason::action`](crate::session::DisconnectReason::action):
+//! One table, [`DisconnectReason::action`](crate::session::DisconnectReason::action), returns the
+//! action after a disconnect:
 //!
-//! | action | examples of reasons |
+//! | action | examples of disconnect reasons |
 //! | --- | --- |
-//! | reconnect with backoff | connection refused, no answer to a ping, stalled payload, peer is full |
-//! | reconnect after a short pause | out of file descriptors, no route |
+//! | reconnect with backoff | connection refused, ping timeout, stalled payload, peer at capacity |
+//! | reconnect after a short pause | file descriptors exhausted, no route |
 //! | pause for the cool-down | rejected by the peer, unsuitable version, services or user agent |
-//! | reconnect at once, up to three times per hour | connection reset, end of stream |
-//! | ban | score of 100, frame above its limit, other magic, other chain |
-//! | no dialing before the cool-down, unless the caller names the peer | disconnected by the caller |
+//! | reconnect immediately, up to three times per hour | connection reset, end of stream |
+//! | ban | score of 100, frame above its limit, mismatched magic, wrong chain |
+//! | pause for the cool-down, unless the caller dials the peer | disconnected by the caller |
 //! | none | shutdown, no capacity, duplicate connection, invalid name |
 //!
 //! # Events
@@ -127,13 +130,14 @@
 //! [`HandshakeComplete`](crate::event::ControlEvent::HandshakeComplete), messages, and exactly one
 //! final event. [`streams`](super::streams) describes the order between two streams.
 //!
-//! | kind | subscription | when it is slow |
+//! | kind | subscription | if the subscriber is slow |
 //! | --- | --- | --- |
 //! | control events | [`subscribe_control`](crate::Manager::subscribe_control) | events are dropped and counted |
 //! | messages | [`subscribe_messages`](crate::Manager::subscribe_messages) | by [`OverflowPolicy`](crate::connection::OverflowPolicy) |
 //! | both, in one order | [`subscribe`](crate::Manager::subscribe) | by [`OverflowPolicy`](crate::connection::OverflowPolicy) |
 //!
-//! An [`EventReceiver`](crate::connection::EventReceiver) reports why its subscription ended.
+//! [`EventReceiver::end_reason`](crate::connection::EventReceiver::end_reason) returns the reason
+//! why a subscription ended.
 //!
 //! # Dependencies
 //!
@@ -143,7 +147,7 @@
 //! | --- | --- |
 //! | `crossbeam-channel` | events |
 //! | `parking_lot` | locks |
-//! | `socket2` | socket options, writing without waiting |
+//! | `socket2` | socket options, non-blocking writes |
 //! | `byteorder`, `bytes` | the codec and its shared buffers |
 //! | `sha2` | checksums and hashes |
 //! | `siphasher` | short ids of compact blocks |
@@ -151,13 +155,12 @@
 //! | `hickory-proto`, `resolv-conf` | DNS packets and `/etc/resolv.conf`; only with the feature `dns` |
 //! | `log` | log records |
 //! | `thiserror` | errors |
-//! | `uuid` | identities of peers and associations |
+//! | `uuid` | ids of peers and associations |
 //! | `wildmatch` | patterns of user agents |
-//! | `serde`, `serde_json` | the file of the peer store; the feature `serde` extends them to the types of the library |
+//! | `serde`, `serde_json` | the file of the peer store, and the feature `serde` |
 //! | `libc` | socket flags and error numbers |
 //!
-//! `env_logger`, `mockall`, `clap`, `ctrlc`, `indicatif` and others are used by examples and tests
-//! only.
+//! Only examples and tests use `env_logger`, `mockall`, `clap`, `ctrlc`, `indicatif` and others.
 //!
-//! The crate `trust-dns-resolver` was renamed to hickory. This library uses its codec,
-//! `hickory-proto`, because the resolver itself is async only.
+//! The project trust-dns was renamed to hickory. This library uses its codec, `hickory-proto`,
+//! because its resolver is async only.

@@ -7,8 +7,8 @@
 //!
 //! The first version.
 //!
-//! - [`wire`](crate::wire): the 38 messages of the reference node, frames with both header lengths,
-//!   merkle proofs, bloom filters, compact blocks, chain rules, and the header chain with side
+//! - [`wire`](crate::wire): the 38 messages of the reference node, normal and extended frames,
+//!   merkle proofs, bloom filters and compact blocks. Chain rules, and the header chain with side
 //!   chains.
 //! - [`network`](crate::network): mainnet, testnet, STN, regtest, teratestnet, tstn, and private
 //!   networks.
@@ -16,12 +16,13 @@
 //!   and Teranode, validation of outgoing messages.
 //! - [`peers`](crate::peers): peer store with an atomic JSON file, bans, whitelist.
 //! - [`HeaderStore`](crate::HeaderStore): a file of verified headers.
-//! - [`discovery`](crate::discovery): DNS seeds with bounded lookup times.
+//! - [`discovery`](crate::discovery): DNS seed lookups with deadlines.
 //! - [`connection`](crate::connection): `Connection`, `PeerConnectionActor`, `Supervisor`, second
 //!   streams, block readers.
 //! - [`manager`](crate::manager): peer discovery, inbound peers, bans, header synchronization,
-//!   block downloads, broadcasts of transactions, metrics.
-//! - [`local_node`](crate::local_node): a node in the process that behaves like an SV Node or a
+//!   block downloads, transaction broadcasts, metrics.
+//! - [`local_node`](crate::local_node): an in-process node that behaves like an SV Node or a
 //!   Teranode.
 //! - Tools: `monitor`, `listen`, `ping`, `conform`, `headers`, `block`, `crawl`, `follow`,
 //!   `broadcast`, `decode`.
+//! - Short examples: `connect`, `subscribe`, `manager`, `sync_headers`, `serve`.

@@ -42,8 +42,8 @@
 //! The text starts with the address and ends with the cause, if the record has them:
 //! `203.0.113.7:8333: reconnecting in 5.0s: connection refused`.
 //!
-//! Data from peers is escaped: each record is one line of printable ASCII, as far as peers can
-//! influence it.
+//! Data from peers is escaped, so a peer cannot add lines, control characters or non-ASCII
+//! characters to a record.
 //!
 //! [`ManagerConfig::log_level`](crate::ManagerConfig::log_level) limits the records of a manager,
 //! its connections and its subscriptions. [`LogLevel`](crate::LogLevel) limits those of other actor
@@ -56,8 +56,8 @@
 //! # Events
 //!
 //! Control events report changes of connections: see [`ControlEvent`](crate::event::ControlEvent).
-//! Each has a one-line description ([`Display`](std::fmt::Display)), and
-//! [`name`](crate::event::ControlEvent::name).
+//! [`Display`](std::fmt::Display) describes an event in one line, and
+//! [`name`](crate::event::ControlEvent::name) returns its name.
 //!
 //! ```
 //! use bsv_p2p::{Manager, ManagerConfig, Network, local_node::LocalNode};
@@ -83,15 +83,17 @@
 //!
 //! | method | for | contents |
 //! | --- | --- | --- |
-//! | [`Manager::snapshot`](crate::Manager::snapshot) | people | peers, connections, bans, waiting peers |
+//! | [`Manager::snapshot`](crate::Manager::snapshot) | people | peers, connections, bans, pending restarts |
 //! | [`Manager::metrics`](crate::Manager::metrics) | machines | counters and gauges: see [`Metrics`](crate::manager::Metrics) |
 //! | [`Manager::connections`](crate::Manager::connections) | both | [`ConnectionStatistics`](crate::connection::ConnectionStatistics) of each connection |
 //! | [`PeerConnectionHandle::statistics`](crate::connection::PeerConnectionHandle::statistics) | both | the same type, for one connection |
 //!
-//! [`Metrics`](crate::manager::Metrics) counts since the start of the manager: dialed peers,
-//! accepted and rejected connections, handshakes, failures, bans, and messages and bytes in both
-//! directions, in total and for each command. Gauges are the connected peers, connections, slots,
-//! payload memory and bans.
+//! [`Metrics`](crate::manager::Metrics) contains two kinds of values:
+//!
+//! - Counters since the start of the manager: dialed peers, accepted and rejected connections,
+//!   handshakes, failures and bans. Messages and bytes are counted in both directions, in total and
+//!   for each command.
+//! - Gauges: connected peers, connections, slots, payload memory and bans.
 //!
 //! ```
 //! use bsv_p2p::{Manager, ManagerConfig, Network};
@@ -105,4 +107,4 @@
 //! }
 //! ```
 //!
-//! With the feature `serde`, these types implement `Serialize`.
+//! If the feature `serde` is enabled, these types implement `Serialize`.

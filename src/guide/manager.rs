@@ -12,13 +12,15 @@
 //!     let node = LocalNode::start()?;
 //!     node.mine(3)?;
 //!     let manager = Manager::new(ManagerConfig::new(Network::Regtest))?;
-//!     let messages = manager.subscribe_messages(); // subscribe before `start` to receive every message
+//!     // A subscription before the start receives every message.
+//!     let messages = manager.subscribe_messages();
 //!     manager.start_fixed([node.address()])?;
-//!     manager.wait_for_peers(1, Duration::from_secs(10))?;
-//!     let block = manager.block(PeerSelector::Best, node.tip(), Duration::from_secs(10))?;
-//!     println!("block {} has {} transactions", block.hash(), block.transaction_count());
+//!     let timeout = Duration::from_secs(10);
+//!     manager.wait_for_peers(1, timeout)?;
+//!     let block = manager.block(PeerSelector::Best, node.tip(), timeout)?;
+//!     println!("{}: {} transactions", block.hash(), block.transaction_count());
 //!     node.mine(1)?;
-//!     let event = messages.recv_timeout(Duration::from_secs(10))?;
+//!     let event = messages.recv_timeout(timeout)?;
 //!     println!("{}: {:?}", event.address, event.message);
 //!     manager.shutdown()?; // joins every thread and ends every receiver
 //!     Ok(())
@@ -30,8 +32,8 @@
 //! | method | peers |
 //! | --- | --- |
 //! | [`start`](crate::Manager::start) | Dials known peers, and finds others. |
-//! | [`start_fixed`](crate::Manager::start_fixed) | Keeps the given peers (addresses or host names) connected for as long as the manager runs, and dials no other peer. |
-//! | [`connect`](crate::Manager::connect) | Dials one peer in addition (a manual peer). |
+//! | [`start_fixed`](crate::Manager::start_fixed) | Keeps the given peers (addresses or host names) connected, and dials no other peer. |
+//! | [`connect`](crate::Manager::connect) | Dials one more peer, a manual peer. |
 //!
 //! [`Manager::with_file`](crate::Manager::with_file) stores known peers and bans in a file, and
 //! [`Manager::with_store`](crate::Manager::with_store) in any
@@ -41,79 +43,81 @@
 //!
 //! | field | default | meaning |
 //! | --- | --- | --- |
-//! | `target_connections` | 8 | The number of connections to maintain. 0 disables dialing of peers that the caller does not name. |
+//! | `target_connections` | 8 | The number of connections to maintain. If 0, only named peers are dialed. |
 //! | `max_connections` | 20 | The maximum number of connections. |
 //! | `min_outbound` | 4 | The number of slots reserved for outbound connections. |
-//! | `discovery` | the seeds of the network, every hour | The sources of peers: seeds, addresses, name servers, and whether peers are asked for addresses. |
+//! | `discovery` | the seeds of the network, every hour | Seeds, fixed addresses, name servers, and whether addresses are requested from peers. |
 //! | `listener.enabled`, `.address` | no, `0.0.0.0` and the port of the network | Whether and where inbound peers are accepted. |
 //! | `listener.external_address` | none | The address under which this host can be dialed. It is advertised to peers. |
-//! | `restarts` | 5 s, doubled up to 10 minutes, 10 times; 3 at once per hour; after local faults 250 ms, doubled up to 30 s | When lost peers are dialed again. |
-//! | `cooldown` | 1 hour | The pause after which a peer is dialed again that was unreachable or unsuitable. |
-//! | `bans`, `whitelist` | 24 hours; empty | The rules of automatic bans, and addresses that are never banned. |
+//! | `restarts` | [see `limits`](super::limits#restarts) | When lost peers are dialed again. |
+//! | `cooldown` | 1 hour | The pause before an unreachable or unsuitable peer is dialed again. |
+//! | `bans` | 24 hours | The rules of automatic bans. |
+//! | `whitelist` | empty | Addresses that are never banned. |
 //! | `connection` | | The configuration of each connection: timeouts, limits, user agents. |
 //!
 //! [`ManagerConfig`](crate::ManagerConfig) documents every field.
-//! [`update_config`](crate::Manager::update_config) changes everything but the network and the
-//! magic while the manager runs. [`validate`](crate::ManagerConfig::validate) returns an error that
-//! names the first invalid field.
+//! [`update_config`](crate::Manager::update_config) changes the configuration of a running manager,
+//! except the network and the magic. If a field is invalid,
+//! [`validate`](crate::ManagerConfig::validate) returns an error with its name.
 //!
 //! # Finding peers
 //!
-//! [`start`](crate::Manager::start) dials peers that worked before at once. It queries the DNS
-//! seeds of the network, or those of `discovery`, at the start and every hour, in a separate
-//! thread. If every seed fails, [`DiscoveryFailed`](crate::event::ControlEvent::DiscoveryFailed) is
-//! emitted and the lookup is retried with exponential backoff. While there are neither connections
+//! [`start`](crate::Manager::start) immediately dials known peers that were connected before. A
+//! separate thread queries the DNS seeds of the network, or of `discovery`, at the start and every
+//! hour. If every seed fails, [`DiscoveryFailed`](crate::event::ControlEvent::DiscoveryFailed) is
+//! emitted, and the lookup is retried with exponential backoff. If there are neither connections
 //! nor candidates, it is retried every minute.
 //!
-//! Outbound peers are asked for the addresses they know. Advertised addresses are accepted under
-//! these rules:
+//! The manager also requests addresses from outbound peers. Advertised addresses must follow these
+//! rules:
 //!
-//! - An outbound peer may advertise the addresses it was asked for, and 50 more, then one per 10 s.
-//!   An inbound peer may advertise only its own address.
+//! - An outbound peer may send one response of 1,000 addresses and 50 more, then one per 10 s. An
+//!   inbound peer may advertise only its own address.
 //! - Only addresses of the public internet are accepted. On regtest, loopback and private addresses
 //!   are accepted as well.
 //! - Ports of well-known services are rejected: all below 1,024, and those of common databases,
 //!   mail, chat and remote access.
 //! - Addresses older than a week are ignored.
 //! - At most four ports of one address are stored.
-//! - At most one eighth of the table comes from one address group. No source can evict known-good
-//!   peers, or gain dial attempts by advertising more addresses.
-//! - An advertised address with another port than the default of the network is dialed only when no
-//!   other candidate is left.
+//! - At most one eighth of the table comes from one address group. A source cannot evict known-good
+//!   peers. It does not gain dial attempts by advertising more addresses.
+//! - An address that does not have the default port of the network is dialed only if no other
+//!   candidate is left.
 //!
-//! Configured and manual addresses may have any port. They must not have an IPv6 scope;
-//! [`Connection::connect`](crate::Connection::connect) and the listener accept such addresses.
+//! Configured and manual addresses may have any port. They must not have an IPv6 scope, which only
+//! [`Connection::connect`](crate::Connection::connect) and the listener accept.
 //!
-//! Every inbound peer that asks for addresses receives the same sample for a day: 23 % of the known
-//! peers, at most 1,000.
+//! If inbound peers request addresses, all of them receive the same sample for a day: 23 % of the
+//! known peers, at most 1,000.
 //!
 //! [`with_resolver`](crate::Manager::with_resolver) replaces the resolver of seeds.
 //!
 //! # Outbound connections
 //!
 //! The manager dials at most one peer of each address group: /16 of IPv4, or /32 of IPv6. It
-//! reserves slots for outbound connections, so that inbound peers can never be all peers. Lost
-//! peers are dialed again with exponential backoff.
+//! reserves slots for outbound connections, so inbound peers cannot occupy all slots. Lost peers
+//! are dialed again with exponential backoff.
 //!
-//! A dial fails for a local cause in one of these cases:
+//! A dial may fail because of this host:
 //!
-//! - This machine is out of file descriptors or memory.
-//! - It has no route, or no usable local address.
-//! - It does not permit the connection.
+//! - File descriptors or memory are exhausted.
+//! - There is no route, or no usable local address.
+//! - The system does not permit the connection.
 //!
-//! Nothing is then recorded about the peer, and there is no cool-down.
+//! In these cases, nothing is recorded about the peer, and no cool-down applies.
 //! [`LocalFault`](crate::event::ControlEvent::LocalFault) reports the error of the system, and the
-//! dial is repeated after a short pause. Failed accepts for lack of descriptors or memory are
-//! reported in the same way.
+//! dial is repeated after a short pause. If an accept fails because descriptors or memory are
+//! exhausted, it is reported by this event as well.
 //!
 //! # Inbound connections
 //!
 //! Connections from banned addresses are closed at once. Handshakes are limited to 64 in total, 4
-//! per address, and 10 s each. If handshakes occupy all slots, the oldest one that sent nothing for
-//! half a second is closed. With more handshakes this time is shorter. Until then new connections
+//! per address, and 10 s each. If handshakes occupy all slots, the oldest stalled handshake is
+//! closed: by default after 500 ms without data, or sooner under load. Until then, new connections
 //! wait in the kernel.
 //!
-//! If no slot is free, a peer receives a handshake and a `reject`, and the connection is closed.
+//! If the connection limit is reached, the handshake is completed, `reject` is sent, and the
+//! connection is closed.
 //!
 //! [`ListenerConfig`](crate::manager::ListenerConfig) documents the limits.
 //!
@@ -126,13 +130,13 @@
 //! - the magic of another network,
 //! - another chain, if `session.required_block` names a block that a peer must have.
 //!
-//! A user agent that `session.user_agents` does not accept is not a cause for a ban. By default
-//! these are the user agents of nodes of other chains. The peer is dialed again after the
-//! cool-down.
+//! If `session.user_agents` does not accept a user agent, the peer is disconnected, but not banned.
+//! It is dialed again after the cool-down. By default, the user agents of nodes of other chains are
+//! rejected.
 //!
-//! The whitelist overrides manual bans, and manual bans override automatic ones. A peer that the
-//! caller named is disconnected instead of banned. The same holds for loopback and private
-//! addresses, if they may be peers (`allow_private`, which is on for regtest and private networks).
+//! The whitelist overrides manual bans, and manual bans override automatic bans. A peer that the
+//! caller named is disconnected instead of banned. This also applies to loopback and private
+//! addresses if `allow_private` is set, as it is for regtest and private networks.
 //!
 //! [`ban`](crate::Manager::ban), [`unban`](crate::Manager::unban), [`bans`](crate::Manager::bans)
 //! and [`find_ban`](crate::Manager::find_ban) manage bans.
@@ -140,13 +144,15 @@
 //! # Requests
 //!
 //! [`PeerSelector`](crate::manager::PeerSelector) selects the peer of a request: a peer by its id,
-//! or the best one. The best peer is the one with the shortest round trip, among the peers that
-//! serve blocks if there are any. A failed request is not sent to another peer, except by
-//! [`fetch_block`](crate::Manager::fetch_block); see [`chain`](super::chain).
+//! or the best peer. The best peer has the shortest round trip of the peers that serve blocks, or
+//! of all peers if none of them serves blocks. If a request fails, it returns an error. Only
+//! [`fetch_block`](crate::Manager::fetch_block) and
+//! [`fetch_block_reader`](crate::Manager::fetch_block_reader) try other peers: see
+//! [`chain`](super::chain).
 //!
 //! # Threads
 //!
-//! A single supervisor thread makes all decisions and never blocks. Its decisions are a pure state
-//! machine, which is tested over months of simulated time. Other threads accept sockets, write the
-//! store, query seeds, and follow the chain, if these are used.
-//! [`architecture`](super::architecture) describes them.
+//! A single supervisor thread makes all decisions and never blocks. The decisions are a pure state
+//! machine, which is tested over months of simulated time. If these features are used, other
+//! threads accept sockets, write the store, query seeds, and follow the chain.
+//! [`architecture`](super::architecture) describes all threads.

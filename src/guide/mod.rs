@@ -2,21 +2,21 @@
 //!
 //! | page | contents |
 //! | --- | --- |
-//! | [`layers`] | which layer to use, networks, features |
+//! | [`layers`] | the layers, networks, features |
 //! | [`recipes`] | short programs for common tasks |
-//! | [`manager`] | finding peers, limits of connections, inbound peers, bans |
+//! | [`manager`] | finding peers, connection limits, inbound peers, bans |
 //! | [`chain`] | headers, tips, blocks |
 //! | [`transactions`] | receiving and broadcasting transactions |
 //! | [`streams`] | the second TCP connection of a peer |
 //! | [`limits`] | all limits with their defaults |
-//! | [`security`] | verified data, attacks, and limits of the protocol |
-//! | [`testing`] | how to test a program that uses this library |
+//! | [`security`] | verified data, attacks, and weaknesses of the protocol |
+//! | [`testing`] | how to test an application |
 //! | [`logging`] | log records, snapshots and metrics |
 //! | [`performance`] | benchmark results and their commands |
-//! | [`architecture`] | layers, threads, the path of a message |
+//! | [`architecture`] | layers, threads, the path of a message, dependencies |
 //! | [`changelog`] | changes of each version |
 //!
-//! These pages contain text only. The code in them is compiled and run as tests.
+//! These modules contain no items. Their examples are compiled and run as tests.
 
 pub mod architecture;
 pub mod chain;

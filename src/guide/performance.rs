@@ -1,13 +1,13 @@
 //! Benchmark results, and the commands that reproduce them.
 //!
 //! All results were measured on two cores of an AMD EPYC. Each row compares the library with a
-//! baseline: a physical limit, or another library. Both ran in the same process, in turns of a few
-//! hundredths of a second. The ratio is the median over all rounds.
+//! baseline: a minimal implementation, a limit, or another library. Both ran in the same process,
+//! in alternating rounds of a few hundredths of a second. The ratio is the median of all rounds.
 //!
-//! A ratio above 1 means that this library is faster. For round trips, memory and durations, the
-//! ratio is the quotient of the two values. For these, lower is better.
+//! If a ratio is above 1, this library is faster. For round trips, memory and durations, the ratio
+//! is the value of this library divided by the baseline, so a lower ratio is better.
 //!
-//! The commands must run from the root of the repository. Each prints the table below it.
+//! The commands must be run in the root of the repository. Each command prints the table below it.
 //!
 //! # Connection
 //!
@@ -31,27 +31,26 @@
 //! | ping round trip, `Connection` to actor | 14.8 µs | TCP echo | 11.1 µs | 1.33 | at most 2.0 | yes |
 //! | ping round trip, handle of an actor to actor | 17.8 µs | TCP echo | 11.1 µs | 1.60 | at most 2.0 | yes |
 //!
-//! **Blocks** are received with a verified checksum, ready to iterate. The baseline receives the
-//! same number of bytes into a new buffer and hashes them.
+//! **Blocks**: the library returns a decoded block with a verified checksum. The baseline receives
+//! the same number of bytes into a new buffer and hashes them.
 //!
 //! **Small messages**: the first baseline for `inv` and `ping` is a minimal loop. It reads,
 //! verifies the checksum, and passes the payload on through a shared pointer and a channel. This
-//! loop and the loop with `bitcoin` answer each ping with a write of its own. This library combines
-//! the answers to pings that arrived together into one write.
+//! loop and the loop with `bitcoin` write each `pong` separately. If several pings arrive together,
+//! this library writes all replies at once.
 //!
-//! The third baseline for `inv` also decodes, and counts messages, their bytes, and the memory of
-//! each until it is dropped. It identifies the sender, and keeps a state that other threads may
-//! query. All of it is implemented as simply as possible. It shows the cost of the guarantees of a
-//! connection, and why a ratio of 0.9 to the minimal loop is not reachable. Results of this row
-//! vary between runs: from 0.80 to 0.93, and from 1.03 to 1.12 compared with `bitcoin`.
+//! The third baseline for `inv` is a minimal implementation of the guarantees of a connection. It
+//! also decodes messages, counts them and their bytes, and tracks their memory. It identifies the
+//! sender, and other threads can query its state. This row shows why a ratio of 0.9 to the minimal
+//! loop is not reachable. Its results vary between runs from 0.80 to 0.93, and compared with
+//! `bitcoin` from 1.03 to 1.12.
 //!
 //! **Round trips**: the TCP echo transfers the same number of bytes without reading them. It takes
-//! 11 µs or 8 µs, depending on where the system places its two threads. In runs of the second kind,
-//! the ping of a handle, which wakes three threads, has a ratio of 2.2. The ping of a handle uses
-//! the second stream.
+//! 11 µs or 8 µs, depending on the cores on which the system schedules its two threads. If it takes
+//! 8 µs, the ping of a handle has a ratio of 2.2, because it wakes three threads. The ping of a
+//! handle uses the second stream.
 //!
-//! `bitcoin-p2p` 0.0.2 is not in the table. It ends with a segmentation fault when its `P2P` is
-//! created.
+//! `bitcoin-p2p` 0.0.2 is not in the table, because creating its `P2P` causes a segmentation fault.
 //!
 //! # Streaming
 //!
@@ -72,9 +71,9 @@
 //!
 //! # Manager
 //!
-//! A manager with one thousand inbound peers on loopback. The peers run in a separate process, and
-//! implement the protocol only. The duration of the broadcast is the median of 21. The pings come
-//! from one peer and are answered in order.
+//! The manager has one thousand inbound peers on loopback. The peers run in a separate process, and
+//! implement only the protocol. The duration of the `inv` broadcast is the median of 21 runs. One
+//! peer sends all pings.
 //!
 //! ```sh
 //! cargo bench --manifest-path tests/bench/Cargo.toml --bench manager
@@ -113,13 +112,13 @@
 //!
 //! # Two streams
 //!
-//! This benchmark shows the effect of the second stream. It measures the duration of a transaction
-//! exchange between two callers: `inv`, `getdata`, `tx`, one after the other in each direction. At
-//! the same time, a block of one gigabyte is transferred between their managers.
+//! This benchmark shows the effect of the second stream. Two managers exchange transactions in both
+//! directions, one at a time: `inv`, `getdata`, `tx`. At the same time, a block of one gigabyte is
+//! transferred between them. The benchmark measures the duration of an exchange.
 //!
-//! A relay passes on 100 MB/s in each direction, regardless of the number of connections, and 16
-//! KiB of one connection at a time. Everything runs in one process. With a single stream, the first
-//! exchange does not complete before the block, regardless of which side offers the transaction.
+//! A relay between the managers forwards 100 MB/s in each direction, regardless of the number of
+//! connections. It forwards 16 KiB of one connection at a time. Everything runs in one process.
+//! With a single stream, the first exchange completes only after the block, in both directions.
 //!
 //! ```sh
 //! cargo bench --manifest-path tests/bench/Cargo.toml --bench streams
@@ -134,16 +133,16 @@
 //! | a block, two streams, 10.2 s | with the block | 34133 | 34132 | 282 µs | 656 µs | 14.91 ms | 4.4 | 6.6 |
 //! | a block, two streams, 10.2 s | against it | 44757 | 44756 | 173 µs | 488 µs | 5.13 ms | 2.6 | 2.3 |
 //!
-//! Two messages of an exchange in the direction of the block share its path, and one message of an
-//! exchange in the other direction. Each message waits for the 16 KiB that the relay is passing on,
-//! which take 164 µs. The maxima are caused by this machine, whose two cores run everything.
+//! If an exchange has the direction of the block, two of its messages share the path of the block.
+//! Otherwise, one message does. Such a message waits until the relay has forwarded 16 KiB, which
+//! takes 164 µs. The maxima are caused by the load of the two cores, which run everything.
 //!
 //! # Codec
 //!
 //! The codec is compared with the crates `bitcoin` 0.32 and `sv` 0.2 on the same bytes, in the same
-//! run. The columns "faster than" show how many times longer the other library takes. The target is
-//! 5 compared with `bitcoin` for decoding a block. For all other rows it is 1 compared with the
-//! better of both.
+//! run. The columns "faster than" contain the duration of the other library divided by that of this
+//! library. The target for decoding a block is 5, compared with `bitcoin`. The other targets are 1,
+//! compared with the faster library.
 //!
 //! ```sh
 //! cargo bench --manifest-path tests/bench/Cargo.toml --bench codec
@@ -174,17 +173,17 @@
 //! | decode version | 58 ns | 237 ns | 124 ns | 4.1 | 2.1 | 1 |
 //! | encode it | 20 ns | 39 ns | 63 ns | 2.0 | 3.2 | 1 |
 //!
-//! A row without a subject belongs to the last decoded message above it.
+//! "It" in a row is the last decoded message above.
 //!
-//! **Iterating** adds up all numbers in the inputs and outputs, and the lengths and ends of the
-//! hashes of their outpoints and of their scripts.
+//! **Iterating** adds up all numbers in the inputs and outputs, and the lengths and last bytes of
+//! hashes and scripts.
 //!
-//! Blocks stay in the buffer in which they arrived. Decoding records the position of each
-//! transaction. The other libraries build trees of vectors. If the block fits into the caches of
-//! the processor, `sv` is about a tenth faster for a caller that reads only lengths of scripts.
-//! `sv` then reads less than the block. For larger blocks, `sv` is not faster.
+//! A block stays in the buffer in which it arrived, and decoding records the position of each
+//! transaction. The other libraries build trees of vectors. If a caller reads only the lengths of
+//! scripts and the block fits into the processor caches, `sv` is about 10 % faster. `sv` then reads
+//! less data than the block contains. For larger blocks, `sv` is not faster.
 //!
 //! # Debug builds
 //!
-//! Without optimization, most of the time is spent in SHA-256. See
-//! [`recipes`](super::recipes#debug-builds) for the setting that avoids this.
+//! Without optimization, SHA-256 takes most of the time. [`recipes`](super::recipes#debug-builds)
+//! shows the setting that avoids this.

@@ -1,7 +1,8 @@
 //! Short programs for common tasks.
 //!
-//! Each example runs against a [`LocalNode`](crate::local_node::LocalNode). Replace its address by
-//! that of a real node, and `Network::Regtest` by its network.
+//! Each example runs against a [`LocalNode`](crate::local_node::LocalNode). For a real node,
+//! replace the address and `Network::Regtest`. The short examples in the folder `examples` of the
+//! repository take both from the command line.
 //!
 //! # Connect
 //!
@@ -14,16 +15,44 @@
 //!     let mut config = ConnectionConfig::new(Network::Regtest);
 //!     config.connect_timeout = Duration::from_secs(3);
 //!     let mut peer = Connection::connect(node.address(), &config)?;
-//!     println!("{} at height {}", peer.peer_info().user_agent, peer.peer_info().start_height);
+//!     let info = peer.peer_info();
+//!     println!("{} at height {}", info.user_agent, info.start_height);
 //!     println!("round trip {:?}", peer.ping(Duration::from_secs(5))?);
+//!     peer.close();
+//!     Ok(())
+//! }
+//! ```
+//!
+//! [`Connection::connect`](crate::Connection::connect) takes a `SocketAddr`, or a string such as
+//! `"seed.bitcoinsv.io"` or `"203.0.113.7:8333"`. [`close`](crate::Connection::close) ensures that
+//! the peer can read everything that was sent. If the connection is only dropped, the last messages
+//! may be lost.
+//!
+//! [`messages`](crate::Connection::messages) returns an iterator over the received messages. If the
+//! connection is closed, the last item is an error with the reason.
+//! [`send`](crate::Connection::send) takes any message type:
+//!
+//! ```
+//! use bsv_p2p::wire::GetAddr;
+//! use bsv_p2p::{Connection, ConnectionConfig, Network, local_node::LocalNode};
+//!
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let node = LocalNode::start()?;
+//!     let config = ConnectionConfig::new(Network::Regtest);
+//!     let mut peer = Connection::connect(node.address(), &config)?;
+//!     peer.send(GetAddr)?;
+//!     for message in peer.messages() {
+//!         println!("received {}", message?.command());
+//!         # break;
+//!     }
 //!     Ok(())
 //! }
 //! ```
 //!
 //! # Receive transactions
 //!
-//! Nodes announce transactions by `inv`. Request them from the peer that announced them. A
-//! subscription with a filter receives only the messages of interest.
+//! Nodes announce transactions by `inv`. A caller should request a transaction from a peer that
+//! announced it. If a subscription has a filter, it receives only messages with these commands.
 //!
 //! ```
 //! use std::time::Duration;
@@ -44,7 +73,8 @@
 //! fn main() -> Result<(), Box<dyn std::error::Error>> {
 //!     let node = LocalNode::start()?;
 //!     let manager = Manager::new(ManagerConfig::new(Network::Regtest))?;
-//!     let options = SubscriptionOptions::with_name("transactions").with_commands([Command::new("inv")]);
+//!     let options = SubscriptionOptions::with_name("transactions");
+//!     let options = options.with_commands([Command::new("inv")]);
 //!     let announcements = manager.subscribe_messages_with(options);
 //!     manager.start_fixed([node.address()])?;
 //!     manager.wait_for_peers(1, Duration::from_secs(10))?;
@@ -61,7 +91,8 @@
 //!         if txids.is_empty() {
 //!             continue;
 //!         }
-//!         let found = manager.transactions(event.peer_id, &txids, Duration::from_secs(10))?;
+//!         let timeout = Duration::from_secs(10);
+//!         let found = manager.transactions(event.peer_id, &txids, timeout)?;
 //!         for tx in found.into_iter().flatten() {
 //!             println!("{}: {} bytes", tx.txid(), tx.bytes().len());
 //!             # return Ok(());
@@ -71,8 +102,8 @@
 //! }
 //! ```
 //!
-//! Several peers may announce one transaction. Remember the ids that were requested, for example in
-//! a bounded set.
+//! Several peers may announce one transaction. A caller should store the ids that it requested, for
+//! example in a bounded set.
 //!
 //! # Follow blocks
 //!
@@ -96,12 +127,14 @@
 //! }
 //! ```
 //!
-//! After a restart, [`Manager::with_headers`](crate::Manager::with_headers) resumes from a file.
+//! If the chain should survive a restart, call
+//! [`Manager::with_headers`](crate::Manager::with_headers). It stores the headers in a file and
+//! resumes from the file.
 //!
 //! # Download a block
 //!
 //! [`fetch_block`](crate::Manager::fetch_block) returns a block of up to 32 MiB
-//! (`limits.buffered`). A larger block is streamed:
+//! (`limits.buffered`). A larger block must be streamed:
 //!
 //! ```
 //! use std::time::Duration;
@@ -113,9 +146,11 @@
 //!     let manager = Manager::new(ManagerConfig::new(Network::Regtest))?;
 //!     manager.start_fixed([node.address()])?;
 //!     manager.wait_for_peers(1, Duration::from_secs(10))?;
-//!     let mut block = manager.fetch_block_reader(node.tip(), Duration::from_secs(60))?;
+//!     let timeout = Duration::from_secs(60);
+//!     let mut block = manager.fetch_block_reader(node.tip(), timeout)?;
 //!     let mut file = Vec::new(); // or a `File`
-//!     std::io::copy(&mut block, &mut file)?; // fails if the data is not the block
+//!     // Fails if the data is not the requested block.
+//!     std::io::copy(&mut block, &mut file)?;
 //!     println!("{} bytes", file.len());
 //!     Ok(())
 //! }
@@ -137,7 +172,7 @@
 //!     fn transaction(&mut self, _: u64, txid: Txid, _: TransactionView<'_>) {
 //!         self.0.push(txid);
 //!     }
-//!     // A transaction above 1 MiB is delivered in pieces, and then ends:
+//!     // Called after the last piece of a transaction above 1 MiB.
 //!     fn end(&mut self, _: u64, txid: Txid, _: u64) {
 //!         self.0.push(txid);
 //!     }
@@ -149,9 +184,12 @@
 //!     let manager = Manager::new(ManagerConfig::new(Network::Regtest))?;
 //!     manager.start_fixed([node.address()])?;
 //!     manager.wait_for_peers(1, Duration::from_secs(10))?;
+//!     let timeout = Duration::from_secs(60);
+//!     let block = manager.fetch_block_reader(node.tip(), timeout)?;
 //!     let mut txids = Txids::default();
-//!     manager.fetch_block_reader(node.tip(), Duration::from_secs(60))?.visit(&mut txids)?;
-//!     assert_eq!(txids.0.len(), 1); // valid only because `visit` succeeded
+//!     block.visit(&mut txids)?;
+//!     // The ids are valid only after `visit` succeeded.
+//!     assert_eq!(txids.0.len(), 1);
 //!     Ok(())
 //! }
 //! ```
@@ -159,8 +197,9 @@
 //! # Broadcast and confirm
 //!
 //! [`transactions`](super::transactions) shows how to broadcast a transaction. A transaction is
-//! confirmed by a block that contains it. Compare the transactions of each new block of the active
-//! chain, and count its [confirmations](crate::wire::HeaderChain::confirmations):
+//! confirmed if a block of the active chain contains it. To find this block, download each new
+//! block and compare the ids of its transactions. Then read the number of its
+//! [confirmations](crate::wire::HeaderChain::confirmations):
 //!
 //! ```
 //! use std::time::Duration;
@@ -172,22 +211,24 @@
 //!     let manager = Manager::new(ManagerConfig::new(Network::Regtest))?;
 //!     manager.start_fixed([node.address()])?;
 //!     manager.sync_headers(Duration::from_secs(30))?;
-//!     let confirmations = manager.with_chain(|chain| chain.confirmations(&hash)).flatten();
-//!     assert_eq!(confirmations, Some(3));
+//!     let confirmations = manager.with_chain(|chain| chain.confirmations(&hash));
+//!     assert_eq!(confirmations.flatten(), Some(3));
 //!     Ok(())
 //! }
 //! ```
 //!
-//! A reorganization can remove the block. Check the confirmations again at each tip.
+//! A reorganization can disconnect the block, so the confirmations should be checked after each new
+//! tip.
 //!
 //! # Synchronize headers
 //!
-//! Without a manager, from one node, into a file:
+//! This program downloads the headers of one node into a file, without a manager:
 //!
 //! ```
 //! use std::time::{Duration, SystemTime, UNIX_EPOCH};
 //! use bsv_p2p::wire::BlockHash;
-//! use bsv_p2p::{Connection, ConnectionConfig, HeaderStore, Network, local_node::LocalNode};
+//! use bsv_p2p::local_node::LocalNode;
+//! use bsv_p2p::{Connection, ConnectionConfig, HeaderStore, Network};
 //!
 //! fn main() -> Result<(), Box<dyn std::error::Error>> {
 //!     let node = LocalNode::start()?;
@@ -201,8 +242,8 @@
 //!     let config = ConnectionConfig::new(Network::Regtest);
 //!     let mut peer = Connection::connect(node.address(), &config)?;
 //!     loop {
-//!         let stop = BlockHash::ZERO; // no stop
-//!         let headers = peer.headers(&chain.locator(), stop, Duration::from_secs(60))?;
+//!         let (no_stop, timeout) = (BlockHash::ZERO, Duration::from_secs(60));
+//!         let headers = peer.headers(&chain.locator(), no_stop, timeout)?;
 //!         let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
 //!         let before = chain.tip();
 //!         chain.extend(&headers, u32::try_from(now)?)?;
@@ -217,14 +258,15 @@
 //! }
 //! ```
 //!
-//! One node can withhold headers. A [`Manager`](crate::Manager) compares several sources. Check
-//! [`has_minimum_work`](crate::wire::HeaderChain::has_minimum_work) on public networks.
+//! A single node may withhold headers. A [`Manager`](crate::Manager) compares several sources. On
+//! public networks, a caller should also check that
+//! [`has_minimum_work`](crate::wire::HeaderChain::has_minimum_work) returns `true`.
 //!
 //! # Write a peer store
 //!
 //! Implement [`PeerStore`](crate::peers::PeerStore), for example with a database. Methods may
-//! block: no thread of a connection calls them. Two rules matter: each method is atomic, and no two
-//! peers have the same address and port.
+//! block, because no thread of a connection calls them. Each method must be atomic, and no two
+//! peers may have the same address and port.
 //!
 //! ```
 //! use std::collections::HashMap;
@@ -238,7 +280,11 @@
 //! struct MapStore(Mutex<HashMap<PeerId, Peer>>);
 //!
 //! impl PeerStore for MapStore {
-//!     fn create(&self, peer: Peer, _: SystemTime) -> Result<Option<Peer>, StoreError> {
+//!     fn create(
+//!         &self,
+//!         peer: Peer,
+//!         _: SystemTime,
+//!     ) -> Result<Option<Peer>, StoreError> {
 //!         if self.find_by_ip_port(peer.ip_address, peer.port)?.is_some() {
 //!             let address = SocketAddr::new(peer.ip_address, peer.port);
 //!             return Err(StoreError::DuplicateAddress(address));
@@ -270,17 +316,17 @@
 //! ```
 //!
 //! The other methods have default implementations. A database should override `update_all`, which
-//! writes several peers, with one transaction. Without `read_bans` and `write_bans`, bans do not
-//! survive a restart.
+//! writes several peers in one transaction. If bans should survive a restart, `read_bans` and
+//! `write_bans` must be overridden as well.
 //!
 //! # Test your program
 //!
-//! [`testing`](super::testing) describes nodes in the process, mocks and simulated time.
+//! [`testing`](super::testing) describes in-process nodes, mocks and simulated time.
 //!
 //! # Debug builds
 //!
-//! Without optimization, checksums take most of the time. Optimize `sha2` only, in the `Cargo.toml`
-//! of your application:
+//! Without optimization, checksums take most of the time. You should therefore optimize `sha2` in
+//! the `Cargo.toml` of your application:
 //!
 //! ```toml
 //! [profile.dev.package.sha2]
@@ -289,17 +335,18 @@
 //!
 //! # Handle slow subscribers
 //!
-//! A subscription that does not keep up has three options:
+//! If a subscriber is slower than its peers, three options apply:
 //!
-//! | option | effect |
-//! | --- | --- |
-//! | a larger `capacity` | more events wait in memory |
-//! | [`OverflowPolicy::Block`](crate::connection::OverflowPolicy::Block), the default | peers are not read while the backlog is full; the subscription ends after 30 s without progress |
-//! | [`OverflowPolicy::DropNewest`](crate::connection::OverflowPolicy::DropNewest) | events are dropped and counted; the subscription never ends for this reason |
+//! - A larger `capacity` keeps more events in memory.
+//! - [`OverflowPolicy::Block`](crate::connection::OverflowPolicy::Block), the default, pauses
+//!   reading from the peers while the backlog is full. If the subscriber takes no event for 30 s,
+//!   the subscription ends with an error.
+//! - [`OverflowPolicy::DropNewest`](crate::connection::OverflowPolicy::DropNewest) drops events and
+//!   counts them. The subscription does not end.
 //!
-//! A loop over an [`EventReceiver`](crate::connection::EventReceiver) distinguishes the two ends of
-//! a subscription. After a shutdown of the manager the loop ends. If the subscription was too slow,
-//! the last item is an error:
+//! A loop over an [`EventReceiver`](crate::connection::EventReceiver) must handle two cases. If the
+//! manager was shut down, the loop ends. If the subscription was too slow, the last item is an
+//! error:
 //!
 //! ```
 //! use bsv_p2p::connection::{EventReceiver, RecvError, SubscriptionOptions};
@@ -307,9 +354,11 @@
 //! use bsv_p2p::wire::Command;
 //! use bsv_p2p::{Manager, ManagerConfig, Network};
 //!
-//! fn index(announcements: EventReceiver<BitcoinMessageEvent>) -> Result<(), RecvError> {
+//! type Announcements = EventReceiver<BitcoinMessageEvent>;
+//!
+//! fn index(announcements: Announcements) -> Result<(), RecvError> {
 //!     for event in announcements {
-//!         let event = event?; // too slow: announcements are missing
+//!         let event = event?; // fails if announcements are missing
 //!         println!("{}: {}", event.peer_id, event.message.command());
 //!     }
 //!     Ok(()) // the manager was shut down
@@ -317,10 +366,10 @@
 //!
 //! fn main() -> Result<(), Box<dyn std::error::Error>> {
 //!     let manager = Manager::new(ManagerConfig::new(Network::Regtest))?;
-//!     let announcements = manager.subscribe_messages_with(SubscriptionOptions {
-//!         capacity: 10_000,
-//!         ..SubscriptionOptions::with_name("indexer").with_commands([Command::new("inv")])
-//!     });
+//!     let mut options = SubscriptionOptions::with_name("indexer");
+//!     options.capacity = 10_000;
+//!     let options = options.with_commands([Command::new("inv")]);
+//!     let announcements = manager.subscribe_messages_with(options);
 //!     let indexer = std::thread::spawn(move || index(announcements));
 //!     manager.shutdown()?;
 //!     indexer.join().expect("no panic")?;
@@ -328,8 +377,8 @@
 //! }
 //! ```
 //!
-//! [`SubscriptionEnded`](crate::event::ControlEvent::SubscriptionEnded) and
-//! [`Lagged`](crate::event::ControlEvent::Lagged) report the failure and the dropped events of a
-//! subscription to the control subscriptions, with its name.
+//! Control events report slow subscriptions by their names:
+//! [`SubscriptionEnded`](crate::event::ControlEvent::SubscriptionEnded) if one ended, and
+//! [`Lagged`](crate::event::ControlEvent::Lagged) if events were dropped.
 //!
-//! Move slow work to other threads, and keep the loop over the receiver short.
+//! A loop over a receiver should be short. Slow work should run on other threads.

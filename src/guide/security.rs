@@ -1,17 +1,18 @@
-//! The security model: verified data, attacks, and limits of the protocol.
+//! The security model: verified data, attacks, and weaknesses of the protocol.
 //!
 //! # Guarantees
 //!
-//! A remote peer is untrusted. Whatever it sends, and in whatever order and speed:
+//! A remote peer is untrusted. These guarantees hold for all data, in any order and at any speed:
 //!
-//! - The library does not panic, hang, or allocate memory proportional to a number that the peer
-//!   claims. `unsafe` code is forbidden.
-//! - Every queue is bounded, and every wait has a timeout: see [`limits`](super::limits).
-//! - Messages of the caller for which a default node would ban or disconnect the caller are
-//!   rejected before they are sent. The rules are those of the kind of node that the peer
-//!   identifies itself as ([`PeerProfile`](crate::session::PeerProfile)).
-//! - Data from peers is escaped in log records and events, so that each record is one line of
-//!   printable ASCII.
+//! - The library does not panic or hang. Memory use never depends on a length that the peer claims.
+//!   `unsafe` code is forbidden.
+//! - Every queue is bounded, and every wait for a peer has a timeout: see
+//!   [`limits`](super::limits).
+//! - If a default node would ban or disconnect the caller for a message, the message is rejected
+//!   before it is sent. The rules depend on the user agent of the peer
+//!   ([`PeerProfile`](crate::session::PeerProfile)).
+//! - Data from peers is escaped in log records and in the text of events, so that each record is
+//!   one line of printable ASCII.
 //!
 //! # Verified data
 //!
@@ -20,28 +21,28 @@
 //! | frame | magic, limit of the command, checksum | - |
 //! | message | every length and count, and the ranges of the protocol | meaning of its content |
 //! | header | linkage, proof of work, difficulty, times, versions, checkpoints; minimum work in [`sync_headers`](crate::Manager::sync_headers) | - |
-//! | block | the transactions are those to which the header commits; structure | transactions, scripts, signatures |
+//! | block | structure; merkle root of the transactions against the header | transactions, scripts, signatures |
 //! | transaction | structure | everything else |
 //! | merkle proof | against the root of its header | - |
 //! | user agent, services, height, time of a peer | - | claims of the peer |
 //!
 //! A block with valid headers above it can be invalid, or unavailable. Full nodes do not build on
-//! an invalid block, so confirmations are the protection. The table at
-//! [`HeaderChain`](crate::wire::HeaderChain#verification) relates their number to the share of an
-//! attacker.
+//! an invalid block, so a caller should wait for confirmations. The table at
+//! [`HeaderChain`](crate::wire::HeaderChain#verification) shows how many, depending on the hash
+//! rate of an attacker.
 //!
 //! # Classes of peers
 //!
-//! Decisions depend on how a peer was found:
+//! Decisions depend on the origin of a peer:
 //!
 //! | class | peers | trusted for |
 //! | --- | --- | --- |
 //! | configured | fixed peers, manual peers, whitelist | headers; never banned automatically |
 //! | outbound | peers that the manager dialed | headers |
-//! | inbound | peers that dialed this host | nothing, while a peer of another class is connected |
+//! | inbound | peers that dialed this host | headers, only if no peer of another class is connected |
 //!
-//! While no configured or outbound peer is connected, inbound peers decide which headers the chain
-//! receives, within the rules of the network.
+//! If no configured or outbound peer is connected, inbound peers select the headers that the chain
+//! receives. These headers must still follow the rules of the network.
 //!
 //! # Eclipse attacks
 //!
@@ -55,25 +56,25 @@
 //! - Peers that worked before are dialed first.
 //! - An inbound peer can advertise only its own address.
 //!
-//! If a wrong chain would be expensive, name peers that you trust
-//! ([`start_fixed`](crate::Manager::start_fixed), [`connect`](crate::Manager::connect)).
+//! If following a wrong chain would be expensive, you should configure peers that you trust, by
+//! [`start_fixed`](crate::Manager::start_fixed) or [`connect`](crate::Manager::connect).
 //!
 //! # Denial of service
 //!
 //! - Connections from banned addresses are closed at once.
-//! - Handshakes and connections are limited per address; stalled handshakes are closed if slots are
-//!   needed.
-//! - A peer that sends faster than the caller processes is not read. A peer that does not read is
-//!   disconnected.
-//! - Payloads are counted until the last holder drops them. A caller that keeps messages keeps
-//!   their memory, and slows down its peers.
+//! - Handshakes and connections are limited per address. If slots are needed, stalled handshakes
+//!   are closed.
+//! - If a peer sends faster than the caller processes, reading pauses. If a peer does not read, it
+//!   is disconnected.
+//! - A payload counts until its last holder drops it. If a caller keeps messages, their memory
+//!   stays in use, and reading from the peers pauses when the budget is used up.
 //! - A slow subscription ends after 30 s and does not affect others.
 //!
-//! # Limits of the protocol
+//! # Weaknesses of the protocol
 //!
 //! The protocol has no encryption and no authentication. An attacker on the network path can read,
-//! change and drop messages, and can answer in the name of a peer. Verified data stays verified,
-//! but an attacker can delay it or withhold it.
+//! change and drop messages, and can impersonate a peer. Verified data remains protected, but an
+//! attacker can delay or withhold it.
 //!
 //! A peer can withhold transactions and blocks, and can announce data that it does not have.
 //! Requests then fail with a timeout. [`fetch_block`](crate::Manager::fetch_block) requests a block
@@ -84,15 +85,15 @@
 //!
 //! # Local faults
 //!
-//! A missing route, exhausted file descriptors, or an unavailable address of this host do not
-//! change the record of a peer. [`LocalFault`](crate::event::ControlEvent::LocalFault) reports
-//! them.
+//! If a dial fails because of this host, the record of the peer does not change. Examples are a
+//! missing route, exhausted file descriptors, and an unavailable local address.
+//! [`LocalFault`](crate::event::ControlEvent::LocalFault) reports such failures.
 //!
 //! # Files
 //!
-//! The peer store and the header store verify their files when they open them. A damaged file is
-//! moved aside or truncated, and reported. A file of another network is rejected and unchanged.
-//! Only one process at a time can open a file.
+//! The peer store and the header store verify their files when they open them. A damaged file of
+//! peers is moved aside, and a damaged file of headers is truncated. Both are reported. A file of
+//! another network is rejected and stays unchanged. Only one process can open a file at a time.
 //!
 //! # Reporting a vulnerability
 //!

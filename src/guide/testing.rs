@@ -1,11 +1,11 @@
-//! How to test a program that uses this library.
+//! How to test an application that uses this library.
 //!
-//! # A node in the process
+//! # In-process nodes
 //!
-//! [`LocalNode`](crate::local_node::LocalNode) is a node of regtest, or of a private network, in
-//! the process of the test. It has a real chain, mines blocks that a real node accepts, and relays
-//! blocks and transactions. It answers, announces and rejects as SV Node 1.2.2 with default
-//! options. It does not verify scripts or spends.
+//! [`LocalNode`](crate::local_node::LocalNode) is an in-process node of regtest or of a private
+//! network. It has a real chain, mines blocks that a real node accepts, and relays blocks and
+//! transactions. Its responses, announcements and rejections are those of SV Node 1.2.2 with
+//! default options. It verifies neither scripts nor inputs.
 //!
 //! ```
 //! use std::time::Duration;
@@ -37,8 +37,8 @@
 //!
 //! # Teranode
 //!
-//! [`LocalNodeConfig::teranode`](crate::local_node::LocalNodeConfig::teranode) makes the node
-//! behave like a Teranode, in its answers, announcements and penalties.
+//! [`LocalNodeConfig::teranode`](crate::local_node::LocalNodeConfig::teranode) returns the
+//! configuration of a node that responds, announces and punishes like a Teranode.
 //!
 //! ```
 //! use bsv_p2p::local_node::{LocalNode, LocalNodeConfig};
@@ -46,7 +46,8 @@
 //! use bsv_p2p::{Connection, ConnectionConfig, Network};
 //!
 //! fn main() -> Result<(), Box<dyn std::error::Error>> {
-//!     let node = LocalNode::start_at(([127, 0, 0, 1], 0).into(), LocalNodeConfig::teranode())?;
+//!     let any_port = ([127, 0, 0, 1], 0).into();
+//!     let node = LocalNode::start_at(any_port, LocalNodeConfig::teranode())?;
 //!     let config = ConnectionConfig::new(Network::Regtest);
 //!     let peer = Connection::connect(node.address(), &config)?;
 //!     let profile = PeerProfile::from_user_agent(&peer.peer_info().user_agent);
@@ -58,25 +59,25 @@
 //! # Reorganizations
 //!
 //! [`Chain`](crate::local_node::Chain) and [`BlockTemplate`](crate::local_node::BlockTemplate)
-//! build branches without sockets. Give each of two nodes a branch, and connect them: the node with
-//! less work switches to the other branch.
+//! build branches without sockets. If you start two nodes with different branches and connect them,
+//! the node with less work switches to the other branch.
 //!
 //! # Mocks
 //!
 //! [`PeerStore`](crate::peers::PeerStore) and [`SeedResolver`](crate::discovery::SeedResolver) are
-//! traits. Their documentation shows a mock with `mockall` for each of them.
+//! traits. The documentation of each trait shows a mock with `mockall`.
 //!
 //! # State machines
 //!
 //! [`Session`](crate::session::Session), [`RestartPolicy`](crate::connection::RestartPolicy),
 //! [`BanList`](crate::peers::BanList), [`HeaderChain`](crate::wire::HeaderChain) and
-//! [`Chain`](crate::local_node::Chain) take the time as an argument. A test can run through hours
-//! without waiting.
+//! [`Chain`](crate::local_node::Chain) take the time as an argument, so a test should use simulated
+//! time. Hours then pass without waiting.
 //!
 //! # Debug builds
 //!
-//! Add this to the `Cargo.toml` of your application if tests transfer much data. Checksums take
-//! most of the time otherwise.
+//! If tests transfer much data, you should add this to the `Cargo.toml` of your application.
+//! Otherwise, checksums take most of the time.
 //!
 //! ```toml
 //! [profile.dev.package.sha2]
@@ -86,5 +87,5 @@
 //! # A real node
 //!
 //! The tool `conform` checks whether a node follows the rules of the wire protocol. The tests of
-//! this library run against SV Node 1.0.13; the file `tests/README.md` in the repository describes
-//! how.
+//! this library run against SV Node 1.0.13. The file `tests/README.md` in the repository describes
+//! how to run them.

@@ -5,19 +5,19 @@
 //! [`broadcast_transaction`](crate::Manager::broadcast_transaction) announces a transaction and
 //! serves it for 30 minutes.
 //!
-//! 1. It announces the transaction to half of the connected peers at once, at least to one. They
-//!    are chosen at random.
-//! 2. After five seconds it announces the transaction to the other peers that have not announced it
-//!    themselves.
-//! 3. It announces the transaction to every peer that connects later.
+//! 1. The transaction is announced to a random half of the connected peers, at least to one.
+//! 2. After five seconds, it is announced to the other peers, except those with their own
+//!    announcement of it.
+//! 3. It is announced to every peer that connects later.
 //!
-//! Peers that did not request announcements of transactions (`relay` in their `version`) are
-//! skipped. Each peer is sent a transaction at most three times. At most 1,000 transactions and 64
-//! MiB are offered at the same time.
+//! Peers that do not request transactions (`relay` is false in their `version`) are skipped. A
+//! transaction is sent to a peer at most three times. At most 1,000 transactions, with 64 MiB in
+//! total, are offered at once.
 //!
 //! ```
 //! use std::time::Duration;
-//! use bsv_p2p::wire::{OutPoint, Transaction, TransactionInput, TransactionOutput, Txid};
+//! use bsv_p2p::wire::{OutPoint, Transaction, Txid};
+//! use bsv_p2p::wire::{TransactionInput, TransactionOutput};
 //! use bsv_p2p::{Manager, ManagerConfig, Network, local_node::LocalNode};
 //!
 //! fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -26,7 +26,7 @@
 //!     let manager = Manager::new(ManagerConfig::new(Network::Regtest))?;
 //!     manager.start_fixed([node.address()])?;
 //!     manager.wait_for_peers(1, Duration::from_secs(10))?;
-//!     // A local node verifies no signatures and, by default, no inputs.
+//!     // A local node verifies neither scripts nor inputs.
 //!     let transaction = Transaction {
 //!         version: 1,
 //!         inputs: vec![TransactionInput {
@@ -51,37 +51,39 @@
 //!
 //! | field | meaning |
 //! | --- | --- |
-//! | `announced_to` | The number of peers to which it was announced. |
-//! | `requested_by` | The peers that requested it, and received it. |
+//! | `announced_to` | The number of peers that received the announcement. |
+//! | `requested_by` | The peers that requested the transaction and received it. |
 //! | `rejected_by` | The peers that rejected it, with code and reason. |
-//! | `relayed_by` | The peers that announced it without an announcement of this manager. They received it from other peers. |
+//! | `relayed_by` | The peers that received it from other peers and announced it. |
 //! | `is_finished` | Whether the offer has ended. |
 //!
 //! [`wait_for`](crate::manager::TransactionBroadcast::wait_for) blocks until a number of peers
 //! requested or announced it.
 //!
-//! A node requests a transaction that it does not have. It does not report whether it accepts the
-//! transaction:
+//! A node requests every transaction that it does not have. The protocol does not report
+//! acceptance:
 //!
-//! - A transaction that breaks a rule is rejected with a reason (observed at version 1.0.13).
-//! - A conflict with a transaction in its pool, or unknown inputs, are not reported.
-//! - For an invalid signature, the node closes the connection or bans this host.
+//! - If the transaction breaks a rule, the node rejects it with a reason (observed at version
+//!   1.0.13).
+//! - If it conflicts with the pool of the node, or if its inputs are unknown, the node sends no
+//!   `reject`.
+//! - If a signature is invalid, the node closes the connection or bans this host.
 //!
-//! A missing `reject` therefore does not mean that the transaction was accepted. Validate a
-//! transaction before it is broadcast.
+//! A missing `reject` therefore does not mean that the transaction was accepted. A caller must
+//! validate a transaction before broadcasting it.
 //!
-//! [`cancel`](crate::manager::TransactionBroadcast::cancel) ends the offer. Peers that have the
-//! transaction keep it.
+//! [`cancel`](crate::manager::TransactionBroadcast::cancel) ends the offer. Peers that have
+//! received the transaction keep it.
 //!
 //! # Receiving
 //!
-//! Nodes announce transactions by `inv`. A subscriber requests them with
-//! [`transactions`](crate::Manager::transactions), or sends `getdata` and receives `tx` messages.
-//! [`recipes`](super::recipes#receive-transactions) shows both steps.
+//! Nodes announce transactions by `inv`. [`transactions`](crate::Manager::transactions) requests
+//! them and returns them. [`recipes`](super::recipes#receive-transactions) shows a loop.
+//! Alternatively, a caller may send `getdata` and receive `tx` messages from a subscription.
 //!
-//! Several peers may announce one transaction, so a caller should remember the ids that it has
-//! requested. If a transaction was not requested and is longer than 1 MiB (`limits.unrequested`),
-//! it is discarded.
+//! Several peers may announce one transaction, so a caller should store the ids that it requested.
+//! If a transaction was not requested and is longer than 1 MiB (`limits.unrequested`), it is
+//! discarded.
 //!
-//! [`Tx`](crate::wire::Tx) keeps the bytes in which a transaction arrived and gives views of its
-//! parts. [`Transaction`](crate::wire::Transaction) owns its parts.
+//! [`Tx`](crate::wire::Tx) keeps the encoded transaction and returns views of its parts.
+//! [`Transaction`](crate::wire::Transaction) owns its parts.

@@ -47,8 +47,8 @@ use crate::event::SubscriptionEndReason;
 /// # Selection
 ///
 /// [`as_receiver`](Self::as_receiver) returns the receiver to use in
-/// [`select!`](crossbeam_channel::select). [`with_end_reason`](Self::with_end_reason) adds the
-/// reason to its result.
+/// [`select!`](https://docs.rs/crossbeam-channel/0.5/crossbeam_channel/macro.select.html).
+/// [`with_end_reason`](Self::with_end_reason) adds the reason to its result.
 ///
 /// ```
 /// use std::time::Duration;
@@ -176,8 +176,9 @@ impl<T> EventReceiver<T> {
         }
     }
 
-    /// Returns the receiver of the channel, for [`select!`](crossbeam_channel::select) and
-    /// [`Select`](crossbeam_channel::Select).
+    /// Returns the receiver of the channel, for
+    /// [`select!`](https://docs.rs/crossbeam-channel/0.5/crossbeam_channel/macro.select.html) and
+    /// [`Select`](https://docs.rs/crossbeam-channel/0.5/crossbeam_channel/struct.Select.html).
     ///
     /// A clone of it keeps the subscription active after this receiver is dropped.
     pub fn as_receiver(&self) -> &Receiver<T> {
