@@ -64,8 +64,8 @@ impl FileLock {
 
 impl Drop for FileLock {
     fn drop(&mut self) {
-        // Closing the file is not enough: a child process that is being started has a copy of the
-        // handle, and with it the lock, until it runs its program.
+        // Closing the file is not sufficient. A child process shares the handle, and therefore the
+        // lock, between `fork` and `exec`.
         let _ = self.file.unlock();
     }
 }

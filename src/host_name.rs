@@ -6,7 +6,8 @@ const MAX_NAME: usize = 253;
 /// The maximum length of a label in characters (RFC 1035, section 2.3.4).
 const MAX_LABEL: usize = 63;
 
-/// The error of an invalid host name (RFC 1035, sections 2.3.1 and 2.3.4; RFC 3696, section 2).
+/// The reason why a host name is invalid (RFC 1035, sections 2.3.1 and 2.3.4, and RFC 3696, section
+/// 2).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidName {

@@ -27,7 +27,7 @@ pub(crate) enum OpenError {
 /// Opens a TCP connection to `address`, from the local address `from` if there is one.
 ///
 /// Blocks until `deadline` at most. While the attempt is pending, calls `pause` with the time to
-/// wait, at most 20 ms; the attempt is canceled if it returns `true`. The returned socket is
+/// wait, at most 20 ms. If it returns `true`, the attempt is canceled. The returned socket is
 /// nonblocking.
 ///
 /// # Errors

@@ -26,11 +26,12 @@ impl SystemError {
         self.kind == io::ErrorKind::OutOfMemory || self.has_code(&codes::OUT_OF_RESOURCES)
     }
 
-    /// Returns whether this machine is the cause, if the error is the immediate result of creating,
-    /// binding or connecting a socket: no resources, no route, no usable local address, no
-    /// permission, or an address that this machine cannot use.
+    /// Returns whether this host caused the error. The error must be the immediate result of
+    /// creating, binding or connecting a socket.
     ///
-    /// `EHOSTUNREACH` is not among them, since it also reports a host that is switched off.
+    /// The causes are exhausted resources, a missing route, no usable local address, a missing
+    /// permission, and an address that this host cannot use. `EHOSTUNREACH` is not included,
+    /// because it may also mean that the peer is down.
     pub fn is_local_fault(self) -> bool {
         use io::ErrorKind::{
             AddrInUse, AddrNotAvailable, InvalidInput, NetworkDown, NetworkUnreachable,

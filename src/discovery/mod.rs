@@ -1,17 +1,17 @@
-//! Discovery of peers by DNS seeds, with bounded lookup time.
+//! Discovery of peers by DNS seeds. Each lookup has a deadline.
 //!
 //! A seed is a DNS name that resolves to addresses of nodes
-//! ([`Network::dns_seeds`](crate::Network::dns_seeds)). A [`SeedResolver`] looks it up; an
-//! application can provide another resolver, or a mock for tests. This module does not depend on
-//! messages or connections, and has no permanent threads.
+//! ([`Network::dns_seeds`](crate::Network::dns_seeds)). A [`SeedResolver`] resolves it. An
+//! application can implement another resolver, and tests can mock it. This module does not depend
+//! on messages or connections, and has no permanent threads.
 //!
-//! - `DnsResolver`, with the feature `dns` (on by default), queries name servers itself: those of
-//!   `/etc/resolv.conf` or others. A server that does not reply delays the lookup by at most two
-//!   seconds at a time, and the deadline always applies.
-//! - [`SystemResolver`] calls the resolver of the system in a helper thread. It is used without the
-//!   feature `dns`, and on systems other than Unix, which have no `/etc/resolv.conf`.
+//! - `DnsResolver` queries the name servers of `/etc/resolv.conf`, or others, directly. If a server
+//!   does not reply within two seconds, the next server is queried. Requires the feature `dns`,
+//!   which is enabled by default.
+//! - [`SystemResolver`] calls the system resolver in a helper thread. It is used if the feature
+//!   `dns` is disabled, and on systems other than Unix, which have no `/etc/resolv.conf`.
 //!
-//! [`default_resolver`] returns the default one.
+//! [`default_resolver`] returns the resolver for this system.
 //!
 //! ```no_run
 //! use std::time::Duration;
@@ -22,7 +22,7 @@
 //! let seeds = default_resolver(&[])?;
 //! for seed in Network::Mainnet.dns_seeds() {
 //!     match seeds.resolve(seed, &Deadline::after(Duration::from_secs(10))) {
-//!         Ok(addresses) => println!("{seed} knows {} addresses", addresses.len()),
+//!         Ok(addresses) => println!("{seed}: {} addresses", addresses.len()),
 //!         Err(error) => println!("{error}"),
 //!     }
 //! }

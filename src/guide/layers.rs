@@ -102,7 +102,7 @@
 //!     let seeds = default_resolver(&[])?;
 //!     for seed in Network::Mainnet.dns_seeds() {
 //!         match seeds.resolve(seed, &Deadline::after(Duration::from_secs(10))) {
-//!             Ok(addresses) => println!("{seed} has {} addresses", addresses.len()),
+//!             Ok(addresses) => println!("{seed}: {} addresses", addresses.len()),
 //!             // The error contains the failure of each name server.
 //!             Err(error) => println!("{error}"),
 //!         }

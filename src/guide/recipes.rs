@@ -30,17 +30,19 @@
 //!
 //! [`messages`](crate::Connection::messages) returns an iterator over the received messages. If the
 //! connection is closed, the last item is an error with the reason.
-//! [`send`](crate::Connection::send) takes any message type:
+//! [`send`](crate::Connection::send) takes a [`Message`](crate::wire::Message), or the type of any
+//! message:
 //!
 //! ```
-//! use bsv_p2p::wire::GetAddr;
+//! use bsv_p2p::wire::Message;
 //! use bsv_p2p::{Connection, ConnectionConfig, Network, local_node::LocalNode};
 //!
 //! fn main() -> Result<(), Box<dyn std::error::Error>> {
 //!     let node = LocalNode::start()?;
 //!     let config = ConnectionConfig::new(Network::Regtest);
 //!     let mut peer = Connection::connect(node.address(), &config)?;
-//!     peer.send(GetAddr)?;
+//!     peer.send(Message::GetAddr)?;
+//!     # node.mine(1)?;
 //!     for message in peer.messages() {
 //!         println!("received {}", message?.command());
 //!         # break;

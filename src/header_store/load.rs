@@ -27,7 +27,7 @@ pub struct LoadReport {
     pub damaged: Option<DamagedTail>,
 }
 
-/// The end of a header file that a crash, a full disk or a faulty disk has damaged.
+/// A damaged end of a header file, for example after a crash or with a full disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DamagedTail {

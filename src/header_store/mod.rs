@@ -48,28 +48,30 @@ use crate::wire::{BlockHash, ChainRules, HeaderChain};
 ///
 /// # Verification
 ///
-/// Opening a file verifies all rules again, except one: the time of a header may be more than two
-/// hours ahead of the clock, because a clock that was set back must not invalidate headers.
+/// Opening a file verifies all rules again, with one exception. Headers may be more than two hours
+/// ahead of the clock, because setting the clock back must not invalidate them.
 ///
-/// - **Damage**: if a header does not link to the one before it or has no proof of work, or if the
-///   last one is incomplete, the file is truncated before it. [`LoadReport::damaged`] reports the
-///   height and the number of bytes removed. Peers send the headers again. A chain that was started
-///   at a checkpoint is removed completely if it does not reach that checkpoint.
-/// - **Another chain**: if a header that was mined violates another rule, or if the file starts
-///   with another block, the file is of another network or rule set. It is refused and unchanged.
-///   A header was mined if its hash has 32 leading zero bits, or if the next header links to it.
+/// - **Damage**: the file is truncated before the first header that is incomplete, does not link to
+///   the previous one, or has no proof of work. [`LoadReport::damaged`] contains its height and the
+///   number of removed bytes. The removed headers must be requested from peers again. If a chain
+///   starts at a checkpoint and does not reach it, all of it is removed.
+/// - **Another chain**: if the file starts with another block, or a mined header violates another
+///   rule, the file belongs to another network or rule set. An error is returned, and the file
+///   stays unchanged. A header was mined if its hash has 32 leading zero bits, or if the next
+///   header links to it.
 ///
-/// Testnet and STN have the same genesis block. A file of testnet is refused on STN by its first
-/// header whose difficulty STN does not allow. A file of STN is refused on testnet by the
-/// checkpoint at height 546. A file that ends before is valid on both networks.
+/// Testnet and STN have the same genesis block. On STN, a file of testnet is rejected at its first
+/// header with a difficulty that STN does not allow. On testnet, a file of STN is rejected at the
+/// checkpoint at height 546. A shorter file is valid on both networks.
 ///
-/// On regtest random bytes are a proof of work in one of two cases. There, damage in one of the
-/// last two headers can remain unnoticed until peers send a chain with more work.
+/// On regtest, random bytes have a valid proof of work with a probability of one half. Damage in
+/// the last two headers may therefore remain undetected until peers send a chain with more work.
 ///
 /// # Crashes
 ///
-/// Headers are only appended and removed at the end, so after a crash the file contains a valid
-/// chain and at most a damaged tail. [`sync`](Self::sync) makes it survive a power failure.
+/// Headers are only appended and removed at the end. After a crash, the file therefore contains a
+/// valid chain, which a damaged tail may follow. If the headers must survive a power failure, call
+/// [`sync`](Self::sync).
 ///
 /// # Locking
 ///
@@ -211,11 +213,12 @@ impl HeaderStore {
         Ok((loaded.chain, loaded.report))
     }
 
-    /// Writes the active chain of `chain` to a file, which replaces one that exists.
+    /// Writes the active chain of `chain` to a file. An existing file is replaced.
     ///
-    /// The headers are first written to a second file with the suffix `.tmp`, so that the file is
-    /// the old or the new one after an error or a crash. A symbolic link remains, and its target is
-    /// replaced. Blocks until the disk has all headers.
+    /// The headers are first written to a temporary file with the suffix `.tmp`, which is then
+    /// renamed. After an error or a crash, the file has either the old or the new content. If
+    /// `path` is a symbolic link, its target is replaced. Blocks until all headers are synced to
+    /// disk.
     ///
     /// # Errors
     ///

@@ -21,24 +21,24 @@ use crate::wire::{Block, BlockHash, Services, Transaction, Tx, Txid};
 ///
 /// Its network is regtest, or a private one with the constant difficulty of regtest. It accepts any
 /// number of peers, follows the longest chain, relays blocks and transactions, and mines blocks
-/// that real nodes accept. It does not verify scripts or spends.
+/// that real nodes accept. It verifies neither scripts nor inputs.
 ///
-/// To its peers it behaves as a Bitcoin SV node 1.2.2 with default options:
+/// Its peers observe the behavior of a Bitcoin SV node 1.2.2 with default options:
 ///
 /// - It answers `getheaders`, `gethdrsen`, `getblocks`, `getdata` (blocks, compact and filtered
 ///   blocks, transactions), `getblocktxn`, `getaddr` and pings.
-/// - It announces a block by `headers`, `hdrsen` or `cmpctblock` to a peer that requested this and
-///   is known to have the parent because headers were exchanged. Other peers receive an `inv`. A
-///   peer that announced the block receives nothing.
+/// - If a peer requested `headers`, `hdrsen` or `cmpctblock` announcements and is known to have the
+///   parent, it receives such an announcement of a block. Other peers receive an `inv`. A peer that
+///   announced the block receives nothing.
 /// - It rejects invalid headers, blocks and transactions with the node's text and score, and closes
 ///   the connection at a score of 100. It closes the connection of a peer that sends `mempool`,
 ///   `filterload` or `filteradd`.
 ///
-/// It differs from a node in the following:
+/// It differs from a node in these points:
 ///
-/// - It sends no `sendcmpct`, `authch` and `feefilter`, and ignores the `feefilter` of a peer: it
-///   knows no fees.
-/// - It answers `getaddr` at once, and serves all transactions of its pool.
+/// - It sends no `sendcmpct`, `authch` or `feefilter`. It ignores the `feefilter` of a peer,
+///   because it does not compute fees.
+/// - It answers `getaddr` immediately, and serves all transactions of its pool.
 /// - It splits a `notfound` at the limits of both sides.
 /// - It requests the full block of a `cmpctblock`, and follows side chains of any length.
 /// - It has no bans and no initial block download.
@@ -46,8 +46,8 @@ use crate::wire::{Block, BlockHash, Services, Transaction, Tx, Txid};
 /// [`LocalNodeConfig`] has the options: orphan transactions, bloom filters, and the behavior of a
 /// Teranode.
 ///
-/// The node has one thread that listens, one that answers, and one for each peer.
-/// [`LocalNode::shutdown`] and dropping the node stop them all. The node can be shared between
+/// The node has a listener thread, a thread that replies to requests, and one thread per peer.
+/// [`LocalNode::shutdown`] and dropping the node stop all of them. The node can be shared between
 /// threads. Its methods block only while another thread uses its state, except
 /// [`mine`](Self::mine), the `wait_for_` methods and [`shutdown`](Self::shutdown).
 ///
@@ -168,7 +168,7 @@ impl LocalNode {
     /// Returns the default configuration of the connections of a local node.
     ///
     /// The network is regtest. The node offers blocks, and accepts blocks that it did not request.
-    /// At most 1 GiB are queued for a peer; queued blocks share the memory of the chain.
+    /// At most 1 GiB is queued for a peer. Queued blocks share the memory of the chain.
     pub fn default_config() -> ConnectionConfig {
         let mut config = ConnectionConfig::new(Network::Regtest);
         config.session.services = Services::NETWORK;

@@ -1,9 +1,9 @@
 //! Maintains connections to many peers.
 //!
-//! - [`Manager`] finds peers, keeps as many connected as [`ManagerConfig`] requires, accepts
+//! - [`Manager`] finds peers, maintains the number of connections in [`ManagerConfig`], accepts
 //!   inbound connections, and bans misbehaving peers.
-//! - It follows the headers of the chain with the most work, verified by the rules of the network;
-//!   see [`Manager::follow_chain`] and [`Manager::subscribe_blocks`].
+//! - It verifies headers by the rules of the network, and follows the chain with the most work:
+//!   [`Manager::follow_chain`], [`Manager::subscribe_blocks`].
 //! - It fetches blocks ([`Manager::fetch_block`]) and broadcasts transactions
 //!   ([`Manager::broadcast_transaction`]).
 //! - [`Snapshot`] and [`Metrics`] report its state.

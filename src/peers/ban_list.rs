@@ -163,8 +163,8 @@ impl BanList {
 
     /// Removes the manual and the automatic ban of exactly this subnet, and returns them.
     ///
-    /// Bans of larger and smaller subnets stay, so addresses may still be banned; see
-    /// [`BanList::unban_address`].
+    /// Bans of larger and smaller subnets stay, so addresses may still be banned.
+    /// [`BanList::unban_address`] removes all bans of an address.
     pub fn unban(&mut self, subnet: &Subnet) -> Vec<Ban> {
         let removed = [self.manual.remove(subnet), self.automatic.remove(subnet)];
         removed.into_iter().flatten().collect()

@@ -31,23 +31,23 @@ use crate::Network;
 ///
 /// The file has a version and belongs to one network. A file of another network is rejected.
 ///
-/// It is replaced atomically: the store writes a temporary file in the same folder, syncs and
+/// The file is replaced atomically. The store writes a temporary file in the same folder, syncs and
 /// renames it, and then syncs the folder (on Unix). A crash of the process or of the machine never
-/// leaves it truncated. At most one temporary file is left, and the next save replaces it. Times
-/// are whole seconds since 1970, rounded down.
+/// leaves a truncated file. A crash may leave one temporary file, which the next save replaces.
+/// Times are whole seconds since 1970, rounded down.
 ///
-/// An empty lock file, whose name ends in `.lock`, is created next to it, so that only one store
-/// can have the file open.
+/// An empty lock file, whose name ends in `.lock`, is created in the same folder, so that only one
+/// store can have the file open.
 ///
-/// A corrupt file is moved to a name that ends in `.corrupt`, replacing an earlier one, and the
-/// store starts empty; [`InMemoryPeerStore::open`] returns this. The memory for reading any file is
-/// limited to that of the maximum number of peers and bans.
+/// A corrupt file is moved to a name that ends in `.corrupt`, and the store starts empty. An
+/// earlier corrupt file is replaced. [`InMemoryPeerStore::open`] reports the corrupt file. The
+/// memory for reading a file is limited to that of the maximum number of peers and bans.
 ///
 /// # Threads
 ///
 /// The store can be shared between threads. Its methods except [`PeerStore::save`] block only while
 /// another thread searches or copies the peers, which takes some milliseconds for 10,000 peers.
-/// `save` writes and syncs the file; the other methods do not wait for this.
+/// `save` writes and syncs the file. The other methods do not wait for it.
 #[derive(Debug)]
 #[must_use = "dropping the store releases the lock of its file"]
 pub struct InMemoryPeerStore {

@@ -1,14 +1,11 @@
-//! Peer database: addresses, status, bans and persistence.
+//! The peer database: addresses, status, bans and persistence.
 //!
-//! This module does not depend on messages, sockets or threads. It never reads the clock: the
-//! caller passes the time.
+//! This module does not depend on messages, sockets or threads. The caller passes the time.
 //!
-//! - [`Peer`] and [`PeerStatus`] hold the data by which peers are selected for dialing and for
-//!   eviction.
+//! - [`Peer`] and [`PeerStatus`] contain the data that selects peers for dialing and eviction.
 //! - [`PeerStore`] stores peers and bans. [`InMemoryPeerStore`] implements it, with a JSON file
 //!   that is replaced atomically.
-//! - [`BanList`] returns whether an address is banned, and by which rule. A rule covers a
-//!   [`Subnet`].
+//! - [`BanList`] returns the ban of an address. A ban covers a [`Subnet`].
 //! - [`AddressKind`] and [`is_routable`] classify an address. [`address_group`] returns its network
 //!   group.
 //! - [`is_service_port`] returns whether a port belongs to a service that is not a node.

@@ -33,8 +33,8 @@ pub struct Peer {
     /// Whether this is a manual peer: the application added it, at first or later. Manual peers are
     /// never evicted.
     pub manual: bool,
-    /// The service bits. Before the first handshake, these are the bits that others advertised;
-    /// afterwards, those of the peer's last `version`.
+    /// The service bits. Before the first handshake, these are the advertised bits. Afterwards,
+    /// they are the bits of the peer's last `version`.
     pub services: u64,
     /// Fields of the peer's last `version`, `None` before the first handshake.
     pub version: Option<PeerVersion>,
@@ -143,8 +143,8 @@ impl Peer {
         SocketAddr::new(self.ip_address, self.port)
     }
 
-    /// Sets the status as of `now`. Removes the end of a ban, so that a ban set by this method is
-    /// permanent; see [`Peer::record_ban`].
+    /// Sets the status as of `now`. Removes the end of a ban, so a ban that this method sets is
+    /// permanent. [`Peer::record_ban`] sets a ban with an end.
     ///
     /// # Errors
     ///
@@ -180,8 +180,8 @@ impl Peer {
     /// Records that another peer advertised this one with service bits and the time at which it was
     /// last seen.
     ///
-    /// A `seen` in the future is replaced by `now`. The service bits are added to the known ones if
-    /// no handshake has completed; otherwise they are ignored.
+    /// A `seen` in the future is replaced by `now`. The service bits are added to the known bits if
+    /// no handshake has completed. Otherwise, they are ignored.
     pub fn record_advertised(&mut self, services: u64, seen: SystemTime, now: SystemTime) {
         self.last_seen = self.last_seen.max(seen.min(now));
         if self.version.is_none() {
@@ -225,12 +225,12 @@ impl Peer {
     /// Returns whether the peer is not worth storing or advertising, by the rules of the node
     /// (Bitcoin SV node 1.2.2, `src/addrman.cpp`, `IsTerrible`).
     ///
-    /// A peer that was tried within the last minute, or that is manual, is never terrible. Any
-    /// other is terrible if
+    /// Always returns `false` for a manual peer, and for a peer that was tried within the last
+    /// minute. Otherwise, returns `true` in each of these cases:
     ///
-    /// - it was last seen more than 7 days ago, or more than 10 minutes in the future;
-    /// - or 3 attempts failed and no handshake ever completed;
-    /// - or 10 consecutive attempts failed and the last handshake was more than 2 days ago.
+    /// - The peer was last seen more than 7 days ago, or more than 10 minutes in the future.
+    /// - 3 attempts failed, and no handshake ever completed.
+    /// - 10 consecutive attempts failed, and the last handshake was more than 2 days ago.
     pub fn is_terrible(&self, now: SystemTime) -> bool {
         let past = |time: SystemTime| now.duration_since(time).unwrap_or_default();
         if self.manual || self.last_tried.is_some_and(|tried| past(tried) <= MINUTE) {

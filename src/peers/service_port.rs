@@ -41,9 +41,9 @@ const SERVICE_PORTS: [u16; 35] = [
 
 /// Returns whether a port belongs to a well-known service.
 ///
-/// These are all system ports (below 1,024; RFC 6335), and the ports of common mail, chat,
-/// database, telephony and remote access services. Port 0 counts as well. The default ports of the
-/// Bitcoin networks are not among them.
+/// Returns `true` for all system ports (below 1,024, including 0; RFC 6335), and for the ports of
+/// common mail, chat, database, telephony and remote access services. Returns `false` for the
+/// default ports of the Bitcoin networks.
 ///
 /// A peer can advertise the address of a server that is not a node. Every node that dials such an
 /// address takes part in an attack on the server.

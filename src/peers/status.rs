@@ -15,10 +15,10 @@ use super::BanReason;
 /// | `Inaccessible` | `Unknown` | the cooldown has ended, or the application added the peer |
 /// | any but `Banned` | `Banned` | the address was banned |
 /// | `Banned` | `Unknown` | the ban has ended or was removed; earlier results no longer count |
-/// | any | itself | the status was confirmed, which renews its time; a new ban may have another reason |
+/// | any | itself | the status was confirmed, which renews its time and the reason of a ban |
 ///
-/// There are no other changes. A valid peer does not become `Unknown` unless it failed or was
-/// banned first, and a banned peer always becomes `Unknown` before any other status.
+/// There are no other changes. A valid peer becomes `Unknown` only after a failure or a ban. A
+/// banned peer always becomes `Unknown` before any other status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PeerStatus {
     /// Not connected yet, or not connected since the last cooldown or ban.

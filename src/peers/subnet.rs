@@ -10,12 +10,12 @@ const MAPPED_BITS: u8 = 96;
 /// A single address, or all addresses with a common prefix: `203.0.113.7`, `10.0.0.0/8`,
 /// `2001:db8::/32`.
 ///
-/// IPv4-mapped IPv6 addresses and subnets (`::ffff:0:0/96`) are converted to IPv4. Apart from that
-/// the families are separate: `::/0` contains no IPv4 address.
+/// IPv4-mapped IPv6 addresses and subnets (`::ffff:0:0/96`) are converted to IPv4. Otherwise, the
+/// families are separate: `::/0` contains no IPv4 address.
 ///
-/// [`Subnet::new`] and the parser reject bits after the prefix, because the intended range is
-/// ambiguous; the error contains the subnet of the address. [`Subnet::containing`] clears these
-/// bits.
+/// [`Subnet::new`] and the parser reject an address with bits after the prefix, because the
+/// intended range is ambiguous. The error contains the subnet of the address.
+/// [`Subnet::containing`] clears these bits.
 ///
 /// ```
 /// use bsv_p2p::peers::Subnet;

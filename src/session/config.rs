@@ -16,14 +16,14 @@ pub const MINIMUM_PROTOCOL_VERSION: i32 = 31800;
 
 /// The default user agent: `/bsv-p2p:`, the version of this crate, and `(Bitcoin SV)/`.
 ///
-/// The comment `Bitcoin SV` is required by Teranode: see
-/// [`check_user_agent`](super::check_user_agent).
+/// Teranode requires the comment `Bitcoin SV`: see [`check_user_agent`](super::check_user_agent).
 pub const USER_AGENT: &str = concat!("/bsv-p2p:", env!("CARGO_PKG_VERSION"), "(Bitcoin SV)/");
 
 /// The maximum timeout. Longer ones might overflow the clock.
 const MAX_TIMEOUT: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
-/// The configuration of a [`Session`](super::Session): what it announces, requires and waits for.
+/// The configuration of a [`Session`](super::Session): its `version`, limits, timeouts, and the
+/// requirements for peers.
 ///
 /// [`Session::update_config`](super::Session::update_config) replaces the configuration of a
 /// running session. Each field specifies when its new value takes effect.

@@ -54,8 +54,8 @@ pub enum DisconnectReason {
     /// The host is unreachable.
     #[error("host is unreachable")]
     Unreachable(#[source] SystemError),
-    /// This machine could not dial: it is out of descriptors or memory, has no route or no usable
-    /// local address, or does not permit the connection. The peer is not at fault.
+    /// The dial failed because of this host: exhausted descriptors or memory, no route, no usable
+    /// local address, or no permission. The peer is not at fault.
     #[error("local fault while dialing")]
     LocalFault(#[source] SystemError),
     /// The peer closed or reset the connection before the handshake was complete.

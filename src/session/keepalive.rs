@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 pub(super) const PING_WITHOUT_NONCE: i32 = 60000;
 
 /// The maximum number of pending pings of the application. The oldest is evicted. A connection has
-/// at most 1,024 pending requests; the rest is for requests that have timed out.
+/// at most 1,024 pending requests, and the other entries are requests that have timed out.
 const MAX_OPEN: usize = 2048;
 
 /// The round-trip time of a peer.

@@ -1,8 +1,8 @@
 //! The protocol of one peer as a pure state machine.
 //!
 //! A [`Session`] implements the handshake, keepalive, limits and misbehavior scores of one
-//! connection. It has no socket, clock, thread or randomness. The caller passes it the time, random
-//! numbers and received messages, and performs the returned [`Output`]s.
+//! connection. It has no socket, clock, thread or random number generator. The caller passes the
+//! time, random numbers and received messages, and performs the returned [`Output`]s.
 //!
 //! # Driver loop
 //!
@@ -111,11 +111,10 @@
 //! - After each call that changes the session, [`Session::poll_output`] must be called until it
 //!   returns `None`.
 //! - [`Session::on_timeout`] must be called at [`Session::next_deadline`].
-//! - If the application may send large messages or receives large blocks, [`Session::on_partial_frame`]
-//!   should be called while their bytes are transferred. Otherwise the ping timeout may expire
-//!   during the transfer.
-//! - The driver must bound the duration of each frame and of each write. The session does not know
-//!   about partial frames.
+//! - If the application transfers large messages, [`Session::on_partial_frame`] should be called
+//!   while their bytes are transferred. Otherwise, the ping timeout may expire during the transfer.
+//! - The driver must limit the duration of each frame and of each write, because the session does
+//!   not observe partial frames.
 
 mod config;
 mod disconnect;

@@ -14,8 +14,8 @@ pub type NonceSource = Box<dyn FnMut() -> u64 + Send>;
 /// registered nonce, the connection leads back to this process (Bitcoin SV node 1.2.2,
 /// `src/net/net.cpp`, `CheckIncomingNonce`).
 ///
-/// Clones share one registry. Safe to use from several threads; a method holds the internal lock
-/// for one lookup only.
+/// Clones share one registry, which several threads can use. Methods hold the internal lock only
+/// for one lookup.
 #[derive(Clone, Debug, Default)]
 pub struct NonceRegistry {
     /// Each nonce, and whether it was received.

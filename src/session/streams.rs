@@ -48,7 +48,7 @@ fn contains_block(inventory: &[Inventory]) -> bool {
     })
 }
 
-/// The reason why a peer has one stream although two were requested. It continues with that one.
+/// The reason why a second stream could not be opened. The connection continues with one stream.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[cfg_attr(

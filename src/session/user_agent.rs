@@ -132,9 +132,9 @@ impl UserAgentError {
 
 /// Checks whether nodes with default options accept a user agent.
 ///
-/// - An SV Node removes unusual characters, then bans agents that contain `abc`, `cash` or `bch` in
-///   any case of letters: `/abcd:1/` and `/a+b+c/` are banned (Bitcoin SV node 1.2.2,
-///   `src/net/net_processing.cpp`).
+/// - An SV Node removes unusual characters. It then bans agents that contain `abc`, `cash` or
+///   `bch`, regardless of case. For example, it bans `/abcd:1/` and `/a+b+c/` (Bitcoin SV node
+///   1.2.2, `src/net/net_processing.cpp`).
 /// - Teranode bans agents that contain neither `Bitcoin SV` nor `BSV`. Its early versions reject
 ///   agents that contain `ABC`, `Cash` or `Unlimited`. Both rules are case-sensitive
 ///   (`services/legacy/peer_server.go`, `OnVersion`).

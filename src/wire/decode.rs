@@ -27,7 +27,7 @@ pub trait Decode: Sized {
     }
 }
 
-/// A cursor over the bytes of a payload. Every length is checked before bytes are taken.
+/// A cursor over the bytes of a payload. Each read checks the number of remaining bytes.
 #[derive(Clone, Debug)]
 pub struct Reader<'a> {
     remaining: &'a [u8],

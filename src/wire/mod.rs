@@ -26,8 +26,8 @@
 //! ```
 //!
 //! Decoding checks every length against the available bytes before it allocates, so a false count
-//! from a peer is cheap. A [`Block`], a [`Tx`] and other messages with transactions keep their
-//! payload as one shared buffer and return views that borrow from it.
+//! from a peer causes no large allocation. A [`Block`], a [`Tx`] and other messages with
+//! transactions keep their payload as one shared buffer and return views that borrow from it.
 //!
 //! # serde
 //!

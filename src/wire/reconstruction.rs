@@ -32,11 +32,12 @@ pub enum ReconstructOutcome {
 /// - 4 bytes for each missing transaction afterwards;
 /// - about 200 bytes for each matching transaction, whose bytes are shared with the pool.
 ///
-/// Short IDs are sorted, not hashed, so no choice of IDs makes the search slow. The node gives up
-/// if too many IDs share a slot of its hash table; this library has no such limit.
+/// Short IDs are sorted, not hashed, so no choice of IDs makes the search slow. A node aborts if
+/// too many IDs share a slot of its hash table. This library has no such limit.
 ///
 /// ```
-/// use bsv_p2p::wire::{Block, BlockTransactions, CompactBlock, ReconstructOutcome, Reconstruction, Tx};
+/// use bsv_p2p::wire::{Block, BlockTransactions, CompactBlock};
+/// use bsv_p2p::wire::{ReconstructOutcome, Reconstruction, Tx};
 /// # use bsv_p2p::Network;
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let block = Block::genesis(&Network::Regtest);
@@ -47,7 +48,8 @@ pub enum ReconstructOutcome {
 /// let rebuilt = match Reconstruction::start(compact, max_block, candidates)? {
 ///     ReconstructOutcome::Complete(block) => block,
 ///     ReconstructOutcome::Incomplete(waiting) => {
-///         let request = waiting.request(); // … send it; this is what the peer answers:
+///         let request = waiting.request();
+///         // Send the request. The peer responds with these transactions.
 ///         waiting.fill(&BlockTransactions::for_request(&block, &request)?)?
 ///     }
 /// };
@@ -197,7 +199,8 @@ impl Reconstruction {
 
     /// Returns the request for the missing transactions.
     ///
-    /// A node may answer with the whole `block` instead, or not at all; see [`GetBlockTxn`].
+    /// A node may answer with the whole `block` instead, or not at all, as [`GetBlockTxn`]
+    /// documents.
     pub fn request(&self) -> GetBlockTxn {
         GetBlockTxn::from_ascending(self.hash, &self.missing)
     }

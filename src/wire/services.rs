@@ -9,8 +9,8 @@ use super::hash::shorten;
 /// The service bits of a `version` or an address (Bitcoin SV node, `src/protocol.h`).
 ///
 /// A set of bits with the operators `|` (union), `&` (intersection) and `-` (difference). Unknown
-/// bits are kept. `Display` and `FromStr` use the names of the bits, separated by `|`; other bits
-/// form one hexadecimal number.
+/// bits are kept. `Display` and `FromStr` use the names of the bits, separated by `|`. Unknown bits
+/// are one hexadecimal number.
 ///
 /// ```
 /// use bsv_p2p::wire::Services;

@@ -19,14 +19,14 @@ use configuration::Configuration;
 use super::name::{ParsedName, classify_name};
 use super::{Deadline, ResolveError, SeedResolver};
 
-/// Queries name servers on the caller's thread, over UDP, and over TCP if the reply is long.
+/// Queries name servers on the caller's thread, over UDP, and over TCP if the reply is truncated.
 ///
-/// IPv4 and IPv6 addresses are queried at the same time.
+/// IPv4 and IPv6 addresses are queried in parallel.
 ///
 /// | case | result |
 /// | --- | --- |
 /// | IP addresses, `localhost`, names of `/etc/hosts` | resolved without a query (RFC 6761, section 6.3) |
-/// | a server does not reply | times out after 2 s, or its share of the remaining time if that is less; queried again after all others |
+/// | a server does not reply | the next server is queried after 2 s, or earlier if the deadline is near; one more round follows |
 /// | a server returns an error code or an invalid reply | the next server is queried |
 /// | a server returns that the name does not exist | final; no other server is queried |
 /// | addresses of one family are known, the query of the other has no reply | returned after one second |

@@ -16,8 +16,8 @@ const PARENT_OVERHEAD: u64 = 128;
 
 /// Transactions that wait for their parents, bounded in number and memory.
 ///
-/// When the pool is full, the oldest orphan of the peer that uses the most memory is evicted, so a
-/// peer cannot displace the orphans of others that use less.
+/// If the pool is full, the oldest orphan of the peer with the most memory is evicted. A peer
+/// therefore cannot displace the orphans of peers that use less memory.
 pub(super) struct OrphanPool {
     orphans: HashMap<Txid, Orphan>,
     /// The orphans that wait for each unknown transaction.

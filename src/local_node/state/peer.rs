@@ -180,8 +180,8 @@ impl NodePeer {
         }
     }
 
-    /// Returns whether the peer is known to have a block: it announced the block or a descendant,
-    /// or one of their headers was sent to it.
+    /// Returns whether the peer is known to have a block. It must have announced the block or a
+    /// descendant, or received one of their headers.
     ///
     /// Source: Bitcoin SV node 1.2.2, `src/net/net_processing.cpp`, `PeerHasHeader`.
     pub(super) fn has_block(&mut self, chain: &Chain, hash: &BlockHash) -> bool {

@@ -1,9 +1,9 @@
 //! Objects that peers requested by `getdata`.
 //!
-//! Sending a block can take long: its transactions are hashed for a compact or filtered one. So one
-//! block is sent to each peer in turn, and the next messages of a peer wait until all that it
-//! requested has been sent, as at the node (Bitcoin SV node 1.2.2, `src/net/net_processing.cpp`,
-//! `ProcessMessages`).
+//! Sending a compact or filtered block takes long, because its transactions are hashed. Therefore,
+//! peers take turns, and each turn sends one block. The next messages of a peer are processed after
+//! all objects that it requested were sent, as in the node (Bitcoin SV node 1.2.2,
+//! `src/net/net_processing.cpp`, `ProcessMessages`).
 
 use super::NodeState;
 use crate::event::BitcoinMessageEvent;

@@ -1,10 +1,11 @@
 //! Checks whether a peer follows the required chain.
 //!
-//! Nodes of other chains with the same history, magic and genesis differ by a block that only one
-//! chain has ([`SessionConfig::required_block`](crate::session::SessionConfig::required_block)).
-//! After the handshake the session requests the headers after that block:
-//! - A peer on the same chain answers with the headers after the block (SV Node), or with the block
-//!   itself and the headers after it (Teranode).
+//! Nodes of other chains may have the same history, magic and genesis. They lack a block that only
+//! the required chain contains
+//! ([`SessionConfig::required_block`](crate::session::SessionConfig::required_block)). After the
+//! handshake the session requests the headers after that block:
+//! - On the same chain, an SV Node answers with the headers after the block. A Teranode answers
+//!   with the header of the block itself and the headers after it.
 //! - A peer on another chain starts with genesis or its child (Bitcoin SV node 1.2.2,
 //!   `src/net/net_processing.cpp`, `ProcessGetHeadersMessage`, and `src/validation.cpp`,
 //!   `FindForkInGlobalIndex`). The session closes the connection.

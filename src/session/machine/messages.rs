@@ -124,7 +124,7 @@ impl Session {
                     _ if is_ignored(command) => None,
                     // SV Node 1.0.13 scores it and sends no `reject`.
                     "dsdetected" => None,
-                    // A node sends no `reject` for a list that is too long; it only scores it.
+                    // A node scores a list that is too long, but sends no `reject`.
                     _ if matches!(error, DecodeError::TooManyEntries { .. }) => None,
                     "authch" | "authresp" => Some(RejectCode::AUTHENTICATED_SETUP),
                     _ => Some(RejectCode::MALFORMED),

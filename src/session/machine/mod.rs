@@ -385,8 +385,8 @@ impl Session {
         self.keepalive.round_trip()
     }
 
-    /// Returns whether the peer requested that new blocks are announced with `headers`. Otherwise
-    /// they must be announced with `inv`.
+    /// Returns whether the peer requested announcements of new blocks by `headers`. Otherwise,
+    /// blocks must be announced by `inv`.
     ///
     /// Always `false` for a [Teranode](PeerProfile::Teranode), which closes the connection for
     /// headers that it did not request.
@@ -420,15 +420,15 @@ impl Session {
     /// Returns the maximum number of entries that an `inv`, `getdata` or `notfound` to this peer
     /// should have.
     ///
-    /// It is the minimum of two numbers: the entries that the peer accepts, and those of a response
-    /// that this side accepts and keeps in memory. A node may list all missing objects of a
-    /// `getdata` in one `notfound`, regardless of the receiver's limit (Bitcoin SV node 1.2.2,
-    /// `src/net/net_processing.cpp`). Both numbers follow from the payload limits by
-    /// [`inventory_limit`](crate::wire::inventory_limit).
+    /// The first limit is the number of entries that the peer accepts. The second limit is the
+    /// number of entries in a response that this side accepts and keeps in memory. A node may list
+    /// all missing objects of a `getdata` in one `notfound`, regardless of the receiver's limit
+    /// (Bitcoin SV node 1.2.2, `src/net/net_processing.cpp`). Both numbers follow from the payload
+    /// limits by [`inventory_limit`](crate::wire::inventory_limit).
     ///
-    /// For a [Teranode](PeerProfile::Teranode) it is at most 505. A Teranode scores larger
-    /// requests, and bans for two requests of 50,000 objects within a minute. Any number of
-    /// requests of 505 objects score nothing.
+    /// For a [Teranode](PeerProfile::Teranode), the maximum is 505. A Teranode does not score
+    /// requests of 505 objects, scores larger requests, and bans the sender for two requests of
+    /// 50,000 objects within a minute.
     ///
     /// [`Inv::split`](crate::wire::Inv::split) and [`GetData::split`](crate::wire::GetData::split)
     /// take this number.

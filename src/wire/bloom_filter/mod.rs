@@ -53,8 +53,8 @@ impl BloomFilter {
 
     /// Creates an empty filter for `items` elements with the given maximum false-positive rate.
     ///
-    /// The size is the one that a node would choose. It is at most [`MAX_BYTES`](Self::MAX_BYTES)
-    /// and [`MAX_HASH_FUNCTIONS`](Self::MAX_HASH_FUNCTIONS); if more is needed, the false-positive
+    /// The size is that of a node. The maximum is [`MAX_BYTES`](Self::MAX_BYTES) and
+    /// [`MAX_HASH_FUNCTIONS`](Self::MAX_HASH_FUNCTIONS). If more is required, the false-positive
     /// rate is higher. `tweak` should be random, so that filters of different connections cannot be
     /// compared.
     ///

@@ -23,13 +23,17 @@ const MAX_FUTURE: u32 = 2 * 60 * 60;
 
 /// The rules that the headers of one network must satisfy.
 ///
-/// A clone is cheap. The rules are those by which a Bitcoin SV
-/// node accepts headers (node 1.2.2, `src/pow.cpp`, `src/validation.cpp`, `src/chainparams.cpp`):
-/// proof of work, required difficulty, median time, a time at most two hours ahead, block version
-/// and checkpoints. Transactions and scripts are not part of them.
+/// A clone is cheap. The rules are those of Bitcoin SV node 1.2.2 for headers (`src/pow.cpp`,
+/// `src/validation.cpp`, `src/chainparams.cpp`):
 ///
-/// The rules of a network come from [`ChainRules::new`]. The `with_` methods adapt them for tests;
-/// a private network has rules of its own in [`NetworkParams`](crate::NetworkParams).
+/// - proof of work and required difficulty
+/// - a time after the median of the last headers, and at most two hours ahead
+/// - block version
+/// - checkpoints
+///
+/// The rules do not include transactions and scripts. [`ChainRules::new`] returns the rules of a
+/// network, and the `with_` methods adapt them for tests. The rules of a private network are part
+/// of [`NetworkParams`](crate::NetworkParams).
 ///
 /// ```
 /// use bsv_p2p::Network;
@@ -180,10 +184,10 @@ impl ChainRules {
         self.minimum_work
     }
 
-    /// Returns the first height of the headers that the rules need to check those after `tip`.
+    /// Returns the first height of the headers that are required to verify the headers after `tip`.
     ///
-    /// A trusted chain that ends at `tip` must start at this height or lower: the 144-block rule
-    /// looks at 147 headers, and a retarget at the first header of its period of 2016.
+    /// A trusted chain that ends at `tip` must start at this height or lower. The 144-block rule
+    /// requires 147 headers. A retarget requires the first header of its period of 2,016.
     pub fn first_needed_ancestor(&self, tip: u32) -> u32 {
         let by_count = tip.saturating_sub(MIN_TRUSTED_HEADERS - 1);
         if self.retargeting && tip < self.daa_height {
@@ -279,8 +283,8 @@ impl ChainRules {
         let count = parent.saturating_add(1).min(MEDIAN_TIME_SPAN);
         let oldest = parent + 1 - count;
         ancestors.time(oldest).ok_or_else(|| missing(oldest))?;
-        // A time is after the median if it is after more than half of the times: mostly after those
-        // of the newest headers, and without sorting.
+        // A time is after the median if it is after more than half of the times. This needs no
+        // sorting, and usually only the newest headers.
         let mut earlier = 0;
         for height in (oldest..=parent).rev() {
             let time = ancestors.time(height).ok_or_else(|| missing(height))?;

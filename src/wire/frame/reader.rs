@@ -304,7 +304,7 @@ impl FrameReader {
     ///
     /// # Errors
     ///
-    /// The stream cannot be continued after an error; every later call returns the same one.
+    /// Reading cannot continue after an error. Every later call returns the same error.
     ///
     /// - [`FrameError::MagicMismatch`] if a frame starts with another magic.
     /// - [`FrameError::TooLong`] if the payload is above the limit of its command and cannot be the

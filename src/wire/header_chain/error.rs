@@ -117,8 +117,8 @@ pub enum HeaderChainError {
 impl HeaderChainError {
     /// Returns the misbehavior score that a node gives the sender.
     ///
-    /// 0 for an unknown parent: a node counts it only for 8 or more headers (score 10), or for
-    /// every tenth message (Bitcoin SV node 1.2.2, `src/net/net_processing.cpp`).
+    /// Returns 0 for an unknown parent. A node scores it only for 8 or more headers (score 10), or
+    /// in every tenth message (Bitcoin SV node 1.2.2, `src/net/net_processing.cpp`).
     pub const fn score(&self) -> u32 {
         match self {
             HeaderChainError::InvalidHeader { error, .. } => error.score(),

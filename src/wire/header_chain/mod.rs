@@ -24,19 +24,19 @@ use super::{BlockHash, BlockHeader, ChainRuleError, ChainRules, Work};
 
 /// A chain of headers, and the side chains that compete with it.
 ///
-/// The active chain is the branch with the most work; of two with the same work, the one that was
-/// complete first. A branch with more work replaces it at any depth above the last checkpoint that
-/// the chain contains.
+/// The active chain is the branch with the most work. If two branches have the same work, the
+/// branch that was complete first is active. A branch with more work may replace any part of the
+/// chain above its last checkpoint.
 ///
 /// # Verification
 ///
-/// Each header is verified by the [`ChainRules`] of its network: linkage, proof of work, required
-/// difficulty, median time, a time at most two hours ahead, block version and checkpoints. A
-/// Bitcoin SV node accepts the same headers. Transactions and scripts are **not** verified: a
-/// chain of valid headers can contain an invalid block, which costs its miner as much work as a
-/// valid one. Full nodes do not build on such a block, so the number of
-/// [confirmations](Self::confirmations) that a caller should wait for depends on the value at
-/// stake and on the share of the hash rate that an attacker could have:
+/// Each header is verified by the [`ChainRules`] of its network, which accept the same headers as a
+/// Bitcoin SV node. Transactions and scripts are **not** verified. A chain of valid headers can
+/// therefore contain an invalid block, which costs its miner as much work as a valid block.
+///
+/// Full nodes do not build on an invalid block, so a caller should wait for
+/// [confirmations](Self::confirmations). Their number depends on the value at stake and on the
+/// share of the hash rate of an attacker:
 ///
 /// | share of the attacker | 1 confirmation | 3 | 6 | 12 |
 /// | --- | --- | --- | --- | --- |
@@ -44,22 +44,24 @@ use super::{BlockHash, BlockHeader, ChainRuleError, ChainRules, Work};
 /// | 30 % | 62.8 % | 32.5 % | 13.2 % | 2.4 % |
 /// | 45 % | 92.0 % | 84.4 % | 76.6 % | 65.1 % |
 ///
-/// The table shows the probability that the attacker replaces a block with that many confirmations
-/// (S. Nakamoto, "Bitcoin: A Peer-to-Peer Electronic Cash System", section 11). With half of the
-/// hash rate or more, an attacker can replace any block above the last checkpoint.
+/// The table shows the probability that the attacker replaces a block with these confirmations (S.
+/// Nakamoto, "Bitcoin: A Peer-to-Peer Electronic Cash System", section 11). With half of the hash
+/// rate or more, an attacker can replace any block above the last checkpoint.
 ///
 /// # Memory
 ///
 /// A header of the active chain takes 91 to 96 bytes: its 80 bytes, 2 bytes for the chain work, and
-/// an index entry. A header of a side chain takes about 350 bytes. Side chains have at most 100,000
-/// headers, or as many as the active chain has above its last checkpoint if that is more; see
-/// [`HeaderChain::with_side_capacity`]. If they are full, the branch with the least work is
-/// evicted. Each source of headers has an equal share of the space that no other source can take.
+/// an index entry. A header of a side chain takes about 350 bytes.
+///
+/// The capacity of all side chains is 100,000 headers, or the length of the active chain above its
+/// last checkpoint if that is larger. [`HeaderChain::with_side_capacity`] changes it. If the
+/// capacity is exceeded, the branch with the least work is evicted. Each source of headers has an
+/// equal share of the capacity, which other sources cannot use up.
 ///
 /// # Cost
 ///
-/// A reorganization of depth d takes O(d), a side header at any depth O(log n). Hashing can be done
-/// before a shared chain is locked; see [`HeaderBatch`].
+/// A reorganization of depth d takes O(d), and a side header at any depth O(log n). If a chain is
+/// shared by threads, [`HeaderBatch`] computes the hashes before the chain is locked.
 ///
 /// ```
 /// use bsv_p2p::Network;
@@ -93,10 +95,11 @@ pub struct HeaderChain {
     window: Option<Window>,
 }
 
-/// Identifies the origin of headers, so that one source cannot use the space of all side chains.
+/// Identifies the source of headers, so that one source cannot use up the capacity of all side
+/// chains.
 ///
-/// A caller that adds headers of peers should derive it from something that a peer cannot choose
-/// freely, for example from its IP address. 0 is [`SourceId::LOCAL`].
+/// If headers come from peers, the id should be derived from a property that a peer cannot choose
+/// freely, for example its IP address. 0 is [`SourceId::LOCAL`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SourceId(pub u64);
 
@@ -106,8 +109,8 @@ impl SourceId {
 }
 
 impl HeaderChain {
-    /// The minimum number of side headers that there is space for, unless
-    /// [`HeaderChain::with_side_capacity`] sets another one.
+    /// The minimum capacity for side headers, unless [`HeaderChain::with_side_capacity`] sets
+    /// another one.
     pub const MIN_SIDE_CAPACITY: usize = 100_000;
 
     /// Creates a chain of the genesis header alone.
@@ -120,11 +123,12 @@ impl HeaderChain {
     /// Creates a chain from headers that the caller trusts.
     ///
     /// The first header has the height `first_height`. `total_work` is the work of the whole chain
-    /// that ends with the last header, as the `chainwork` of a node; with `None` it is unknown,
+    /// up to the last header, like the `chainwork` of a node. If it is `None`, the work is unknown:
     /// [`HeaderChain::total_work`] counts from the first header, and
-    /// [`HeaderChain::has_minimum_work`] needs the last checkpoint. Linkage, proof of work and
-    /// checkpoints of the headers are verified, and the other rules from the 148th header on, where
-    /// the ancestors are known.
+    /// [`HeaderChain::has_minimum_work`] requires the last checkpoint.
+    ///
+    /// Linkage, proof of work and checkpoints of the headers are verified. The other rules are
+    /// verified from the 148th header on, whose ancestors are known.
     ///
     /// # Errors
     ///
@@ -233,8 +237,8 @@ impl HeaderChain {
     /// Sets the maximum number of side headers.
     ///
     /// Defaults to the length of the active chain above its last checkpoint, and at least to
-    /// [`HeaderChain::MIN_SIDE_CAPACITY`]. A branch can only replace a part of the chain that is as
-    /// long as the capacity, divided by the number of sources that compete for it.
+    /// [`HeaderChain::MIN_SIDE_CAPACITY`]. The maximum depth of a reorganization is the capacity,
+    /// divided by the number of sources that compete for it.
     pub fn with_side_capacity(mut self, headers: usize) -> Self {
         self.side_capacity = Some(headers);
         self.side_chains.shrink_to(headers);

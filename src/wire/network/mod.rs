@@ -1,7 +1,7 @@
 //! The networks: magic, port, seeds, genesis block, rules and checkpoints.
 //!
-//! [`Network`] names a network, [`NetworkParams`] holds everything that distinguishes it. The six
-//! networks of [`Network::ALL`] are built in. [`Network::custom`] defines further ones.
+//! A [`Network`] identifies a network, and [`NetworkParams`] contains its parameters.
+//! [`Network::ALL`] lists the six built-in networks. [`Network::custom`] creates a private network.
 
 mod checkpoints;
 mod magic;
@@ -141,8 +141,10 @@ impl Network {
         &self.params().dns_seeds
     }
 
-    /// Returns the hash of the first block that no other chain has, for networks that share their
-    /// history with others: that of mainnet at height 556,767.
+    /// Returns the hash of the first block that no other chain contains, or `None` if the network
+    /// shares no history with other chains.
+    ///
+    /// On mainnet, this block has the height 556,767.
     ///
     /// Source: the license of Bitcoin SV node 1.2.2 (`LICENSE`), which defines the chain by this
     /// block.

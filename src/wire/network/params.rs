@@ -9,15 +9,18 @@ use crate::wire::{
     BlockHash, BlockHeader, CompactTarget, Decode, Encode, MerkleRoot, Transaction, Work,
 };
 
-/// Everything that distinguishes a network.
+/// The parameters of a network.
 ///
-/// Plain data. [`Network::custom`] validates it. The defaults are the parameters of regtest; those
-/// of another network are a clone of [`Network::params`].
+/// Plain data, which [`Network::custom`] validates. The defaults are the parameters of regtest.
+/// [`Network::params`] returns the parameters of another network.
 ///
-/// With the feature `serde`, missing fields have their defaults and unknown fields are an error.
-/// In JSON, a magic and a transaction are hexadecimal in the order of the wire, hashes and targets
-/// have their printed form, work has 64 hexadecimal digits, and a checkpoint is a list of height
-/// and hash.
+/// With the feature `serde`, missing fields have their defaults, and unknown fields are an error.
+/// In JSON, fields have these forms:
+///
+/// - magic, transaction: hexadecimal in wire order
+/// - hashes, targets: the printed form
+/// - work: 64 hexadecimal digits
+/// - checkpoint: a list of height and hash
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
@@ -29,18 +32,18 @@ pub struct NetworkParams {
     /// [`Network::ALL`] other than regtest, so that a private network never connects to a public
     /// one.
     pub magic: Magic,
-    /// The default TCP port of nodes; not 0.
+    /// The default TCP port of nodes. Must not be 0.
     pub port: u16,
-    /// DNS names that resolve to addresses of nodes; at most [`MAX_SEEDS`](Self::MAX_SEEDS).
+    /// DNS names that resolve to addresses of nodes. At most [`MAX_SEEDS`](Self::MAX_SEEDS).
     pub dns_seeds: Vec<String>,
-    /// Whether loopback and private addresses are peers like any other: the default of
+    /// Whether peers may have loopback and private addresses. The default of
     /// [`ManagerConfig::allow_private`](crate::ManagerConfig::allow_private).
     pub allow_private: bool,
-    /// The header of the first block. Its previous block is zero, its merkle root is the id of
-    /// [`genesis_transaction`](Self::genesis_transaction), and its hash is a proof of work for its
-    /// bits, which are at most [`proof_of_work_limit`](Self::proof_of_work_limit).
+    /// The header of the first block. Its previous block must be zero, and its merkle root the id
+    /// of [`genesis_transaction`](Self::genesis_transaction). Its hash must satisfy its bits, which
+    /// must not exceed [`proof_of_work_limit`](Self::proof_of_work_limit).
     pub genesis_header: BlockHeader,
-    /// The encoding of the only transaction of the first block; at most
+    /// The encoded transaction of the first block. At most
     /// [`MAX_GENESIS_TRANSACTION`](Self::MAX_GENESIS_TRANSACTION) bytes.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde_util::hex"))]
     pub genesis_transaction: Vec<u8>,
@@ -62,8 +65,8 @@ pub struct NetworkParams {
     pub bip66_height: Option<u32>,
     /// The height from which on the block version must be at least 4 (BIP65), if any.
     pub bip65_height: Option<u32>,
-    /// Heights and hashes of blocks that the chain must contain, in ascending order of heights, the
-    /// first above 0; at most [`MAX_CHECKPOINTS`](Self::MAX_CHECKPOINTS).
+    /// Heights and hashes of blocks that the chain must contain. The heights must be above 0 and in
+    /// ascending order. At most [`MAX_CHECKPOINTS`](Self::MAX_CHECKPOINTS).
     pub checkpoints: Vec<(u32, BlockHash)>,
     /// The work below which a chain does not count as synchronized.
     pub minimum_work: Work,

@@ -124,8 +124,8 @@ impl RealNode {
         result_of(method, self.post(method, &request)?)
     }
 
-    /// Calls a method once for each entry of `params`, all in one request, and returns the results
-    /// in this order: thousands of calls take no longer than a few single ones.
+    /// Calls a method once for each entry of `params`, in one request. Returns the results in this
+    /// order. A batch of thousands of calls takes as long as a few single calls.
     #[track_caller]
     pub fn rpc_batch(&self, method: &str, params: impl IntoIterator<Item = Value>) -> Vec<Value> {
         let call =
@@ -209,7 +209,7 @@ impl RealNode {
         serde_json::from_value(self.rpc("getblockcount", json!([]))).expect("a height")
     }
 
-    /// Makes the node dial this address once; the call does not wait for the connection.
+    /// Makes the node dial this address once. Does not wait for the connection.
     pub fn add_node_onetry(&self, address: SocketAddr) {
         self.rpc("addnode", json!([address.to_string(), "onetry"]));
     }

@@ -28,8 +28,8 @@ pub struct HdrsEn {
 impl HdrsEn {
     /// Creates a message from its headers.
     ///
-    /// A message with more than 2,000 headers can be created, but not sent; see
-    /// [`Message::validate`](crate::wire::Message::validate).
+    /// A message with more than 2,000 headers can be created, but
+    /// [`Message::validate`](crate::wire::Message::validate) rejects it.
     pub fn new(headers: &[EnrichedHeader]) -> Self {
         let mut payload = Vec::new();
         write_compact_size(headers.len() as u64, &mut payload);
