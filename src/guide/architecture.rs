@@ -34,7 +34,7 @@
 //! | stream | for each TCP connection of a peer | Dials, reads, decodes, drives the session, writes replies, publishes events. |
 //! | writer | while the send queue of a stream is not empty | Writes the queue. Ends after 5 s without work. |
 //! | restarts | for each [`Supervisor`](crate::connection::Supervisor) | Starts the reconnects that are due. |
-//! | supervisor | for each [`Manager`](crate::Manager) | Owns all state of the manager, makes every decision, and never blocks. |
+//! | supervisor | for each [`Manager`](crate::Manager) | Owns all state of the manager, makes every decision, and never blocks on I/O. |
 //! | listener | while the listener of a manager is enabled | Accepts sockets. |
 //! | store | if the manager has a store | Writes and saves peers and bans. |
 //! | seeds | while DNS seeds are queried | Resolves one seed after the other. |

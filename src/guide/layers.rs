@@ -3,10 +3,10 @@
 //! | task | layer |
 //! | --- | --- |
 //! | A tool that queries one node and exits | [`Connection`](crate::Connection) |
-//! | An application that receives events of a few known nodes | [`PeerConnectionActor`](crate::connection::PeerConnectionActor) and [`Supervisor`](crate::connection::Supervisor) |
-//! | An application that finds peers, follows the chain, or relays transactions | [`Manager`](crate::Manager) |
+//! | An application that receives events of a few known nodes | [`PeerConnectionActor`] and [`Supervisor`] |
+//! | An application that finds peers, follows the chain, or relays transactions | [`Manager`] |
 //! | Decoding captures, verifying proofs or headers | [`wire`](crate::wire) |
-//! | Custom transports or event loops | [`session`](crate::session) with [`FrameReader`](crate::wire::FrameReader) |
+//! | Custom transports or event loops | [`session`] with [`FrameReader`] |
 //! | Tests without a network | [`LocalNode`](crate::local_node::LocalNode) |
 //!
 //! # Wire
@@ -258,3 +258,9 @@
 //!   }
 //! }
 //! ```
+//!
+//! [`FrameReader`]: crate::wire::FrameReader
+//! [`Manager`]: crate::Manager
+//! [`PeerConnectionActor`]: crate::connection::PeerConnectionActor
+//! [`Supervisor`]: crate::connection::Supervisor
+//! [`session`]: crate::session

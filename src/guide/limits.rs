@@ -27,7 +27,7 @@
 //! | before the handshake is complete, except `protoconf` | 64 KiB | - | closed |
 //! | payload in memory | 32 MiB | `buffered` | discarded |
 //! | block or transaction in memory that was not requested | 1 MiB | `unrequested` | discarded |
-//! | response above the limit of its command | [`ExpectedPayloads`](crate::wire::ExpectedPayloads) | - | request fails |
+//! | response above the limit of its command | [`ExpectedPayloads`] | - | request fails |
 //! | user agent | 256 bytes | - | handshake fails |
 //! | read buffer | 4 KiB if idle, up to 64 KiB | - | - |
 //!
@@ -43,10 +43,10 @@
 //! | payloads of one peer | 64 MiB (minimum `limits.buffered`) | `max_payload_memory` | reading pauses |
 //! | payloads of all peers of a manager | 512 MiB | `manager.max_payload_memory` | reading pauses |
 //! | excess over both, by the last read | 64 KiB per connection | - | - |
-//! | wait for payload memory | 30 s | `payload_memory_timeout` | [`PayloadMemoryExhausted`](crate::session::DisconnectReason::PayloadMemoryExhausted) |
-//! | queue of [`Connection::receive`](crate::Connection::receive) | 32 MiB | `max_receive_queue_bytes` | the oldest message is dropped and counted |
-//! | block data queued for a [`BlockReader`](crate::connection::BlockReader) | 2 MiB | - | reading pauses |
-//! | transaction passed to a [`BlockVisitor`](crate::connection::BlockVisitor) in one piece | 1 MiB | [`max_buffered_transaction`](crate::connection::BlockReader::max_buffered_transaction) | pieces |
+//! | wait for payload memory | 30 s | `payload_memory_timeout` | [`PayloadMemoryExhausted`] |
+//! | queue of [`Connection::receive`] | 32 MiB | `max_receive_queue_bytes` | the oldest message is dropped and counted |
+//! | block data queued for a [`BlockReader`] | 2 MiB | - | reading pauses |
+//! | transaction passed to a [`BlockVisitor`] in one piece | 1 MiB | [`max_buffered_transaction`] | pieces |
 //! | index of a block | 8 bytes per transaction | - | - |
 //!
 //! The buffer of a payload grows with the bytes that arrive, regardless of the length in the frame
@@ -66,11 +66,11 @@
 //! | --- | --- | --- | --- |
 //! | bytes to send, per stream | 16 MiB | `max_send_queue_bytes` | `send` blocks, `try_send` fails |
 //! | messages to send, per stream | 10,000 | `max_send_queue_messages` | `send` blocks, `try_send` fails |
-//! | protocol replies to send, per stream | 1 MiB and 4,096 messages | - | [`SlowReader`](crate::session::DisconnectReason::SlowReader) |
-//! | events of a subscription | 1,024 | [`capacity`](crate::connection::SubscriptionOptions::capacity) | [`OverflowPolicy`](crate::connection::OverflowPolicy) |
+//! | protocol replies to send, per stream | 1 MiB and 4,096 messages | - | [`SlowReader`] |
+//! | events of a subscription | 1,024 | [`capacity`] | [`OverflowPolicy`] |
 //! | backlog of events, per stream | 4 MiB and one message | `max_subscriber_backlog_bytes` | reading pauses |
-//! | events of a control subscription | 1,024 | - | dropped, [`Lagged`](crate::event::ControlEvent::Lagged) |
-//! | updates of [`subscribe_blocks`](crate::Manager::subscribe_blocks) | 1,024 | - | [`skipped`](crate::manager::TipUpdate::skipped) |
+//! | events of a control subscription | 1,024 | - | dropped, [`Lagged`] |
+//! | updates of [`subscribe_blocks`] | 1,024 | - | [`skipped`] |
 //! | open requests per peer | 1,024 | - | [`TooManyRequests`](crate::Error::TooManyRequests) |
 //!
 //! A message above `max_send_queue_bytes` is accepted if the queue is empty. In the backlog, an
@@ -97,10 +97,10 @@
 //! | reply to a ping | 60 s | `session.ping_timeout` | closed |
 //! | silent peer | 20 min | `session.idle_timeout` | closed |
 //! | TCP keepalive | after 60 s | `tcp_keepalive` | the system probes the peer |
-//! | subscription that takes no event | 30 s | `subscriber_timeout` | [`TooSlow`](crate::event::SubscriptionEndReason::TooSlow) |
-//! | block reader that takes no data | 30 s | `block_reader_timeout` | [`BlockReaderAbandoned`](crate::session::DisconnectReason::BlockReaderAbandoned) |
+//! | subscription that takes no event | 30 s | `subscriber_timeout` | [`TooSlow`] |
+//! | block reader that takes no data | 30 s | `block_reader_timeout` | [`BlockReaderAbandoned`] |
 //! | recommended for [`addresses`](crate::Connection::addresses) | 120 s | - | - |
-//! | shutdown of a manager | 10 s | `manager.shutdown_timeout` | [`ShutdownTimedOut`](crate::Error::ShutdownTimedOut) |
+//! | shutdown of a manager | 10 s | `manager.shutdown_timeout` | [`ShutdownTimedOut`] |
 //! | update of a live configuration | 1 s | - | - |
 //!
 //! - If a wait times out, the error or the [`DisconnectReason`](crate::session::DisconnectReason)
@@ -171,7 +171,7 @@
 //! | limit | default | setting | effect |
 //! | --- | --- | --- | --- |
 //! | known peers | 10,000 (maximum 50,000) | `manager.max_known_peers` | the least valuable peer is evicted |
-//! | peers in any store or file | 50,000 | [`MAX_PEERS`](crate::peers::InMemoryPeerStore::MAX_PEERS) | - |
+//! | peers in any store or file | 50,000 | [`MAX_PEERS`] | - |
 //! | bans | 10,000 (maximum 50,000) | `manager.bans.max_bans` | the oldest automatic ban is replaced |
 //! | automatic ban | 24 hours | `manager.bans.automatic_duration` | - |
 //! | IPv6 prefix of an automatic ban | 64 bits | `manager.bans.automatic_ipv6_prefix` | - |
@@ -211,7 +211,7 @@
 //! | limit | default | setting | effect |
 //! | --- | --- | --- | --- |
 //! | headers per message | 2,000 | - | - |
-//! | headers of side chains | 100,000 | [`with_side_capacity`](crate::wire::HeaderChain::with_side_capacity) | least work is evicted |
+//! | headers of side chains | 100,000 | [`with_side_capacity`] | least work is evicted |
 //! | memory per header, active chain | 91 to 96 bytes | - | - |
 //! | memory per header, side chain | about 350 bytes | - | - |
 //! | header ahead of the clock | 2 hours | - | the header is rejected |
@@ -220,8 +220,8 @@
 //! | response of a source, incomplete | 60 s | - | the request is canceled |
 //! | rate of a source | 100 headers per second | - | a slower source is replaced |
 //! | source that sent invalid headers | 60 s | - | avoided |
-//! | source of [`fetch_block`](crate::Manager::fetch_block), no data | 5 s | - | the next peer is requested |
-//! | tip without a new block | 60 min | `manager.stale_tip_timeout` | [`TipStale`](crate::event::ControlEvent::TipStale) |
+//! | source of [`fetch_block`], no data | 5 s | - | the next peer is requested |
+//! | tip without a new block | 60 min | `manager.stale_tip_timeout` | [`TipStale`] |
 //! | sync of the header file to disk | 5 s | - | - |
 //!
 //! Side chains may have more headers if the active chain has more than 100,000 above its last
@@ -231,11 +231,11 @@
 //!
 //! | limit | default | effect |
 //! | --- | --- | --- |
-//! | transactions offered at once | 1,000 and 64 MiB | [`TooManyTransactions`](crate::Error::TooManyTransactions) |
+//! | transactions offered at once | 1,000 and 64 MiB | [`TooManyTransactions`] |
 //! | duration of an offer | 30 min | the transaction is no longer announced or served |
 //! | delay of the second announcement | 5 s | - |
 //! | one transaction to one peer | 3 times | further requests are ignored |
-//! | peers in each list of a [`BroadcastReport`](crate::manager::BroadcastReport) | 1,000 | further peers are not recorded |
+//! | peers in each list of a [`BroadcastReport`] | 1,000 | further peers are not recorded |
 //!
 //! # Other limits
 //!
@@ -247,8 +247,8 @@
 //! | bloom filter: size | 36,000 bytes | - | the message is rejected |
 //! | bloom filter: hash functions | 50 | - | the message is rejected |
 //! | bloom filter: element | 520 bytes | - | the message is rejected |
-//! | local node: blocks of a [`Chain`](crate::local_node::Chain) | 1 GiB | [`with_max_bytes`](crate::local_node::Chain::with_max_bytes) | side branches are evicted |
-//! | local node: transaction pool | 32 MiB, 50,000 transactions | [`LocalNodeConfig`](crate::local_node::LocalNodeConfig) | - |
+//! | local node: blocks of a [`Chain`] | 1 GiB | [`with_max_bytes`] | side branches are evicted |
+//! | local node: transaction pool | 32 MiB, 50,000 transactions | [`LocalNodeConfig`] | - |
 //! | local node: transactions that wait for parents | 10,000 and 32 MiB | - | - |
 //! | log: contents of one message at `trace` | 2,000 bytes | - | the rest is omitted |
 //!
@@ -262,7 +262,34 @@
 //! | owner | threads |
 //! | --- | --- |
 //! | [`Connection`](crate::Connection) | none |
-//! | [`PeerConnectionActor`](crate::connection::PeerConnectionActor) | one per stream, and a writer per stream while its queue is not empty |
+//! | [`PeerConnectionActor`] | one per stream, and a writer per stream while its queue is not empty |
 //! | [`Supervisor`](crate::connection::Supervisor) | one, in addition to its connections |
-//! | [`Manager`](crate::Manager) | one, and one each for a listener, a store, a lookup of seeds, and a followed chain |
+//! | [`Manager`] | one, and one each for a listener, a store, a lookup of seeds, and a followed chain |
 //! | [`LocalNode`](crate::local_node::LocalNode) | two, in addition to its connections |
+//!
+//! [`BlockReaderAbandoned`]: crate::session::DisconnectReason::BlockReaderAbandoned
+//! [`BlockReader`]: crate::connection::BlockReader
+//! [`BlockVisitor`]: crate::connection::BlockVisitor
+//! [`BroadcastReport`]: crate::manager::BroadcastReport
+//! [`Chain`]: crate::local_node::Chain
+//! [`Connection::receive`]: crate::Connection::receive
+//! [`ExpectedPayloads`]: crate::wire::ExpectedPayloads
+//! [`Lagged`]: crate::event::ControlEvent::Lagged
+//! [`LocalNodeConfig`]: crate::local_node::LocalNodeConfig
+//! [`MAX_PEERS`]: crate::peers::InMemoryPeerStore::MAX_PEERS
+//! [`Manager`]: crate::Manager
+//! [`OverflowPolicy`]: crate::connection::OverflowPolicy
+//! [`PayloadMemoryExhausted`]: crate::session::DisconnectReason::PayloadMemoryExhausted
+//! [`PeerConnectionActor`]: crate::connection::PeerConnectionActor
+//! [`ShutdownTimedOut`]: crate::Error::ShutdownTimedOut
+//! [`SlowReader`]: crate::session::DisconnectReason::SlowReader
+//! [`TipStale`]: crate::event::ControlEvent::TipStale
+//! [`TooManyTransactions`]: crate::Error::TooManyTransactions
+//! [`TooSlow`]: crate::event::SubscriptionEndReason::TooSlow
+//! [`capacity`]: crate::connection::SubscriptionOptions::capacity
+//! [`fetch_block`]: crate::Manager::fetch_block
+//! [`max_buffered_transaction`]: crate::connection::BlockReader::max_buffered_transaction
+//! [`skipped`]: crate::manager::TipUpdate::skipped
+//! [`subscribe_blocks`]: crate::Manager::subscribe_blocks
+//! [`with_max_bytes`]: crate::local_node::Chain::with_max_bytes
+//! [`with_side_capacity`]: crate::wire::HeaderChain::with_side_capacity

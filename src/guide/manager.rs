@@ -32,7 +32,7 @@
 //! | method | peers |
 //! | --- | --- |
 //! | [`start`](crate::Manager::start) | Dials known peers, and finds others. |
-//! | [`start_fixed`](crate::Manager::start_fixed) | Keeps the given peers (addresses or host names) connected, and dials no other peer. |
+//! | [`start_fixed`] | Keeps the given peers (addresses or host names) connected, and dials no other peer. |
 //! | [`connect`](crate::Manager::connect) | Dials one more peer, a manual peer. |
 //!
 //! [`Manager::with_file`](crate::Manager::with_file) stores known peers and bans in a file, and
@@ -156,3 +156,5 @@
 //! machine, which is tested over months of simulated time. If these features are used, other
 //! threads accept sockets, write the store, query seeds, and follow the chain.
 //! [`architecture`](super::architecture) describes all threads.
+//!
+//! [`start_fixed`]: crate::Manager::start_fixed
