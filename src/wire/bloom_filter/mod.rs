@@ -185,7 +185,6 @@ impl BloomFlags {
     }
 }
 
-// Below the constructors: rustdoc lists the methods in the order of the source.
 mod matching;
 
 #[cfg(test)]
