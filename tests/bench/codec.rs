@@ -43,7 +43,7 @@ const TURNS: Turns = Turns {
 
 fn main() {
     println!(
-        "| work | this library | `bitcoin` | `sv` | faster than `bitcoin` | than `sv` | aim |"
+        "| workload | this library | `bitcoin` | `sv` | faster than `bitcoin` | faster than `sv` | target |"
     );
     println!("| --- | --- | --- | --- | --- | --- | --- |");
     block(4_000, "a block of 4,000 transactions");

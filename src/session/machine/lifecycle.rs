@@ -104,8 +104,9 @@ impl Session {
     }
 
     /// Rejects the peer with code 0x44 (`reject`) once the handshake is complete. The connection is
-    /// then closed with [`AtCapacity`](crate::session::DisconnectReason::AtCapacity). Must be called before
-    /// [`Session::on_connected`].
+    /// then closed with [`AtCapacity`](crate::session::DisconnectReason::AtCapacity).
+    ///
+    /// Must be called before [`Session::on_connected`].
     pub fn reject_over_capacity(&mut self) {
         self.over_capacity = true;
     }

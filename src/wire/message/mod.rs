@@ -339,7 +339,6 @@ impl Message {
     }
 }
 
-// Below the constructors: rustdoc lists the methods in the order of the source.
 mod validate;
 
 /// Messages are usually freed on another thread than the one that allocated them. glibc caches

@@ -62,7 +62,7 @@ pub(crate) fn announcements() {
     print_row(
         work,
         nanoseconds(times[0]),
-        "decoded, counted and locked as simply as can be",
+        "minimal implementation of the guarantees",
         nanoseconds(times[3]),
         keeping,
         Aim::AtLeast(0.8),

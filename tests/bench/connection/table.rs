@@ -3,7 +3,7 @@
 use std::fmt::Display;
 
 pub(crate) fn print_head() {
-    println!("| work | this library | beside it | | ratio | aim | met |");
+    println!("| workload | this library | baseline | result | ratio | target | met |");
     println!("| --- | --- | --- | --- | --- | --- | --- |");
 }
 

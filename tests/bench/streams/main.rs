@@ -88,7 +88,7 @@ fn exchange(from: &PairedManager, to: &PairedManager, flows: impl Fn() -> bool) 
 
 fn print_head() {
     println!(
-        "| beside it flows | transactions go | exchanges begun | done before its end | median | 99 % | max | medians' ratio | maxima's |"
+        "| concurrent transfer | direction of transactions | exchanges started | completed before its end | median | 99 % | max | ratio of medians | ratio of maxima |"
     );
     println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- |");
 }

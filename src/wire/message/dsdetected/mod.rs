@@ -154,7 +154,6 @@ impl Iterator for DsDetectedBlocks<'_> {
 
 impl ExactSizeIterator for DsDetectedBlocks<'_> {}
 
-// Below the constructors: rustdoc lists the methods in the order of the source.
 mod age;
 mod verify;
 
