@@ -299,9 +299,8 @@ impl fmt::Display for InboundRejectReason {
 
 /// The reason why a subscription ended.
 ///
-/// These are all ways in which a subscription ends while its receiver exists. Dropping the
-/// [`EventReceiver`](crate::connection::EventReceiver) cancels the subscription, and no reason is
-/// reported.
+/// If the [`EventReceiver`](crate::connection::EventReceiver) is dropped, the subscription is
+/// canceled without a reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SubscriptionEndReason {

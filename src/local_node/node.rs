@@ -214,7 +214,7 @@ impl LocalNode {
     ///
     /// # Errors
     ///
-    /// [`InvalidTransaction`] if the structure of the transaction is invalid. Scripts and spends
+    /// [`InvalidTransaction`] if the structure of the transaction is invalid. Scripts and inputs
     /// are not verified.
     pub fn submit(&self, transaction: &Transaction) -> Result<InsertOutcome, InvalidTransaction> {
         let tx = Tx::from(transaction);

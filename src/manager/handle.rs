@@ -56,9 +56,8 @@ const STORE_FAILURES: usize = 16;
 /// # }
 /// ```
 ///
-/// All methods can be called from several threads at once. A method without a timeout waits at most
-/// for the supervisor thread, which never blocks: some milliseconds. Exceptions are documented at
-/// the method.
+/// All methods can be called from several threads at once. Unless documented otherwise, a method
+/// without a timeout waits only for the supervisor thread, for at most a few milliseconds.
 ///
 /// # Threads
 ///

@@ -57,7 +57,7 @@ impl NonceRegistry {
 
 /// A registered nonce of a [`NonceRegistry`]. Dropping it removes the nonce.
 ///
-/// A guard that is dropped at once has no effect, so the compiler warns of it:
+/// The guard must be kept during the handshake. If it is unused, the compiler emits a warning:
 ///
 /// ```compile_fail
 /// #![deny(unused_must_use)]

@@ -11,11 +11,12 @@ use crate::wire::WireString;
 /// claim any profile. It protects the caller's own requests, and must not be used to trust a peer.
 ///
 /// The effects of the profile [`Teranode`](Self::Teranode):
-/// - Messages that a Teranode punishes or ignores are refused with
-///   [`SendError`](super::SendError): Bloom filters, requests of filtered or compact blocks,
-///   and unsupported commands such as `gethdrsen`, `cmpctblock` and `mempool`. `headers` and
-///   `block` are refused unless the peer requested them, so blocks must be announced by `inv`.
-/// - Requests have at most 505 objects, which score nothing.
+/// - If a Teranode punishes or ignores a message, it is rejected with
+///   [`SendError`](super::SendError). Examples are bloom filters, requests of filtered or compact
+///   blocks, and unsupported commands such as `gethdrsen`, `cmpctblock` and `mempool`.
+/// - `headers` and `block` are rejected unless the peer requested them. Blocks must therefore be
+///   announced by `inv`.
+/// - Requests have at most 505 objects, which a Teranode does not score.
 /// - `sendheaders` is always sent, and a ping at least every 60 s.
 /// - A request for one header by its hash fails with
 ///   [`Error::NotSupportedByPeer`](crate::Error::NotSupportedByPeer).

@@ -26,10 +26,12 @@ pub const fn inventory_limit(max_payload: u32) -> usize {
 /// The maximum payloads that this side accepts, by command.
 ///
 /// A frame above the limit of its command is misbehavior. The peer is banned as soon as the header
-/// of the frame was received, as by the node (Bitcoin SV node, `src/protocol.cpp`,
-/// `GetMaxMessageLength`). A payload within its limit but above [`buffered`](Self::buffered) is
-/// discarded while it arrives, and reported. So is a payload above its limit that may answer a
-/// request; see [`ExpectedPayloads`].
+/// of the frame is received, as by the node (Bitcoin SV node, `src/protocol.cpp`,
+/// `GetMaxMessageLength`). In two cases, a payload is instead discarded while it arrives, and
+/// reported:
+///
+/// - It is within its limit, but above [`buffered`](Self::buffered).
+/// - It is above its limit, but may be the response to a request: see [`ExpectedPayloads`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]

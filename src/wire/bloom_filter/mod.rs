@@ -172,11 +172,11 @@ impl fmt::Debug for BloomFilter {
 pub struct BloomFlags(pub u8);
 
 impl BloomFlags {
-    /// Adds no output.
+    /// Inserts no outpoints of matching outputs into the filter.
     pub const NONE: BloomFlags = BloomFlags(0);
-    /// Adds every output with a matching push.
+    /// Inserts the outpoint of every output with a matching push.
     pub const ALL: BloomFlags = BloomFlags(1);
-    /// Adds only matching outputs that pay to a bare key or to m of n bare keys.
+    /// Inserts only outpoints of matching outputs that pay to a bare key or to m of n bare keys.
     pub const P2PUBKEY_ONLY: BloomFlags = BloomFlags(2);
 
     /// Returns the two significant bits.

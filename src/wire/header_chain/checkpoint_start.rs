@@ -6,10 +6,10 @@ use crate::wire::{BlockHash, BlockHeader, ChainRuleError, ChainRules};
 
 /// Starts a [`HeaderChain`] at a built-in checkpoint instead of the genesis block.
 ///
-/// Collects the headers between the checkpoint before and the chosen one. They count as trusted as
-/// soon as the last of them is the checkpoint, because each header commits to those before it, and
-/// they give the rules the ancestors that they need. Nothing that does not link to the checkpoint
-/// reaches the chain.
+/// Collects the headers from the previous checkpoint to the selected one, which the rules require
+/// as ancestors. If the last header is the checkpoint, all of them are trusted, because each header
+/// commits to the previous one. Headers that do not link to the checkpoint are never added to the
+/// chain.
 ///
 /// The chain work below the first header is unknown, so [`HeaderChain::total_work`] counts from
 /// there.

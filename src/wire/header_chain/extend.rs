@@ -18,9 +18,9 @@ impl HeaderChain {
     /// Adds linked headers, as a `headers` message contains them. Known headers at the start of the
     /// list are skipped.
     ///
-    /// `now` is the time in Unix seconds; headers more than two hours ahead of it are rejected and
+    /// `now` is the time in Unix seconds. Headers more than two hours ahead of it are rejected, and
     /// may be added later. Headers from peers should be added by [`HeaderChain::extend_from`],
-    /// which accounts side chains per source.
+    /// which limits the side chains of each source.
     ///
     /// # Errors
     ///

@@ -4,8 +4,8 @@ use std::hash::{BuildHasher, RandomState};
 
 use crate::wire::BlockHash;
 
-/// The number of independent parts. A part of a million headers has 240 entries, so its growth
-/// takes about a microsecond; the growth of a single table would take 100 ms.
+/// The number of independent parts. With a million headers, a part has 240 entries, and its growth
+/// takes about a microsecond. The growth of a single table would take 100 ms.
 const PARTS: usize = 4096;
 
 /// The number of headers whose slots are read before they are written.

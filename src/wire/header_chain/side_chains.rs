@@ -20,9 +20,9 @@ pub(super) struct SideHeader {
 
 /// The side chains: a forest whose roots link to the active chain.
 ///
-/// **Eviction.** Without space, tips with the least work are evicted. Sources that hold more than
-/// their share (the capacity divided by the number of sources) lose theirs first, and a source
-/// within its share always gets space.
+/// **Eviction.** If the capacity is exceeded, tips with the least work are evicted. The share of a
+/// source is the capacity divided by the number of sources. Headers of sources above their share
+/// are evicted first, so a source can always use its share.
 #[derive(Clone)]
 pub(super) struct SideChains {
     headers: BTreeMap<BlockHash, SideHeader>,
@@ -113,8 +113,8 @@ impl SideChains {
 
     /// Makes space for `needed` headers of `source` that extend `parent` to a branch of `work`.
     ///
-    /// Returns the number of headers that there is space for: fewer than `needed` if everything
-    /// that could be evicted has at least as much work as the new branch.
+    /// Returns the number of headers that fit. It is below `needed` if all evictable branches have
+    /// at least as much work as the new branch.
     pub(super) fn make_space(
         &mut self,
         needed: usize,
@@ -193,8 +193,8 @@ impl SideChains {
         (least < work).then_some(hash)
     }
 
-    /// Returns the tip with the least work of the source that holds the most, if that is more than
-    /// its share; otherwise the one with the least work of all.
+    /// Returns the tip with the least work of the largest source, if that source is above its
+    /// share. Otherwise, returns the tip with the least work of all sources.
     fn least_of_largest(&self, share: usize) -> Option<TipKey> {
         let mut above = self.sources_above(share);
         // The headers of a source may all be below tips of others.

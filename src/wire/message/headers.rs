@@ -4,9 +4,10 @@ use super::list_message::impl_list_message;
 use super::{check_entry_limit, list_len};
 use crate::wire::{BlockHeader, Decode, DecodeError, Encode, Reader};
 
-/// The maximum number of headers in a `headers`. The node adds a score of 20 for more.
+/// The maximum number of headers in a `headers` message. A node adds 20 to the score of a peer that
+/// exceeds it.
 ///
-/// If a message has this number of headers, the sender may have more.
+/// If a message contains the maximum, the sender may have more headers.
 pub const MAX_HEADERS: usize = 2000;
 
 /// A list of at most 2,000 block headers in chain order.
