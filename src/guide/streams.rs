@@ -40,7 +40,7 @@
 //! | [`DATA1`](crate::wire::StreamType::Data1) | `ping`, `pong`, `block`, `cmpctblock`, `blocktxn`, `getblocktxn`, `headers`, `getheaders`, `hdrsen`, `gethdrsen`, and `inv` and `getdata` with blocks |
 //!
 //! The order of messages is preserved on each stream, but not between streams. The requests of a
-//! handle return correct results regardless of this order.
+//! handle take this into account.
 //!
 //! [`PeerConnectionHandle::statistics`](crate::connection::PeerConnectionHandle::statistics)
 //! returns counters for each stream. The tool `monitor` prints them.
