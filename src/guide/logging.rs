@@ -2,7 +2,7 @@
 //!
 //! # Log records
 //!
-//! Records go through the crate `log`, with key-values. Each component has its own target:
+//! Records are emitted through the crate `log`, with key-values. Each component has its own target:
 //!
 //! | target | component |
 //! | --- | --- |
@@ -15,7 +15,7 @@
 //!
 //! [`HeaderStore`](crate::HeaderStore), [`PeerStore`](crate::peers::PeerStore) and
 //! [`SeedResolver`](crate::discovery::SeedResolver) return their errors and write no records. The
-//! modules `wire` and `session` write none either.
+//! modules `wire` and `session` write no records.
 //!
 //! | level | records |
 //! | --- | --- |
@@ -51,7 +51,8 @@
 //! `Connection` and `LocalNode`. An update takes effect with the next record. A disabled record is
 //! not formatted and allocates nothing.
 //!
-//! `RUST_LOG=bsv_p2p=debug` before any example prints the messages in both directions.
+//! The examples read `RUST_LOG`: `RUST_LOG=bsv_p2p=debug` prints the command of each message in
+//! both directions.
 //!
 //! # Events
 //!
