@@ -14,16 +14,36 @@ use crate::served::Served;
 
 /// Tolerance: counting threads, and descriptors of folders that are being counted.
 const OTHERS: u64 = 4;
-/// The maximum delay of a good peer.
-const SOON: Duration = Duration::from_secs(1);
 
 /// Connects a good peer. Returns the time until its ping is answered.
 fn gets_in(address: SocketAddr) -> (RawPeer, Duration) {
     let began = Instant::now();
     let mut peer = RawPeer::dial(address);
+    // The tests compare the time with that of other work on the same machine.
+    peer.tcp().set_read_timeout(Some(2 * LIMIT)).unwrap();
     peer.shake_hands();
     peer.ping(1);
     (peer, began.elapsed())
+}
+
+/// Returns the mean time in which one more stalled handshake, which starts with these bytes, is
+/// accepted and a good peer evicts another one. No handshake slot may be free, except for one.
+fn eviction_time(address: SocketAddr, first_bytes: &[u8]) -> Duration {
+    const STEPS: u32 = 20;
+    let mut stalled = Vec::new();
+    let (steps, idle) = with_idle_round_trips(|| {
+        [(); STEPS as usize].map(|()| {
+            let began = Instant::now();
+            let peer = RawPeer::dial(address);
+            peer.send_bytes(first_bytes);
+            stalled.push(peer);
+            drop(gets_in(address));
+            began.elapsed()
+        })
+    });
+    let slowest = *steps.iter().max().unwrap();
+    assert!(slowest < idle.max_delay(10), "{slowest:?}, {idle:?}");
+    steps.iter().sum::<Duration>() / STEPS
 }
 
 /// Returns the first messages of a peer in one write.
@@ -38,6 +58,7 @@ fn greeting() -> Vec<u8> {
 fn ten_thousand_brief_connections_leave_nothing_behind() {
     let mut served = Served::start(&listening());
     let address = served.address;
+    let began = Instant::now();
     thread::scope(|scope| {
         for from in 0..4 {
             scope.spawn(move || {
@@ -55,8 +76,10 @@ fn ten_thousand_brief_connections_leave_nothing_behind() {
         let (mut good, _) = gets_in(address);
         good.ping(2);
     });
+    let flood = began.elapsed();
     let (good, took) = gets_in(address);
-    assert!(took < SOON, "{took:?}");
+    // The system's queue holds less than half of the connections.
+    assert!(took < SOON + flood, "{took:?}, {flood:?}");
     drop(good);
     let most = served.most();
     assert!(most.slots <= 20, "{most:?}");
@@ -78,22 +101,20 @@ fn silent_connections_do_not_delay_good_peer() {
     let mut config = listening();
     config.max_connections = 125;
     let mut served = Served::start(&config);
-    let idle: Vec<_> = (0..500)
+    let silent: Vec<_> = (0..500)
         .map(|number| dial_from([127, 0, 2, (number / 2) as u8], served.address))
         .collect();
-    let (mut good, took) = gets_in(served.address);
-    // Less than half a second on an idle machine. One after the other they would take ten times as
-    // long.
-    assert!(
-        took < 2 * SOON,
-        "behind those who wait to be let in: {took:?}"
-    );
-    // While they are connected, the next peer must wait for only one of them.
+    let address = served.address;
+    let (mut good, took) = gets_in(address);
     until("all have had their turn", || {
         served.counts().inbound_accepted > 500
     });
-    let (_other, took) = gets_in(served.address);
-    assert!(took < SOON, "{took:?}");
+    // While they are connected, the next peer must wait for only one of them.
+    let eviction = eviction_time(address, &[]);
+    // Less than half a second on an idle machine. All earlier connections are evicted first, but
+    // their ages pass at the same time: one after the other they would take ten times as long. The
+    // tests of the plan check the ages in simulated time.
+    assert!(took < SOON + 3 * 500 * eviction, "{took:?}, {eviction:?}");
     good.ping(3);
     let most = served.most();
     assert!(most.slots <= 125, "{most:?}");
@@ -102,7 +123,7 @@ fn silent_connections_do_not_delay_good_peer() {
         "{most:?}"
     );
     assert!(served.grown_kib() < 8 * 1024, "{most:?}");
-    drop((idle, good, _other));
+    drop((silent, good));
     served.expect_all_given_back(4 * 1024);
     served.finish();
 }
@@ -111,6 +132,7 @@ fn silent_connections_do_not_delay_good_peer() {
 fn incomplete_handshakes_do_not_delay_good_peer() {
     let mut config = listening();
     config.max_connections = 125;
+    config.listener.handshake_timeout = LIMIT;
     let served = Served::start(&config);
     let said = frame(&version().into());
     let standing: Vec<_> = (0..100)
@@ -121,8 +143,13 @@ fn incomplete_handshakes_do_not_delay_good_peer() {
         })
         .collect();
     let (good, took) = gets_in(served.address);
-    // Without eviction it would wait for the handshake timeout of ten seconds.
-    assert!(took < 2 * SOON, "{took:?}");
+    let eviction = eviction_time(served.address, &said);
+    // 37 handshakes of half a second are evicted first. Without eviction the peer would wait for
+    // the handshake timeout.
+    assert!(
+        took < 2 * SOON + 3 * 37 * eviction,
+        "{took:?}, {eviction:?}"
+    );
     drop((standing, good));
     served.finish();
 }
@@ -145,13 +172,14 @@ fn connection_storm_at_capacity_leaves_peers_unaffected() {
                 }
             });
         }
-        for nonce in 0..20 {
-            for peer in &mut inside {
-                let began = Instant::now();
-                peer.ping(nonce);
-                assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
-            }
-        }
+        let (slowest, idle) = with_idle_round_trips(|| {
+            let pings = (0..20).flat_map(|nonce| [(0, nonce), (1, nonce)]);
+            pings
+                .map(|(peer, nonce)| round_trip(&mut inside[peer], nonce))
+                .max()
+                .unwrap()
+        });
+        assert!(slowest < idle.max_delay(1), "{slowest:?}, {idle:?}");
     });
     let most = served.most();
     assert_eq!(
@@ -188,11 +216,14 @@ fn banned_addresses_get_no_thread() {
                 }
             });
         }
-        for neighbour in [63, 128] {
-            let began = Instant::now();
-            let mut good = dial_from([127, 0, 4, neighbour], address);
-            good.shake_hands();
-            assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
+        for neighbor in [63, 128] {
+            let (took, idle) = with_idle_round_trips(|| {
+                let began = Instant::now();
+                dial_from([127, 0, 4, neighbor], address).shake_hands();
+                began.elapsed()
+            });
+            // Its handshake takes more than one round trip, and banned connections come first.
+            assert!(took < idle.max_delay(100), "{took:?}, {idle:?}");
         }
     });
     let most = served.most();

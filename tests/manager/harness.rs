@@ -1,6 +1,7 @@
 //! Shared helpers: a manager on regtest, and waits with a deadline.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use bsv_p2p::connection::EventReceiver;
@@ -11,6 +12,15 @@ use test_support::raw_peer::RawPeer;
 
 /// Ten times the expected maximum duration.
 pub(crate) const LIMIT: Duration = Duration::from_secs(20);
+
+/// The polling interval of conditions without an event.
+const POLL: Duration = Duration::from_millis(1);
+
+/// The maximum delay of a good peer on an idle machine.
+pub(crate) const SOON: Duration = Duration::from_secs(1);
+
+/// The pause between two pings of a good peer.
+pub(crate) const PING_PAUSE: Duration = Duration::from_millis(5);
 
 /// Returns a configuration for regtest with short pauses.
 pub(crate) fn config() -> ManagerConfig {
@@ -75,7 +85,7 @@ pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let deadline = Instant::now() + LIMIT;
     while !is_so() {
         assert!(Instant::now() < deadline, "not in time: {what}");
-        std::thread::yield_now();
+        thread::park_timeout(POLL);
     }
 }
 
@@ -88,4 +98,56 @@ pub(crate) fn dial_from(from: impl Into<Ipv4Addr>, address: SocketAddr) -> RawPe
         .unwrap();
     socket.connect_timeout(&address.into(), LIMIT).unwrap();
     RawPeer::new(socket.into())
+}
+
+/// Returns the time until a ping is answered.
+#[track_caller]
+pub(crate) fn round_trip(peer: &mut RawPeer, nonce: u64) -> Duration {
+    let began = Instant::now();
+    peer.ping(nonce);
+    began.elapsed()
+}
+
+/// The round trips of a peer to an idle manager: the speed of the machine during a measurement.
+#[derive(Debug)]
+pub(crate) struct IdleRoundTrips {
+    mean: Duration,
+    slowest: Duration,
+}
+
+impl IdleRoundTrips {
+    /// Returns the maximum delay of a peer whose request is not delayed by others, except for
+    /// `steps` earlier operations that each take one round trip. On an idle machine the delay is
+    /// about [`SOON`].
+    pub(crate) fn max_delay(&self, steps: u32) -> Duration {
+        SOON + 5 * self.slowest + steps * self.mean
+    }
+}
+
+/// Runs `work` while a peer measures its round trips to an idle manager in this process. Returns
+/// the result and the round trips.
+///
+/// Other processes delay all threads. A delay in `work` that the idle manager does not have is
+/// caused by `work`.
+pub(crate) fn with_idle_round_trips<T: Send>(
+    work: impl FnOnce() -> T + Send,
+) -> (T, IdleRoundTrips) {
+    let (_manager, _events, address) = running(listening());
+    let mut peer = RawPeer::dial(address);
+    peer.shake_hands();
+    let mut trips = Vec::new();
+    let result = thread::scope(|scope| {
+        let work = scope.spawn(work);
+        loop {
+            let is_last = work.is_finished();
+            trips.push(round_trip(&mut peer, trips.len() as u64 + 1));
+            if is_last {
+                return work.join().unwrap();
+            }
+            thread::park_timeout(PING_PAUSE);
+        }
+    });
+    let mean = trips.iter().sum::<Duration>() / trips.len() as u32;
+    let slowest = trips.into_iter().max().unwrap_or_default();
+    (result, IdleRoundTrips { mean, slowest })
 }
