@@ -152,6 +152,8 @@ fn longer_partition_wins_after_merge() {
     assert_eq!(short.tip(), lost[11]);
 
     let mut watcher = client(&short);
+    // The node announces blocks only to peers whose handshake it has completed.
+    assert_eq!(all_that_is_said(&mut watcher), []);
     short.connect(long.address()).unwrap();
     let all = [short, long, far];
     assert_all_reach(&all, won[12]);
