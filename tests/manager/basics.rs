@@ -185,13 +185,7 @@ fn shutdown_is_prompt_with_peers_in_every_state() {
     // A silent connection.
     let silent = TcpStream::connect(address).unwrap();
     manager.wait_for_peers(1, LIMIT).unwrap();
-    let began = std::time::Instant::now();
-    manager.shutdown().unwrap();
-    assert!(
-        began.elapsed() < Duration::from_secs(2),
-        "{:?}",
-        began.elapsed()
-    );
+    assert_within(Duration::from_secs(2), 100, || manager.shutdown().unwrap());
     assert!(events.iter().count() > 0);
     assert!(messages.iter().count() > 0);
     drop(silent);

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use bsv_p2p::discovery::{Deadline, ResolveError, SeedResolver};
 use bsv_p2p::event::ControlEvent;
@@ -172,12 +172,8 @@ fn known_peers_are_dialed_before_seeds_answer() {
     manager.start().unwrap();
     manager.wait_for_peers(1, LIMIT).unwrap();
     asked.recv_timeout(LIMIT).unwrap();
-    let began = Instant::now();
-    manager.shutdown().unwrap();
-    assert!(
-        began.elapsed() < Duration::from_secs(2),
-        "it is not waited for"
-    );
+    // The lookup is not waited for.
+    assert_within(Duration::from_secs(2), 100, || manager.shutdown().unwrap());
     drop(let_go);
 }
 
@@ -219,9 +215,7 @@ fn silent_name_server_delays_nothing() {
     manager.start().unwrap();
     manager.wait_for_peers(1, LIMIT).unwrap();
     server.recv(&mut [0; 512]).expect("it is asked");
-    let began = Instant::now();
-    manager.shutdown().unwrap();
-    assert!(began.elapsed() < Duration::from_secs(2));
+    assert_within(Duration::from_secs(2), 100, || manager.shutdown().unwrap());
 }
 
 #[test]

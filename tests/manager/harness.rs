@@ -120,8 +120,29 @@ impl IdleRoundTrips {
     /// `steps` earlier operations that each take one round trip. On an idle machine the delay is
     /// about [`SOON`].
     pub(crate) fn max_delay(&self, steps: u32) -> Duration {
-        SOON + 5 * self.slowest + steps * self.mean
+        SOON + self.slack(steps)
     }
+
+    /// Returns the tolerance for work that takes as long as `steps` round trips, or less.
+    fn slack(&self, steps: u32) -> Duration {
+        5 * self.slowest + steps * self.mean
+    }
+}
+
+/// Runs `work`, and asserts that it takes less than `limit`. On a loaded machine it may take longer,
+/// by the time of `steps` round trips to an idle manager.
+#[track_caller]
+pub(crate) fn assert_within<T: Send>(
+    limit: Duration,
+    steps: u32,
+    work: impl FnOnce() -> T + Send,
+) -> T {
+    let ((result, took), idle) = with_idle_round_trips(|| {
+        let began = Instant::now();
+        (work(), began.elapsed())
+    });
+    assert!(took < limit + idle.slack(steps), "{took:?}, {idle:?}");
+    result
 }
 
 /// Runs `work` while a peer measures its round trips to an idle manager in this process. Returns

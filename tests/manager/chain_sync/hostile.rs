@@ -1,7 +1,7 @@
 //! Hostile sources of headers cannot forge, stall or capture the chain.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bsv_p2p::connection::EventReceiver;
 use bsv_p2p::event::ControlEvent;
@@ -267,12 +267,11 @@ fn silent_dialed_liars_do_not_delay_sync() {
         let server = HeaderServerOptions::new(&headers, Answers::Node).listen();
         manager.connect(server.address).unwrap();
         until("the server is connected", || server.connections() > 0);
-        let started = Instant::now();
-        for _ in 0..2 {
-            assert_eq!(manager.sync_headers(LIMIT), Ok(tip_of(&headers)));
-        }
-        let elapsed = started.elapsed();
-        assert!(elapsed < SYNC_LIMIT, "{} liars: {elapsed:?}", liars.len());
+        assert_within(SYNC_LIMIT, 500, || {
+            for _ in 0..2 {
+                assert_eq!(manager.sync_headers(LIMIT), Ok(tip_of(&headers)));
+            }
+        });
     }
 }
 
@@ -293,10 +292,8 @@ fn only_inbound_liars_do_not_prevent_sync() {
     until("all were connected", || {
         server.connections() > 0 && liars.iter().all(|liar| liar.connections() > 0)
     });
-    let started = Instant::now();
-    assert_eq!(manager.sync_headers(LIMIT), Ok(tip_of(&headers)));
-    let elapsed = started.elapsed();
-    assert!(elapsed < SYNC_LIMIT, "{elapsed:?}");
+    let synced = assert_within(SYNC_LIMIT, 500, || manager.sync_headers(LIMIT));
+    assert_eq!(synced, Ok(tip_of(&headers)));
 }
 
 #[test]
@@ -310,10 +307,10 @@ fn trickling_source_does_not_delay_download() {
     manager.connect(trickler.address).unwrap();
     until("the trickler was requested", || trickler.requests() > 1);
     let server = HeaderServerOptions::new(&headers, Answers::Node).listen();
-    let started = Instant::now();
-    manager.connect(server.address).unwrap();
-    until("all headers are there", || height(&manager) == 4_000);
-    assert!(started.elapsed() < SYNC_LIMIT, "{:?}", started.elapsed());
+    assert_within(SYNC_LIMIT, 1_000, || {
+        manager.connect(server.address).unwrap();
+        until("all headers are there", || height(&manager) == 4_000);
+    });
     assert_eq!(manager.sync_headers(LIMIT), Ok(tip_of(&headers)));
 }
 
@@ -329,10 +326,8 @@ fn trickled_side_chain_delays_sync_for_seconds() {
     let trickler = HeaderServerOptions::new(&side, slow).listen();
     manager.connect(trickler.address).unwrap();
     until("the trickler was requested", || trickler.requests() > 1);
-    let started = Instant::now();
-    assert_eq!(manager.sync_headers(LIMIT), Ok(tip_of(&honest)));
-    let elapsed = started.elapsed();
-    assert!(elapsed < Duration::from_secs(12), "{elapsed:?}");
+    let synced = assert_within(Duration::from_secs(12), 500, || manager.sync_headers(LIMIT));
+    assert_eq!(synced, Ok(tip_of(&honest)));
 }
 
 #[test]
@@ -431,9 +426,7 @@ fn inbound_liars_do_not_delay_dialed_sync() {
             liars.iter().all(|liar| liar.connections() > 0)
         });
         let _server = connect_and_sync(&manager, &headers);
-        let started = Instant::now();
-        assert_eq!(manager.sync_headers(LIMIT), Ok(tip_of(&headers)));
-        let elapsed = started.elapsed();
-        assert!(elapsed < Duration::from_secs(1), "{elapsed:?}");
+        let synced = assert_within(SOON, 100, || manager.sync_headers(LIMIT));
+        assert_eq!(synced, Ok(tip_of(&headers)));
     }
 }

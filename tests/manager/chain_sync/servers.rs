@@ -1,6 +1,6 @@
 //! All kinds of servers are synchronized from.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use test_support::header_server::{Answers, HeaderServerOptions};
 
@@ -17,21 +17,13 @@ fn every_kind_of_server_is_synchronized() {
     ] {
         let manager = manager(config());
         let server = HeaderServerOptions::new(&headers, answers).listen();
-        let started = Instant::now();
-        manager.start_fixed([server.address]).unwrap();
-        assert_eq!(
-            manager.sync_headers(LIMIT),
-            Ok(tip_of(&headers)),
-            "{answers:?}"
-        );
-        // With the headers already there.
-        assert_eq!(
-            manager.sync_headers(LIMIT),
-            Ok(tip_of(&headers)),
-            "{answers:?}"
-        );
-        let elapsed = started.elapsed();
-        assert!(elapsed < Duration::from_secs(2), "{answers:?}: {elapsed:?}");
+        // The second time, the headers are already there.
+        let results = assert_within(Duration::from_secs(2), 1_000, || {
+            manager.start_fixed([server.address]).unwrap();
+            [(); 2].map(|()| manager.sync_headers(LIMIT))
+        });
+        let expected = Ok(tip_of(&headers));
+        assert_eq!(results, [expected.clone(), expected], "{answers:?}");
     }
 }
 
@@ -45,8 +37,6 @@ fn claimed_height_does_not_count() {
     };
     let server = server.listen();
     manager.start_fixed([server.address]).unwrap();
-    let started = Instant::now();
-    assert_eq!(manager.sync_headers(LIMIT), Ok(tip_of(&headers)));
-    let elapsed = started.elapsed();
-    assert!(elapsed < Duration::from_secs(1), "{elapsed:?}");
+    let synced = assert_within(SOON, 100, || manager.sync_headers(LIMIT));
+    assert_eq!(synced, Ok(tip_of(&headers)));
 }
