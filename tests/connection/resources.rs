@@ -57,12 +57,17 @@ fn connections() -> usize {
 
 /// Opens and closes a connection in every way.
 fn one_of_each() {
-    let mut impatient = ConnectionConfig {
-        connect_timeout: Duration::from_millis(50),
-        write_timeout: Duration::from_millis(50),
+    const SHORT: Duration = Duration::from_millis(50);
+    // The handshake of these connections must complete.
+    let short_writes = ConnectionConfig {
+        write_timeout: SHORT,
         ..config()
     };
-    impatient.session.handshake_timeout = Duration::from_millis(50);
+    let mut impatient = ConnectionConfig {
+        connect_timeout: SHORT,
+        ..config()
+    };
+    impatient.session.handshake_timeout = SHORT;
     let begun = |count: usize| {
         CONNECTIONS.fetch_add(count, std::sync::atomic::Ordering::Relaxed);
     };
@@ -101,7 +106,7 @@ fn one_of_each() {
     actor.handle.try_send(numbered(1, 100_000)).unwrap();
     drop(actor);
     drop(peer);
-    let (actor, _peer) = Actor::connected_with_small_buffers(&impatient);
+    let (actor, _peer) = Actor::connected_with_small_buffers(&short_writes);
     actor.handle.try_send(numbered(1, 100_000)).unwrap();
     actor.expect_end();
     begun(6);
@@ -127,7 +132,7 @@ fn one_of_each() {
     let (mut connection, mut peer) = connected(&config());
     peer.close();
     assert!(connection.receive().is_err());
-    let (mut connection, _peer) = accepted(small_buffer_pair(), &impatient);
+    let (mut connection, _peer) = accepted(small_buffer_pair(), &short_writes);
     assert!(connection.send(numbered(1, 100_000)).is_err());
     begun(7);
 }
