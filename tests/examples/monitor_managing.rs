@@ -185,26 +185,28 @@ fn monitor_dials_stored_peers_up_to_target() {
 }
 
 /// A store of another network is rejected.
+/// Runs `monitor` with text output, and interrupts it when it listens.
+#[track_caller]
+fn run_until_it_listens(arguments: &[&str]) -> Ended {
+    let monitor = Tool::start("monitor", arguments);
+    let line = monitor.line();
+    assert!(line.starts_with("listening on "), "{line}");
+    monitor.interrupt();
+    monitor.finish()
+}
+
 #[test]
 fn monitor_moves_corrupt_store_aside() {
     let (_folder, file) = store();
     std::fs::write(&file, "{").unwrap();
-    let arguments = [
-        "--listen",
-        "127.0.0.1:0",
-        "--timeout",
-        "0.2",
-        "--store",
-        &file,
-    ];
-    let ended = run("monitor", &arguments);
+    let arguments = ["--listen", "127.0.0.1:0", "--store", &file];
+    let ended = run_until_it_listens(&arguments);
     ended.assert_status(0);
     assert!(ended.errors.starts_with("warning: "), "{ended:#?}");
     assert!(ended.errors.contains("is corrupt"), "{ended:#?}");
     assert_eq!(ended.errors.lines().count(), 1, "{ended:#?}");
     assert!(Path::new(&format!("{file}.damaged")).is_file());
-    assert!(ended.lines[0].starts_with("listening on "), "{ended:#?}");
-    run("monitor", &arguments).assert_success();
+    run_until_it_listens(&arguments).assert_success();
     let written = std::fs::read(&file).unwrap();
     let ended = run("monitor", &[&arguments[..], &["--network", "stn"]].concat());
     ended.assert_failure(1, "expected network stn, got mainnet");
