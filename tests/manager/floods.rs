@@ -112,9 +112,11 @@ fn silent_connections_do_not_delay_good_peer() {
     // While they are connected, the next peer must wait for only one of them.
     let eviction = eviction_time(address, &[]);
     // Less than half a second on an idle machine. All earlier connections are evicted first, but
-    // their ages pass at the same time: one after the other they would take ten times as long. The
-    // tests of the plan check the ages in simulated time.
-    assert!(took < SOON + 3 * 500 * eviction, "{took:?}, {eviction:?}");
+    // their ages pass at the same time: one after the other they would take ten times as long.
+    // Without eviction the peer would wait for the handshake timeout.
+    let limit = (2 * SOON).max(3 * 500 * eviction);
+    let limit = limit.min(config.listener.handshake_timeout / 2);
+    assert!(took < limit, "{took:?}, {eviction:?}");
     good.ping(3);
     let most = served.most();
     assert!(most.slots <= 125, "{most:?}");
