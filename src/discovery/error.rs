@@ -75,6 +75,7 @@ pub enum ResolveError {
 
 /// A name server that was queried, and its failure.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ServerFailure {
     /// The address of the server.
     pub address: SocketAddr,

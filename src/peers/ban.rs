@@ -8,6 +8,9 @@ use super::{BanReason, Subnet};
 
 /// A ban of a subnet.
 ///
+/// A [`PeerStore`](super::PeerStore) creates bans from its records, so all fields are public and the
+/// list of fields is complete.
+///
 /// Times are wall-clock times, so a ban continues to run while the process is stopped. If the clock
 /// is set back, the ban lasts longer. If it is set forward, the ban ends earlier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +50,7 @@ impl fmt::Display for Ban {
     }
 }
 
-/// The origin of a ban.
+/// The origin of a ban. There are no other origins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum BanOrigin {
     /// The application, or a user through it.

@@ -36,6 +36,7 @@ pub(super) enum LoadedFile {
 
 /// A corrupt file that was moved aside; the store has started empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct CorruptFile {
     /// The path of the store's file.
     pub path: PathBuf,

@@ -9,6 +9,9 @@ use super::{DisconnectReason, Misbehavior, PeerProfile, StreamSetupError};
 use crate::wire::{AssociationId, CreateStrm, Message, Services, StreamType, Version, WireString};
 
 /// An action that the driver must perform. Actions must be performed in order.
+///
+/// A driver must handle every action. The enum is therefore exhaustive, so that the compiler reports
+/// an action that a driver omits.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Output {
     /// Send the message before any queued message of the application.
@@ -38,6 +41,7 @@ pub enum Output {
 
 /// An event of a session for the application.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum SessionEvent {
     /// Both sides have sent and accepted `version` and `verack`: messages can be sent.
     HandshakeComplete(Box<PeerInfo>),
@@ -61,7 +65,7 @@ pub enum SessionEvent {
     },
 }
 
-/// Whether a message must be delivered to the application.
+/// Whether a message must be delivered to the application. There are no other outcomes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Disposition {
@@ -73,6 +77,7 @@ pub enum Disposition {
 
 /// The end of a transport, as observed by the driver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum TransportClose {
     /// The peer closed its side of the connection.
     ConnectionClosed,
@@ -81,6 +86,8 @@ pub enum TransportClose {
 }
 
 /// The content of a peer's `version` message.
+///
+/// Struct expressions that end with `..PeerInfo::default()` keep compiling when a field is added.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct PeerInfo {

@@ -22,7 +22,7 @@ impl fmt::Display for Direction {
     }
 }
 
-/// The state of a connection.
+/// The state of a connection. There are no other states.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]

@@ -197,7 +197,7 @@ impl Watch {
                 Output::RegisterAssociation(_)
                 | Output::OpenStream(_)
                 | Output::AttachStream(_)
-                | Output::Event(SessionEvent::StreamSetupFailed(_)) => {
+                | Output::Event(_) => {
                     panic!("no streams are offered here: {output:?}")
                 }
                 Output::Close(reason) => {

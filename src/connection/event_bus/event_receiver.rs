@@ -255,6 +255,7 @@ impl<T> IntoIterator for EventReceiver<T> {
 
 /// A blocking iterator over events. Returned by [`EventReceiver::iter`].
 #[derive(Debug)]
+#[must_use = "iterators are lazy"]
 pub struct EventIter<'a, T> {
     receiver: &'a EventReceiver<T>,
     is_over: bool,
@@ -272,6 +273,7 @@ impl<T> FusedIterator for EventIter<'_, T> {}
 
 /// A blocking iterator that owns its receiver. Returned by [`EventReceiver::into_iter`].
 #[derive(Debug)]
+#[must_use = "iterators are lazy"]
 pub struct EventIntoIter<T> {
     receiver: EventReceiver<T>,
     is_over: bool,
@@ -289,6 +291,7 @@ impl<T> FusedIterator for EventIntoIter<T> {}
 
 /// An iterator over the events in the queue. Returned by [`EventReceiver::try_iter`].
 #[derive(Debug)]
+#[must_use = "iterators are lazy"]
 pub struct EventTryIter<'a, T> {
     receiver: &'a EventReceiver<T>,
     is_over: bool,

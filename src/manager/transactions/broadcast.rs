@@ -15,7 +15,7 @@ use crate::wire::{RejectCode, Tx, Txid, WireString};
 ///
 /// Returned by [`Manager::broadcast_transaction`]. Clones are cheap and refer to the same
 /// broadcast. All methods can be called from several threads at once. Dropping the handle does not
-/// stop the broadcast.
+/// stop the broadcast, so a caller may ignore it.
 ///
 /// ```
 /// use std::time::Duration;

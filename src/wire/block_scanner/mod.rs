@@ -80,6 +80,8 @@ struct SplitTransaction {
 }
 
 /// A part of a block, returned by [`BlockScanner::scan`].
+///
+/// The structure of a block is fixed, so there are no other parts.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum ScanEvent<'a> {
     /// The block header.

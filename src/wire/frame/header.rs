@@ -97,7 +97,7 @@ fn command_at(bytes: &[u8], at: usize) -> [u8; Command::LEN] {
     command
 }
 
-/// The first four bytes of a frame that are not the expected magic.
+/// The first four bytes of a frame that are not the expected magic. The list of fields is complete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct MagicMismatch {

@@ -33,6 +33,8 @@ pub struct Frame {
 }
 
 /// The result of [`FrameReader::next_frame`].
+///
+/// A caller must handle every result. The enum is therefore exhaustive.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Incoming {
     /// A complete frame to be decoded.

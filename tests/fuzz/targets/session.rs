@@ -287,6 +287,7 @@ impl Side {
                 assert!(self.offers_streams && self.complete);
                 assert!(!refusal.to_string().is_empty());
             }
+            other => panic!("unknown event: {other:?}"),
         }
     }
 
