@@ -14,8 +14,8 @@ use crate::session::{ConfigError, SessionConfig};
 /// resumes reading if reading is paused. The exceptions are documented on the fields. All durations
 /// must be above zero.
 ///
-/// Change the fields of [`ConnectionConfig::new`], as below, or end a struct expression with
-/// `..ConnectionConfig::new(network)`: such code keeps compiling when a field is added.
+/// Struct expressions that end with `..ConnectionConfig::new(network)` keep compiling when a field
+/// is added. So does code that changes the fields of a configuration, as below.
 ///
 /// ```
 /// use std::time::Duration;

@@ -12,9 +12,8 @@ const TERANODE_USER_AGENT: &str = "/teranode-legacy-p2p:0.13.0(EB18446744073709.
 ///
 /// A [`ConnectionConfig`] converts into this type, with the defaults for everything else.
 ///
-/// Fields may be added in later versions. To stay compatible, create the configuration with
-/// [`Default`] and set the fields that differ:
-/// `LocalNodeConfig { keep_orphans: true, ..Default::default() }`.
+/// Struct expressions that end with `..LocalNodeConfig::default()` keep compiling when a field is
+/// added.
 ///
 /// ```
 /// use bsv_p2p::local_node::{LocalNode, LocalNodeConfig};
@@ -23,6 +22,11 @@ const TERANODE_USER_AGENT: &str = "/teranode-legacy-p2p:0.13.0(EB18446744073709.
 /// let any_port = ([127, 0, 0, 1], 0).into();
 /// let teranode = LocalNode::start_at(any_port, LocalNodeConfig::teranode())?;
 /// let with_filters = LocalNode::start_at(any_port, LocalNodeConfig::default().with_filters())?;
+/// let config = LocalNodeConfig {
+///     keep_orphans: true,
+///     ..LocalNodeConfig::default()
+/// };
+/// let with_orphans = LocalNode::start_at(any_port, config)?;
 /// # Ok(())
 /// # }
 /// ```

@@ -14,10 +14,12 @@ use crate::session::ConfigError;
 /// The configuration of a [`Manager`](super::Manager).
 ///
 /// [`ManagerConfig::new`] returns the defaults for a network, and [`ManagerConfig::default`] those
-/// for mainnet. There is no builder: change the fields of this value, as below. Code that does so,
-/// or that ends a struct expression with `..ManagerConfig::new(network)`, keeps compiling when a
-/// field is added. Nested configurations ([`ConnectionConfig`], [`ListenerConfig`],
-/// [`DiscoveryConfig`], [`RestartConfig`], [`BanConfig`]) are built in the same way.
+/// for mainnet. There is no builder.
+///
+/// Struct expressions that end with `..ManagerConfig::new(network)` keep compiling when a field is
+/// added. So does code that changes the fields of a configuration. Nested configurations
+/// ([`ConnectionConfig`], [`ListenerConfig`], [`DiscoveryConfig`], [`RestartConfig`],
+/// [`BanConfig`]) are built in the same way.
 ///
 /// [`Manager::new`](super::Manager::new) and
 /// [`Manager::update_config`](super::Manager::update_config) reject invalid values; each field
@@ -26,8 +28,10 @@ use crate::session::ConfigError;
 /// ```
 /// use bsv_p2p::{ManagerConfig, Network};
 ///
-/// let mut config = ManagerConfig::new(Network::Testnet);
-/// config.target_connections = 4;
+/// let mut config = ManagerConfig {
+///     target_connections: 4,
+///     ..ManagerConfig::new(Network::Testnet)
+/// };
 /// config.listener.enabled = true;
 /// assert!(config.validate().is_ok());
 /// config.max_connections = 3;
@@ -179,8 +183,8 @@ pub struct ManagerConfig {
 
 /// The configuration of the listener for inbound connections.
 ///
-/// Change the fields of [`ManagerConfig::listener`], or end a struct expression with
-/// `..ListenerConfig::default()`: such code keeps compiling when a field is added.
+/// Struct expressions that end with `..ListenerConfig::default()` keep compiling when a field is
+/// added. So does code that changes the fields of [`ManagerConfig::listener`], as below.
 ///
 /// ```
 /// use std::time::Duration;

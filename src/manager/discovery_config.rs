@@ -14,9 +14,9 @@ use crate::{host_name, system_resolver};
 /// ([`Manager::connect`](super::Manager::connect)). Discovery is disabled in fixed-peer mode
 /// ([`Manager::start_fixed`](super::Manager::start_fixed)) and while `target_connections` is 0.
 ///
-/// Change the fields of [`ManagerConfig::discovery`](super::ManagerConfig::discovery), or end a
-/// struct expression with `..DiscoveryConfig::default()`: such code keeps compiling when a field is
-/// added.
+/// Struct expressions that end with `..DiscoveryConfig::default()` keep compiling when a field is
+/// added. So does code that changes the fields of
+/// [`ManagerConfig::discovery`](super::ManagerConfig::discovery), as below.
 ///
 /// ```
 /// use bsv_p2p::{ManagerConfig, Network};

@@ -30,6 +30,18 @@ const MAX_TIMEOUT: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 ///
 /// Struct expressions that end with `..SessionConfig::default()` keep compiling when a field is
 /// added.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use bsv_p2p::session::SessionConfig;
+///
+/// let config = SessionConfig {
+///     ping_timeout: Duration::from_secs(20),
+///     ..SessionConfig::default()
+/// };
+/// assert!(config.validate().is_ok());
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]

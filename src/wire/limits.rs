@@ -32,6 +32,9 @@ pub const fn inventory_limit(max_payload: u32) -> usize {
 ///
 /// - It is within its limit, but above [`buffered`](Self::buffered).
 /// - It is above its limit, but may be the response to a request: see [`ExpectedPayloads`].
+///
+/// Struct expressions that end with `..PayloadLimits::default()` keep compiling when a field is
+/// added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]

@@ -10,6 +10,9 @@ use crate::session::NonceRegistry;
 ///
 /// Connections of one owner should share `nonces`, `associations` and `memory`. They may share
 /// `events` as well.
+///
+/// Struct expressions that end with `..PeerConnectionOptions::new(config)` keep compiling when a
+/// field is added.
 #[derive(Debug)]
 pub struct PeerConnectionOptions {
     /// The id of the peer in events.

@@ -6,6 +6,9 @@ use crate::wire::{Command, Message};
 
 /// The options of a subscription to messages, or to messages and control events.
 ///
+/// Struct expressions that end with `..SubscriptionOptions::default()` keep compiling when a field is
+/// added.
+///
 /// # End of a subscription
 ///
 /// The [`EventReceiver`](super::EventReceiver) reports why its subscription ended. When it is ended

@@ -9,6 +9,9 @@ use crate::session::ConfigError;
 /// Each pause is shortened at random by up to a quarter. Local faults have pauses of their own, as
 /// documented at [`RestartPolicy::on_end`](super::RestartPolicy::on_end).
 ///
+/// Struct expressions that end with `..RestartConfig::default()` keep compiling when a field is
+/// added.
+///
 /// ```
 /// use bsv_p2p::connection::RestartConfig;
 ///
@@ -16,9 +19,6 @@ use crate::session::ConfigError;
 /// let config = RestartConfig { max_delayed_restarts: None, ..RestartConfig::default() };
 /// assert!(config.validate().is_ok());
 /// ```
-///
-/// Configurations that are built with `..RestartConfig::default()`, as above, keep compiling when a
-/// field is added.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]

@@ -14,6 +14,9 @@ use crate::wire::{
 /// Plain data, which [`Network::custom`] validates. The defaults are the parameters of regtest.
 /// [`Network::params`] returns the parameters of another network.
 ///
+/// Struct expressions that end with `..NetworkParams::default()` keep compiling when a field is
+/// added.
+///
 /// With the feature `serde`, missing fields have their defaults, and unknown fields are an error.
 /// In JSON, fields have these forms:
 ///
