@@ -126,7 +126,8 @@ pub use frame::{
 };
 pub use hash::{BlockHash, Hash256, InvalidHashLength, MerkleRoot, ParseHashError, Txid};
 pub use header_chain::{
-    ChainTip, CheckpointStart, ExtendOutcome, HeaderBatch, HeaderChain, HeaderChainError, SourceId,
+    ChainTip, CheckpointStart, ExtendOutcome, HeaderBatch, HeaderChain, HeaderChainError,
+    HeaderIter, SourceId,
 };
 pub use inventory::Inventory;
 pub use limits::{

@@ -1,7 +1,8 @@
 //! Read access to a chain of headers.
 
 use std::collections::HashMap;
-use std::ops::{Bound, RangeBounds};
+use std::iter::FusedIterator;
+use std::ops::{Bound, Range, RangeBounds};
 
 use super::HeaderChain;
 use crate::network::Network;
@@ -67,13 +68,18 @@ impl HeaderChain {
             || !self.is_work_known && contains_last_checkpoint()
     }
 
+    /// Returns the headers of the active chain in ascending order of heights.
+    ///
+    /// The first has the height [`first_height`](Self::first_height). `&HeaderChain` can be
+    /// iterated directly as well.
+    pub fn iter(&self) -> HeaderIter<'_> {
+        self.headers(..)
+    }
+
     /// Returns the headers of the active chain in a range of heights, in ascending order.
     ///
     /// Heights outside of the chain are skipped.
-    pub fn headers(
-        &self,
-        heights: impl RangeBounds<u32>,
-    ) -> impl DoubleEndedIterator<Item = &BlockHeader> + ExactSizeIterator {
+    pub fn headers(&self, heights: impl RangeBounds<u32>) -> HeaderIter<'_> {
         let start = match heights.start_bound() {
             Bound::Included(height) => *height,
             Bound::Excluded(height) => height.saturating_add(1),
@@ -86,11 +92,11 @@ impl HeaderChain {
         };
         let start = start.max(self.first_height()) as usize;
         let end = (end as usize).min(self.tip().0 as usize + 1);
-        // Heights have 31 bits, and the range is inside the chain.
-        (start..end.max(start)).map(|height| {
-            let header = self.header_at(height as u32);
-            header.expect("a header at every height of the chain")
-        })
+        let heights = start..end.max(start);
+        HeaderIter {
+            chain: self,
+            heights,
+        }
     }
 
     /// Returns a header of the active chain or of a side chain.
@@ -323,6 +329,71 @@ impl HeaderChain {
             hash = side.header.previous;
         }
         self.header_at(height)
+    }
+}
+
+/// An iterator over headers of the active chain of a [`HeaderChain`].
+///
+/// [`HeaderChain::headers`] and [`HeaderChain::iter`] create it.
+///
+/// ```
+/// use bsv_p2p::Network;
+/// use bsv_p2p::wire::HeaderChain;
+///
+/// let chain = HeaderChain::new(Network::Regtest);
+/// for header in &chain {
+///     println!("{}", header.hash());
+/// }
+/// assert_eq!(chain.headers(0..=9).rev().next(), chain.iter().last());
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "iterators are lazy"]
+pub struct HeaderIter<'a> {
+    chain: &'a HeaderChain,
+    /// Heights of the chain. They have 31 bits.
+    heights: Range<usize>,
+}
+
+impl<'a> HeaderIter<'a> {
+    fn header_at(&self, height: usize) -> &'a BlockHeader {
+        let header = self.chain.header_at(height as u32);
+        header.expect("a header at every height of the chain")
+    }
+}
+
+impl<'a> Iterator for HeaderIter<'a> {
+    type Item = &'a BlockHeader;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.heights.next().map(|height| self.header_at(height))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.heights.size_hint()
+    }
+
+    fn nth(&mut self, n: usize) -> Option<Self::Item> {
+        self.heights.nth(n).map(|height| self.header_at(height))
+    }
+}
+
+impl DoubleEndedIterator for HeaderIter<'_> {
+    fn next_back(&mut self) -> Option<Self::Item> {
+        let height = self.heights.next_back()?;
+        Some(self.header_at(height))
+    }
+}
+
+impl ExactSizeIterator for HeaderIter<'_> {}
+
+impl FusedIterator for HeaderIter<'_> {}
+
+impl<'a> IntoIterator for &'a HeaderChain {
+    type Item = &'a BlockHeader;
+    type IntoIter = HeaderIter<'a>;
+
+    fn into_iter(self) -> HeaderIter<'a> {
+        self.iter()
     }
 }
 

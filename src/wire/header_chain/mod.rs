@@ -17,7 +17,7 @@ mod window;
 pub use self::batch::HeaderBatch;
 pub use self::checkpoint_start::CheckpointStart;
 pub use self::error::{ExtendOutcome, HeaderChainError};
-pub use self::lookup::ChainTip;
+pub use self::lookup::{ChainTip, HeaderIter};
 
 use std::fmt;
 
