@@ -210,6 +210,17 @@ impl LocalNode {
         mined
     }
 
+    /// Mines one block, like [`mine`](Self::mine), and returns its hash.
+    ///
+    /// # Errors
+    ///
+    /// The errors of [`mine`](Self::mine).
+    pub fn mine_block(&self) -> Result<BlockHash, BlockRejectReason> {
+        let mined = self.shared.state().mine();
+        self.shared.notify();
+        mined
+    }
+
     /// Adds a transaction to the pool and announces it to the peers.
     ///
     /// # Errors
@@ -360,6 +371,7 @@ mod tests {
         );
         let height = node.height();
         assert!((1..10).contains(&height), "{height}");
+        assert!(node.mine_block().is_err());
         assert_eq!(node.block_hash(height), Some(node.tip()));
     }
 }
