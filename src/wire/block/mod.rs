@@ -223,6 +223,24 @@ impl Block {
     }
 }
 
+impl TryFrom<Bytes> for Block {
+    type Error = DecodeError;
+
+    /// Like [`from_payload`](Self::from_payload).
+    fn try_from(payload: Bytes) -> Result<Self, DecodeError> {
+        Self::from_payload(payload)
+    }
+}
+
+impl TryFrom<Vec<u8>> for Block {
+    type Error = DecodeError;
+
+    /// Like [`from_payload`](Self::from_payload).
+    fn try_from(payload: Vec<u8>) -> Result<Self, DecodeError> {
+        Self::from_payload(payload.into())
+    }
+}
+
 impl Decode for Block {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let start = reader.clone();

@@ -114,6 +114,24 @@ impl From<TransactionView<'_>> for Tx {
     }
 }
 
+impl TryFrom<Bytes> for Tx {
+    type Error = DecodeError;
+
+    /// Like [`from_payload`](Self::from_payload).
+    fn try_from(payload: Bytes) -> Result<Self, DecodeError> {
+        Self::from_payload(payload)
+    }
+}
+
+impl TryFrom<Vec<u8>> for Tx {
+    type Error = DecodeError;
+
+    /// Like [`from_payload`](Self::from_payload).
+    fn try_from(payload: Vec<u8>) -> Result<Self, DecodeError> {
+        Self::from_payload(payload.into())
+    }
+}
+
 impl Decode for Tx {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let start = reader.clone();
