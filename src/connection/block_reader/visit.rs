@@ -9,7 +9,8 @@ use crate::wire::{BlockHeader, BlockScanner, DecodeError, ScanEvent, Transaction
 /// [`BlockReader::visit`](super::BlockReader::visit) calls the methods in this order:
 /// [`header`](Self::header), [`transaction_count`](Self::transaction_count), then for each
 /// transaction either [`transaction`](Self::transaction), or [`piece`](Self::piece) for each part
-/// of it and [`end`](Self::end). The block is verified only when `visit` returns `Ok`.
+/// of it and [`end`](Self::end). [`bytes`](Self::bytes) receives the wire form of all of them. The
+/// block is verified only when `visit` returns `Ok`.
 ///
 /// ```
 /// # use bsv_p2p::connection::{PeerConnectionActor, PeerConnectionOptions};
@@ -49,6 +50,14 @@ use crate::wire::{BlockHeader, BlockScanner, DecodeError, ScanEvent, Transaction
 /// # }
 /// ```
 pub trait BlockVisitor {
+    /// Called with each part of the block in its wire form, before the parts of its content.
+    ///
+    /// The parts are in order, of any length, and include the header. A visitor can write them to a
+    /// file while the other methods receive the transactions.
+    fn bytes(&mut self, bytes: &[u8]) {
+        let _ = bytes;
+    }
+
     /// Called with the header of the block.
     fn header(&mut self, header: &BlockHeader) {
         let _ = header;
@@ -124,6 +133,7 @@ impl Guide {
             while self.scanner.scan(&mut bytes)?.is_some() {}
             return Ok(());
         };
+        visitor.bytes(bytes);
         loop {
             let index = self.scanner.transactions();
             match self.scanner.scan(&mut bytes)? {
