@@ -607,17 +607,17 @@ pub struct BitcoinMessageEvent {
 
 /// A received message with shared ownership. A clone is cheap. Dereferences to [`Message`].
 #[derive(Clone, Debug, PartialEq)]
-pub struct SharedMessage(Arc<Shared>);
+pub struct SharedMessage(Arc<SharedContent>);
 
 #[derive(Debug)]
-struct Shared {
+struct SharedContent {
     message: Message,
     payload_len: u64,
     /// The guard of the payload's memory, unless the message itself owns it.
     memory: Option<MemoryGuard>,
 }
 
-impl PartialEq for Shared {
+impl PartialEq for SharedContent {
     fn eq(&self, other: &Self) -> bool {
         (&self.message, self.payload_len) == (&other.message, other.payload_len)
     }
@@ -635,7 +635,7 @@ impl SharedMessage {
         payload_len: u64,
         memory: Option<MemoryGuard>,
     ) -> Self {
-        Self(Arc::new(Shared {
+        Self(Arc::new(SharedContent {
             message,
             payload_len,
             memory,

@@ -17,7 +17,7 @@ use super::plan::Plan;
 use super::running::Running;
 use super::shared::Shared;
 use super::store_thread::StoreThread;
-use super::supervisor::{Beginning, Supervisor};
+use super::supervisor::{Beginning, ManagerSupervisor};
 use crate::connection::{Announcer, random_u64, resolve};
 use crate::discovery::SeedResolver;
 use crate::error::Error;
@@ -344,7 +344,7 @@ impl Manager {
                 self.shared.log_event(&event);
                 announcer.tell(event);
             }
-            Ok(Supervisor::new(Beginning {
+            Ok(ManagerSupervisor::new(Beginning {
                 shared: self.shared.clone(),
                 plan,
                 announcer,
@@ -431,7 +431,7 @@ impl Manager {
 
     pub(super) fn ask<T: Send + 'static>(
         &self,
-        what: impl FnOnce(&mut Supervisor) -> T + Send + 'static,
+        what: impl FnOnce(&mut ManagerSupervisor) -> T + Send + 'static,
     ) -> Result<T, Error> {
         self.running.ask(what)
     }

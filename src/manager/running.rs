@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use super::supervisor::{Caller, End, Supervisor};
+use super::supervisor::{Caller, End, ManagerSupervisor};
 use crate::error::Error;
 
 /// The supervisor thread, if it is running.
@@ -31,7 +31,7 @@ impl Running {
     /// Starts the thread. Fails if it was started or stopped before.
     pub(super) fn start(
         &self,
-        begin: impl FnOnce() -> Result<(Supervisor, Caller), Error>,
+        begin: impl FnOnce() -> Result<(ManagerSupervisor, Caller), Error>,
     ) -> Result<(), Error> {
         let mut stage = self.stage.lock();
         if !matches!(*stage, Stage::New) {
@@ -61,7 +61,7 @@ impl Running {
     /// Runs a function on the supervisor thread and returns its result; see [`Caller::ask`].
     pub(super) fn ask<T: Send + 'static>(
         &self,
-        what: impl FnOnce(&mut Supervisor) -> T + Send + 'static,
+        what: impl FnOnce(&mut ManagerSupervisor) -> T + Send + 'static,
     ) -> Result<T, Error> {
         let caller = match &*self.stage.lock() {
             Stage::Running { caller, .. } => caller.clone(),

@@ -10,7 +10,7 @@ use super::ManagerConfig;
 use super::chain_sync::PeerClass;
 use super::connected::Connected;
 use super::metrics::Counters;
-use super::transactions::Transactions;
+use super::transactions::BroadcastPool;
 use crate::connection::{AssociationRegistry, ConnectionSlots, EventBus, PeerConnectionHandle};
 use crate::discovery::SeedResolver;
 use crate::error::Error;
@@ -40,7 +40,7 @@ pub(super) struct Shared {
     pub(super) connections: Connections,
     pub(super) connected: Arc<Connected>,
     pub(super) counters: Arc<Counters>,
-    pub(super) transactions: Arc<Transactions>,
+    pub(super) transactions: Arc<BroadcastPool>,
 }
 
 impl Shared {

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
 use super::Metrics;
-use super::supervisor::Supervisor;
+use super::supervisor::ManagerSupervisor;
 use crate::connection::ConnectionStatistics;
 use crate::peers::{Peer, PeerId, PeerStatusKind};
 use crate::session::DisconnectReason;
@@ -60,7 +60,7 @@ pub(super) struct Plans {
 }
 
 impl Plans {
-    pub(super) fn of(supervisor: &Supervisor) -> Self {
+    pub(super) fn of(supervisor: &ManagerSupervisor) -> Self {
         let now = super::clock::Now::read();
         let plan = &supervisor.plan;
         let known = plan.table().iter();

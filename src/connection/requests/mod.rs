@@ -31,7 +31,7 @@ use self::blocks::Blocks;
 use self::headers::HeaderQuestions;
 use self::order::{MarkerIds, Streams};
 use self::questions::Questions;
-use self::transactions::{FoundTransactions, Transactions};
+use self::transactions::{FoundTransactions, TransactionRequests};
 use super::block_reader::BlockReader;
 use super::inlet::Received;
 use crate::event::SharedMessage;
@@ -58,7 +58,7 @@ pub(super) struct Requests {
     pings: Questions<u64, Duration>,
     headers: HeaderQuestions,
     blocks: Blocks,
-    transactions: Transactions,
+    transactions: TransactionRequests,
     addresses: Addresses,
     /// The reason of the close, if the connection is closed.
     end: Option<DisconnectReason>,
@@ -76,7 +76,7 @@ impl Requests {
             pings: Questions::default(),
             headers: HeaderQuestions::new(genesis),
             blocks: Blocks::default(),
-            transactions: Transactions::default(),
+            transactions: TransactionRequests::default(),
             addresses: Addresses::default(),
             end: None,
         }

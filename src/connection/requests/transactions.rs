@@ -13,7 +13,7 @@ use crate::wire::{Inventory, Tx, Txid};
 pub(in crate::connection) type FoundTransactions = Vec<Option<Tx>>;
 
 #[derive(Debug, Default)]
-pub(super) struct Transactions {
+pub(super) struct TransactionRequests {
     open: Questions<TxQuestion, FoundTransactions>,
     /// Whether responses to cancelled requests may still arrive.
     late: bool,
@@ -68,7 +68,7 @@ impl TxQuestion {
     }
 }
 
-impl Transactions {
+impl TransactionRequests {
     pub(super) fn len(&self) -> usize {
         self.open.len()
     }

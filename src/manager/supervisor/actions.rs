@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use log::Level;
 
-use super::Supervisor;
+use super::ManagerSupervisor;
 use super::keeper::{LifeKeeper, LifeNews};
 use crate::connection::{ConnectionConfig, Origin, PeerConnectionActor, PeerConnectionOptions};
 use crate::error::Error;
@@ -16,7 +16,7 @@ use crate::peers::PeerId;
 use crate::session::{Direction, DisconnectReason};
 use crate::wire::{Addr, Message};
 
-impl Supervisor {
+impl ManagerSupervisor {
     /// Executes the pending actions of the plan until there are none.
     pub(super) fn carry_out(&mut self) {
         while let Some(action) = self.plan.poll_action() {

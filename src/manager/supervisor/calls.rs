@@ -2,14 +2,14 @@
 
 use crossbeam_channel::{Receiver, Sender, bounded, never, select};
 
-use super::Supervisor;
+use super::ManagerSupervisor;
 use crate::error::Error;
 
 /// Maximum number of queued calls.
 const CAPACITY: usize = 64;
 
 /// A function to run on the supervisor thread.
-type Call = Box<dyn FnOnce(&mut Supervisor) + Send>;
+type Call = Box<dyn FnOnce(&mut ManagerSupervisor) + Send>;
 
 /// A message that is never sent. Disconnecting its channel is the signal.
 enum Never {}
@@ -64,7 +64,7 @@ impl Caller {
     /// [`Error::NotRunning`] if the supervisor has stopped.
     pub(in crate::manager) fn ask<T: Send + 'static>(
         &self,
-        what: impl FnOnce(&mut Supervisor) -> T + Send + 'static,
+        what: impl FnOnce(&mut ManagerSupervisor) -> T + Send + 'static,
     ) -> Result<T, Error> {
         let (answer, answered) = bounded(1);
         let call: Call = Box::new(move |supervisor| {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::bounded;
 use log::Level;
 
-use super::Supervisor;
+use super::ManagerSupervisor;
 use crate::connection::{ConnectionConfig, Origin, PeerConnectionActor, PeerConnectionHandle};
 use crate::error::WithSources;
 use crate::event::{ControlEvent, InboundRejectReason, LocalOperation};
@@ -75,7 +75,7 @@ pub(super) fn config(config: &ManagerConfig) -> ConnectionConfig {
     connection
 }
 
-impl Supervisor {
+impl ManagerSupervisor {
     /// Restarts the listener with the current configuration, or stops it if it is disabled.
     pub(super) fn listen(&mut self) {
         (self.accepted, self.listening) = (None, None);

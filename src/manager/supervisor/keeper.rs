@@ -10,7 +10,7 @@ use crate::manager::connected::Connected;
 use crate::manager::metrics::{Counters, count};
 use crate::manager::plan::Attachment;
 use crate::manager::shared::{CurrentConfig, Shared};
-use crate::manager::transactions::{Offer, Transactions};
+use crate::manager::transactions::{BroadcastPool, Offer};
 use crate::peers::{PeerId, PeerRef};
 use crate::session::{Direction, DisconnectReason, PeerInfo};
 use crate::wire::{Addr, Message, TimestampedAddress};
@@ -57,7 +57,7 @@ pub(super) enum LifeNews {
 pub(super) struct LifeKeeper {
     peer_id: PeerId,
     address: SocketAddr,
-    transactions: Arc<Transactions>,
+    transactions: Arc<BroadcastPool>,
     attachment: Attachment,
     hearing: Mutex<Hearing>,
     plan: Mutex<RestartPolicy>,

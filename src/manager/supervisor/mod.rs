@@ -39,7 +39,7 @@ const STORE_EVERY: Duration = Duration::from_secs(1);
 const NEWS_AT_ONCE: usize = 64;
 
 /// The state of the supervisor thread. It holds no lock while it waits, and does no file I/O.
-pub(super) struct Supervisor {
+pub(super) struct ManagerSupervisor {
     pub(super) shared: Arc<Shared>,
     pub(super) plan: Plan,
     announcer: Announcer,
@@ -87,7 +87,7 @@ pub(super) struct Beginning {
     pub(super) store_failures: Receiver<StoreError>,
 }
 
-impl Supervisor {
+impl ManagerSupervisor {
     /// Creates the supervisor and the sender of calls to it.
     pub(super) fn new(beginning: Beginning) -> (Self, Caller) {
         let (news_sender, news) = unbounded();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::Supervisor;
+use super::ManagerSupervisor;
 use crate::connection::{PeerConnectionHandle, random_u64};
 use crate::error::Error;
 use crate::manager::transactions::Offer;
@@ -11,7 +11,7 @@ use crate::peers::PeerId;
 use crate::session::ConnectionState;
 use crate::wire::{Inv, Inventory, Tx};
 
-impl Supervisor {
+impl ManagerSupervisor {
     /// Starts the broadcast of a transaction. Its first announcement is due at once.
     pub(in crate::manager) fn offer(&mut self, transaction: Tx) -> Result<Arc<Offer>, Error> {
         let magic = self.shared.config().connection.magic();

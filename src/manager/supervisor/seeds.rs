@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, bounded, never};
 use log::Level;
 
-use super::Supervisor;
+use super::ManagerSupervisor;
 use crate::discovery::{self, Deadline, ResolveError, SeedResolver};
 use crate::error::{Error, WithSources};
 use crate::event::SeedFailure;
@@ -121,7 +121,7 @@ fn panicked(seed: &str) -> ResolveError {
     }
 }
 
-impl Supervisor {
+impl ManagerSupervisor {
     /// Starts a lookup. If no thread can be spawned, all seeds count as failed.
     pub(super) fn ask_seeds(&mut self, seeds: Vec<String>) {
         let config = self.shared.config();

@@ -5,11 +5,11 @@ use std::time::Instant;
 
 use log::Level;
 
-use super::Supervisor;
+use super::ManagerSupervisor;
 use crate::manager::store_thread::FinishError;
 use crate::session::DisconnectReason;
 
-impl Supervisor {
+impl ManagerSupervisor {
     /// Stops the listener, all connections and the store thread.
     pub(super) fn stop(&mut self) {
         let deadline = self.stop_by.unwrap_or_else(Instant::now);

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Offer, Transactions};
+use super::{BroadcastPool, Offer};
 use crate::deadline::deadline_after;
 use crate::error::Error;
 use crate::manager::Manager;
@@ -53,7 +53,7 @@ use crate::wire::{RejectCode, Tx, Txid, WireString};
 #[derive(Clone)]
 pub struct TransactionBroadcast {
     offer: Arc<Offer>,
-    transactions: Arc<Transactions>,
+    transactions: Arc<BroadcastPool>,
 }
 
 /// The state of a broadcast: which peers requested, relayed or rejected the transaction.

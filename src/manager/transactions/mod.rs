@@ -8,7 +8,7 @@ mod tests;
 
 pub use broadcast::{BroadcastReport, Rejection, TransactionBroadcast};
 pub(super) use offer::Offer;
-pub(super) use pool::Transactions;
+pub(super) use pool::BroadcastPool;
 
 use std::time::Duration;
 

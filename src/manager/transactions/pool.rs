@@ -16,13 +16,13 @@ use crate::wire::{Inventory, Message, Reject, Tx, Txid};
 /// The transactions that are broadcast, shared between threads. The lock is never held during a
 /// wait.
 #[derive(Default)]
-pub(in crate::manager) struct Transactions {
+pub(in crate::manager) struct BroadcastPool {
     offers: Mutex<HashMap<Txid, Arc<Offer>>>,
     /// The number of transactions, readable without the lock.
     live: AtomicUsize,
 }
 
-impl Transactions {
+impl BroadcastPool {
     /// Starts the broadcast of a transaction, or restarts it.
     pub(in crate::manager) fn add(
         &self,

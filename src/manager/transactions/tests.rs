@@ -35,7 +35,7 @@ fn transaction(number: u64, bytes: usize) -> Tx {
     Tx::from(&transaction)
 }
 
-fn offered(transactions: &Transactions, number: u64, now: Instant) -> Arc<Offer> {
+fn offered(transactions: &BroadcastPool, number: u64, now: Instant) -> Arc<Offer> {
     let magic = Network::Regtest.magic();
     transactions
         .add(magic, transaction(number, 10), now)
@@ -66,7 +66,7 @@ fn rejects(txid: Txid, command: &str) -> Message {
 }
 
 /// Requests transactions as a peer. Records the sent ones and returns them.
-fn serve(pool: &Transactions, peer_id: PeerId, txids: &[Txid]) -> Vec<Arc<Offer>> {
+fn serve(pool: &BroadcastPool, peer_id: PeerId, txids: &[Txid]) -> Vec<Arc<Offer>> {
     let served = pool.on_message(at(peer_id), &asks(txids));
     served.iter().for_each(|offer| offer.on_served(at(peer_id)));
     served
@@ -82,7 +82,7 @@ fn wave(offer: &Offer, peers: &[PeerId], now: Instant) -> Vec<PeerId> {
 
 #[test]
 fn second_half_is_announced_after_five_seconds() {
-    let (pool, now) = (Transactions::default(), Instant::now());
+    let (pool, now) = (BroadcastPool::default(), Instant::now());
     let offer = offered(&pool, 1, now);
     assert_eq!(pool.next_deadline(), Some(now));
     let peers: [PeerId; 7] = peers();
@@ -116,7 +116,7 @@ fn second_half_is_announced_after_five_seconds() {
 
 #[test]
 fn without_peers_those_are_told_who_come() {
-    let (pool, now) = (Transactions::default(), Instant::now());
+    let (pool, now) = (BroadcastPool::default(), Instant::now());
     let offer = offered(&pool, 1, now);
     assert_eq!(wave(&offer, &[], now), NOBODY);
     let [one] = peers();
@@ -125,7 +125,7 @@ fn without_peers_those_are_told_who_come() {
 
 #[test]
 fn each_peer_is_served_three_times() {
-    let (pool, now) = (Transactions::default(), Instant::now());
+    let (pool, now) = (BroadcastPool::default(), Instant::now());
     let [one, other] = peers();
     let txid = transaction(1, 10).txid();
     assert!(serve(&pool, one, &[txid]).is_empty());
@@ -145,7 +145,7 @@ fn each_peer_is_served_three_times() {
 
 #[test]
 fn unserved_request_is_announced_again() {
-    let (pool, now) = (Transactions::default(), Instant::now());
+    let (pool, now) = (BroadcastPool::default(), Instant::now());
     let offer = offered(&pool, 1, now);
     let [busy] = peers();
     assert_eq!(wave(&offer, &[busy], now), [busy]);
@@ -168,7 +168,7 @@ fn a_transaction_keeps_nothing_in_memory_but_itself() {
     let block =
         bytes::Bytes::from([vec![9; 1_000_000], transaction(1, 10).bytes().to_vec()].concat());
     let part = Tx::from_payload(block.slice(1_000_000..)).unwrap();
-    let pool = Transactions::default();
+    let pool = BroadcastPool::default();
     let magic = Network::Regtest.magic();
     let offer = pool.add(magic, part, Instant::now()).unwrap();
     assert!(block.is_unique(), "{}", offer.txid());
@@ -176,7 +176,7 @@ fn a_transaction_keeps_nothing_in_memory_but_itself() {
 
 #[test]
 fn relay_counts_only_from_unannounced_peers() {
-    let (pool, now) = (Transactions::default(), Instant::now());
+    let (pool, now) = (BroadcastPool::default(), Instant::now());
     let offer = offered(&pool, 1, now);
     let [told, untold, other] = peers();
     offer.on_told(told);
@@ -217,7 +217,7 @@ fn relay_counts_only_from_unannounced_peers() {
 
 #[test]
 fn lists_are_bounded() {
-    let (pool, now) = (Transactions::default(), Instant::now());
+    let (pool, now) = (BroadcastPool::default(), Instant::now());
     let offer = offered(&pool, 1, now);
     for _ in 0..MAX_LISTED + 10 {
         let peer_id = PeerId::random();
@@ -233,7 +233,7 @@ fn lists_are_bounded() {
 
 #[test]
 fn offer_expires_after_30_minutes() {
-    let (pool, now) = (Transactions::default(), Instant::now());
+    let (pool, now) = (BroadcastPool::default(), Instant::now());
     let (one, other) = (offered(&pool, 1, now), offered(&pool, 2, now));
     let [shows, silent] = peers();
     for offer in [&one, &other] {
@@ -258,7 +258,7 @@ fn offer_expires_after_30_minutes() {
 
 #[test]
 fn offers_are_bounded_by_count_and_bytes() {
-    let (pool, now) = (Transactions::default(), Instant::now());
+    let (pool, now) = (BroadcastPool::default(), Instant::now());
     for number in 0..MAX_TRANSACTIONS as u64 {
         offered(&pool, number, now);
     }
