@@ -266,6 +266,9 @@ impl LocalNode {
 
     /// Blocks until at least `count` peers are connected, but for at most `timeout`. Returns
     /// whether they are.
+    ///
+    /// The node may complete a handshake later than the peer. Objects that were added before are
+    /// not announced to that peer.
     #[must_use = "the wait may have timed out"]
     pub fn wait_for_peers(&self, count: usize, timeout: Duration) -> bool {
         self.shared
