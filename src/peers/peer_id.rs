@@ -36,14 +36,14 @@ impl PeerId {
         Self(Uuid::from_u128(number))
     }
 
-    /// Returns the number of the id.
-    pub const fn as_u128(&self) -> u128 {
-        self.0.as_u128()
-    }
-
     /// Creates the id with the bits of a UUID.
     pub const fn from_uuid(uuid: Uuid) -> Self {
         Self(uuid)
+    }
+
+    /// Returns the number of the id.
+    pub const fn as_u128(&self) -> u128 {
+        self.0.as_u128()
     }
 
     /// Returns the UUID, for example as the key of a database.

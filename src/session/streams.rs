@@ -4,49 +4,7 @@ use std::time::Duration;
 
 use super::DisconnectReason;
 use crate::system_error::SystemError;
-use crate::wire::{Inventory, Message, Reject, RejectCode, StreamPolicy, StreamType};
-
-impl StreamPolicy {
-    /// Returns the stream that carries `message` under this policy, if all streams of the policy
-    /// are open.
-    ///
-    /// If one is missing, [`StreamType::General`] carries all messages (Bitcoin SV node 1.2.2,
-    /// `src/net/stream_policy.cpp`).
-    ///
-    /// An `inv` or `getdata` is assigned to the stream of blocks if one of its entries is a block.
-    /// No policy assigns messages to [`StreamType::Data2`], [`StreamType::Data3`] or
-    /// [`StreamType::Data4`]. The request of a peer for one of them is rejected.
-    pub fn stream_for(self, message: &Message) -> StreamType {
-        let is_block_message = match message {
-            Message::Ping(_)
-            | Message::Pong(_)
-            | Message::Block(_)
-            | Message::CompactBlock(_)
-            | Message::BlockTransactions(_)
-            | Message::GetBlockTxn(_)
-            | Message::Headers(_)
-            | Message::GetHeaders(_)
-            | Message::HdrsEn(_)
-            | Message::GetHdrsEn(_) => true,
-            Message::Inv(list) => contains_block(&list.inventory),
-            Message::GetData(list) => contains_block(&list.inventory),
-            _ => false,
-        };
-        match self {
-            StreamPolicy::BlockPriority if is_block_message => StreamType::Data1,
-            StreamPolicy::BlockPriority | StreamPolicy::Default => StreamType::General,
-        }
-    }
-}
-
-fn contains_block(inventory: &[Inventory]) -> bool {
-    inventory.iter().any(|entry| {
-        matches!(
-            entry,
-            Inventory::Block(_) | Inventory::FilteredBlock(_) | Inventory::CompactBlock(_)
-        )
-    })
-}
+use crate::wire::{Reject, RejectCode};
 
 /// The reason why a second stream could not be opened. The connection continues with one stream.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -144,39 +102,6 @@ impl StreamError {
         match self {
             StreamError::AddressMismatch => DisconnectReason::StreamAddressMismatch,
             _ => DisconnectReason::StreamRefused,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::wire::{BlockHash, GetData, Headers, Inv, NotFound, Ping, Txid};
-
-    #[test]
-    fn block_messages_use_data1_under_block_priority() {
-        let block = Inventory::Block(BlockHash([1; 32]));
-        let tx = Inventory::Tx(Txid([2; 32]));
-        let data1: [Message; 5] = [
-            Ping::new(1).into(),
-            Headers::default().into(),
-            Inv::from(vec![block]).into(),
-            GetData::from(vec![tx, block]).into(),
-            GetData::from(vec![Inventory::CompactBlock(BlockHash([1; 32]))]).into(),
-        ];
-        let general: [Message; 5] = [
-            Message::GetAddr,
-            Message::SendHeaders,
-            Inv::from(vec![tx]).into(),
-            GetData::from(vec![tx, tx]).into(),
-            NotFound::from(vec![block]).into(),
-        ];
-        for (messages, stream) in [(&data1, StreamType::Data1), (&general, StreamType::General)] {
-            for message in messages {
-                let under = |policy: StreamPolicy| policy.stream_for(message);
-                assert_eq!(under(StreamPolicy::BlockPriority), stream, "{message:?}");
-                assert_eq!(under(StreamPolicy::Default), StreamType::General);
-            }
         }
     }
 }

@@ -5,18 +5,8 @@ use super::{BloomFilter, BloomFlags};
 use crate::wire::{OutPoint, TransactionView};
 
 impl BloomFilter {
-    /// Returns whether a transaction matches, and adds matching outputs to the filter.
-    ///
-    /// The [`flags`](BloomFilter::flags) determine which outputs are added. A transaction that
-    /// spends an added output matches later.
-    ///
-    /// A transaction matches if the filter contains any of the following (Bitcoin SV node 1.2.2,
-    /// `src/bloom.cpp`, `IsRelevantAndUpdate`):
-    ///
-    /// - the ID of the transaction,
-    /// - data that a script of an output or input pushes,
-    /// - an outpoint that the transaction spends.
-    pub fn match_and_update(&mut self, transaction: TransactionView<'_>) -> bool {
+    /// Implements [`match_and_update`](Self::match_and_update).
+    pub(super) fn matches_transaction(&mut self, transaction: TransactionView<'_>) -> bool {
         if self.data().is_empty() {
             return true;
         }

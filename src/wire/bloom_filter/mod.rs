@@ -1,6 +1,7 @@
 //! Bloom filters (BIP37), with which a peer selects the transactions to send.
 
 mod encoding;
+mod matching;
 mod murmur3;
 mod script;
 
@@ -8,6 +9,7 @@ use std::f64::consts::LN_2;
 use std::fmt;
 
 use self::murmur3::murmur3_32;
+use super::TransactionView;
 
 /// A set of byte strings that can report false positives but no false negatives.
 ///
@@ -148,6 +150,21 @@ impl BloomFilter {
         let index = murmur3_32(seed, element) as usize % (self.data.len() * 8);
         (index / 8, 1 << (index % 8))
     }
+
+    /// Returns whether a transaction matches, and adds matching outputs to the filter.
+    ///
+    /// The [`flags`](BloomFilter::flags) determine which outputs are added. A transaction that
+    /// spends an added output matches later.
+    ///
+    /// A transaction matches if the filter contains any of the following (Bitcoin SV node 1.2.2,
+    /// `src/bloom.cpp`, `IsRelevantAndUpdate`):
+    ///
+    /// - the ID of the transaction,
+    /// - data that a script of an output or input pushes,
+    /// - an outpoint that the transaction spends.
+    pub fn match_and_update(&mut self, transaction: TransactionView<'_>) -> bool {
+        self.matches_transaction(transaction)
+    }
 }
 
 impl fmt::Debug for BloomFilter {
@@ -184,8 +201,6 @@ impl BloomFlags {
         BloomFlags(self.0 & 3)
     }
 }
-
-mod matching;
 
 #[cfg(test)]
 mod tests {

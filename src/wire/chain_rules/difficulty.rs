@@ -32,16 +32,8 @@ const DAA_TIMESPAN: (i64, i64) = (72 * 600, 288 * 600);
 const DAA_FIRST_HEIGHT: u32 = DAA_BLOCKS + 4;
 
 impl ChainRules {
-    /// Returns the compact target that the header after `ancestors` must have.
-    ///
-    /// `time` is the time of that header, in Unix seconds: on networks with minimum-difficulty
-    /// blocks the required target depends on it.
-    ///
-    /// # Errors
-    ///
-    /// [`ChainRuleError::MissingAncestor`] if the branch starts above an ancestor that the rule
-    /// needs.
-    pub fn required_bits(
+    /// Implements [`required_bits`](Self::required_bits).
+    pub(super) fn next_bits(
         &self,
         ancestors: &impl Ancestors,
         time: u32,

@@ -197,6 +197,23 @@ impl ChainRules {
         }
     }
 
+    /// Returns the compact target that the header after `ancestors` must have.
+    ///
+    /// `time` is the time of that header, in Unix seconds: on networks with minimum-difficulty
+    /// blocks the required target depends on it.
+    ///
+    /// # Errors
+    ///
+    /// [`ChainRuleError::MissingAncestor`] if the branch starts above an ancestor that the rule
+    /// needs.
+    pub fn required_bits(
+        &self,
+        ancestors: &impl Ancestors,
+        time: u32,
+    ) -> Result<CompactTarget, ChainRuleError> {
+        self.next_bits(ancestors, time)
+    }
+
     /// Checks that the hash of a header is a proof of work for its target.
     ///
     /// # Errors

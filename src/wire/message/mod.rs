@@ -25,6 +25,7 @@ mod reject;
 mod revokemid;
 mod send_cmpct;
 mod tx;
+mod validate;
 mod version;
 
 pub use addr::{Addr, MAX_ADDRESSES};
@@ -337,9 +338,20 @@ impl Message {
             _ => None,
         }
     }
-}
 
-mod validate;
+    /// Checks that every receiver can decode the message.
+    ///
+    /// Types with public fields can hold values that must not be sent, for example too many
+    /// entries. Decoded messages are always valid. The payload of [`Message::Unknown`] is not
+    /// checked.
+    ///
+    /// # Errors
+    ///
+    /// [`DecodeError`], as returned by the decoder of a receiver. It names the field.
+    pub fn validate(&self) -> Result<(), DecodeError> {
+        validate::validate(self)
+    }
+}
 
 /// Messages are usually freed on another thread than the one that allocated them. glibc caches
 /// chunks of at most 128 bytes without a lock. A message of this size fits into one, including the

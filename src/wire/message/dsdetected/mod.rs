@@ -1,10 +1,15 @@
 //! `dsdetected`: a report of a double spend in different forks.
 
+// The first module: rustdoc lists the methods of child modules first, in the order of the modules.
+mod create;
+
+mod age;
 mod block;
 mod error;
 #[cfg(test)]
 #[path = "tests/forks.rs"]
 mod forks;
+mod verify;
 
 pub use error::DsDetectedError;
 
@@ -13,9 +18,7 @@ use std::fmt;
 use bytes::Bytes;
 
 use crate::wire::encode::encode_payload;
-use crate::wire::{
-    BlockHeader, Decode, DecodeError, Encode, MerkleProof, Reader, write_compact_size,
-};
+use crate::wire::{BlockHeader, Decode, DecodeError, Encode, MerkleProof, Reader};
 
 /// Proves that transactions in blocks of different forks spend the same output.
 ///
@@ -42,21 +45,6 @@ pub struct DsDetectedBlock {
 }
 
 impl DsDetected {
-    /// The only version of the message. Nodes add a score of 10 for any other.
-    pub const VERSION: u16 = 1;
-
-    /// Creates a message from its blocks.
-    pub fn new(blocks: &[DsDetectedBlock]) -> Self {
-        let mut payload = Self::VERSION.to_le_bytes().to_vec();
-        write_compact_size(blocks.len() as u64, &mut payload);
-        for block in blocks {
-            block.encode(&mut payload);
-        }
-        Self {
-            payload: payload.into(),
-        }
-    }
-
     /// Returns the message in its wire form.
     pub fn bytes(&self) -> &Bytes {
         &self.payload
@@ -153,9 +141,6 @@ impl Iterator for DsDetectedBlocks<'_> {
 }
 
 impl ExactSizeIterator for DsDetectedBlocks<'_> {}
-
-mod age;
-mod verify;
 
 #[cfg(test)]
 mod tests {
