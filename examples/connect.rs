@@ -24,7 +24,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("height {}", peer.start_height);
     println!("round trip {:?}", connection.ping(Duration::from_secs(10))?);
 
-    // Closes the connection.
-    drop(connection);
+    // Lets the peer read all messages, and blocks for at most a second.
+    connection.close();
     Ok(())
 }
