@@ -67,7 +67,7 @@ pub enum ControlEvent {
         /// The address of the peer.
         address: SocketAddr,
         /// The reason.
-        refusal: StreamSetupError,
+        error: StreamSetupError,
     },
     /// The connection was closed or could not be opened. It will be opened again.
     ConnectionRestarting {
@@ -456,12 +456,10 @@ impl fmt::Display for ControlEvent {
                 policy,
                 ..
             } => write!(f, "{address}: stream {stream} opened, policy {policy}"),
-            ControlEvent::StreamRefused {
-                address, refusal, ..
-            } => write!(
+            ControlEvent::StreamRefused { address, error, .. } => write!(
                 f,
                 "{address}: second stream unavailable: {}",
-                WithSources(refusal)
+                WithSources(error)
             ),
             ControlEvent::ConnectionRestarting {
                 address,

@@ -38,8 +38,8 @@ fn fields(event: &ControlEvent) -> Value {
             object["stream"] = stream.to_string().into();
             object["policy"] = policy.to_string().into();
         }
-        ControlEvent::StreamRefused { refusal, .. } => {
-            object["reason"] = refusal.to_string().into();
+        ControlEvent::StreamRefused { error, .. } => {
+            object["reason"] = with_sources(error).into();
         }
         ControlEvent::ConnectionRestarting { reason, after, .. } => {
             object["reason"] = with_sources(reason).into();

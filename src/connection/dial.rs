@@ -17,14 +17,14 @@ pub(super) fn dial(
     stop: &Stop,
 ) -> Result<TcpStream, DisconnectReason> {
     open(None, address, timeout, stop).map_err(|error| match error {
-        NotDialled::NotBound(error) => DisconnectReason::LocalFault(error),
-        NotDialled::NotConnected(reason) => reason,
+        NotDialed::NotBound(error) => DisconnectReason::LocalFault(error),
+        NotDialed::NotConnected(reason) => reason,
     })
 }
 
 /// The reason why a connection from a given local address was not opened.
 #[derive(Debug)]
-pub(super) enum NotDialled {
+pub(super) enum NotDialed {
     /// The socket could not be bound to the local address.
     NotBound(SystemError),
     /// The connection was not established.
@@ -37,7 +37,7 @@ pub(super) fn dial_from(
     address: SocketAddr,
     timeout: Duration,
     stop: &Stop,
-) -> Result<TcpStream, NotDialled> {
+) -> Result<TcpStream, NotDialed> {
     open(Some(from), address, timeout, stop)
 }
 
@@ -46,12 +46,12 @@ fn open(
     address: SocketAddr,
     timeout: Duration,
     stop: &Stop,
-) -> Result<TcpStream, NotDialled> {
+) -> Result<TcpStream, NotDialed> {
     let deadline = deadline_after(timeout);
     let opened = sockets::open(from, address, deadline, |pause| stop.wait(pause));
     opened.map_err(|error| {
-        NotDialled::NotConnected(match error {
-            OpenError::BindFailed(error) => return NotDialled::NotBound(error.into()),
+        NotDialed::NotConnected(match error {
+            OpenError::BindFailed(error) => return NotDialed::NotBound(error.into()),
             OpenError::Cancelled => stop.reason().unwrap_or(DisconnectReason::Requested),
             OpenError::TimedOut => DisconnectReason::ConnectTimeout { after: timeout },
             OpenError::StartFailed(error) => not_started(&error, timeout),
@@ -95,17 +95,17 @@ mod tests {
         let stop = Stop::new();
         // An address of this host that the system would not choose.
         let from = "127.0.0.77:0".parse().unwrap();
-        let dialled = dial_from(from, address, 10 * SECOND, &stop).unwrap();
+        let dialed = dial_from(from, address, 10 * SECOND, &stop).unwrap();
         let (_, seen) = listener.accept().unwrap();
         assert_eq!(seen.ip(), from.ip());
-        assert_eq!(dialled.local_addr().unwrap(), seen);
+        assert_eq!(dialed.local_addr().unwrap(), seen);
 
         // An address that this host does not have.
         let elsewhere = "192.0.2.1:0".parse().unwrap();
-        let not_dialled = dial_from(elsewhere, address, 10 * SECOND, &stop);
+        let not_dialed = dial_from(elsewhere, address, 10 * SECOND, &stop);
         assert!(
-            matches!(not_dialled, Err(NotDialled::NotBound(_))),
-            "{not_dialled:?}"
+            matches!(not_dialed, Err(NotDialed::NotBound(_))),
+            "{not_dialed:?}"
         );
     }
 
@@ -116,7 +116,7 @@ mod tests {
         let address = listener.local_addr().unwrap();
         drop(listener);
         let dialed = dial_from(address, address, 10 * SECOND, &Stop::new());
-        let Err(NotDialled::NotConnected(reason)) = dialed else {
+        let Err(NotDialed::NotConnected(reason)) = dialed else {
             panic!("{dialed:?}");
         };
         assert_eq!(reason, DisconnectReason::ConnectRefused);

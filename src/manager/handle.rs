@@ -336,7 +336,7 @@ impl Manager {
             let mut plan = Plan::new(config.clone(), bans, known, random, now);
             if let Some(peers) = fixed {
                 let fixed = plan.fix(peers, now);
-                fixed.map_err(|(address, not_dialled)| not_dialled.into_error(address))?;
+                fixed.map_err(|(address, not_dialed)| not_dialed.into_error(address))?;
             }
             let mut announcer = Announcer::new(&self.shared.bus, &config.connection);
             for error in troubles {

@@ -66,7 +66,7 @@ impl Manager {
     pub fn connect(&self, address: SocketAddr) -> Result<PeerId, Error> {
         self.shared.config().connection.check_port(address)?;
         let connected = self.ask(move |supervisor| supervisor.connect(address, Now::read()))?;
-        connected.map_err(|not_dialled| not_dialled.into_error(address))
+        connected.map_err(|not_dialed| not_dialed.into_error(address))
     }
 
     /// Closes the connection to a peer.

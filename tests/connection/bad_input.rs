@@ -29,7 +29,7 @@ fn every_connection_ends(
     text: &str,
 ) {
     assert_eq!(with_sources(reason), text);
-    every_dialled_connection_ends(config, &script, reason, text);
+    every_dialed_connection_ends(config, &script, reason, text);
     let check = |way: &str, ended: Ended| ended.check(way, reason, text);
     let (theirs, ours) = socket_pair();
     let name = ours.peer_addr().unwrap().to_string();
@@ -54,7 +54,7 @@ fn every_connection_ends(
 /// The outbound half of [`every_connection_ends`], in which the peer may disconnect immediately. An
 /// accepted socket whose peer is already gone has no address, and is rejected.
 #[track_caller]
-fn every_dialled_connection_ends(
+fn every_dialed_connection_ends(
     config: &ConnectionConfig,
     script: impl Fn(&mut RawPeer) + Sync,
     reason: &DisconnectReason,
@@ -346,7 +346,7 @@ fn handshake_timeout_names_missing_message() {
 
 #[test]
 fn close_in_handshake_names_missing_message() {
-    every_dialled_connection_ends(
+    every_dialed_connection_ends(
         &config(),
         RawPeer::close,
         &DisconnectReason::ClosedDuringHandshake {
@@ -355,7 +355,7 @@ fn close_in_handshake_names_missing_message() {
         "connection closed by peer before version was received; \
          the node may belong to another network, have banned this host, or be at capacity",
     );
-    every_dialled_connection_ends(
+    every_dialed_connection_ends(
         &config(),
         RawPeer::reset,
         &DisconnectReason::ClosedDuringHandshake {
@@ -423,7 +423,7 @@ fn full_peer_is_reported_as_full() {
 fn messages_before_reset_are_read_despite_failed_writes() {
     let reject = Reject::new("version", RejectCode::TOO_BUSY, "no room");
     for _ in 0..20 {
-        every_dialled_connection_ends(
+        every_dialed_connection_ends(
             &config(),
             |peer| {
                 let words = [version().into(), Message::from(reject.clone())];

@@ -188,8 +188,8 @@ pub(crate) fn two_connections(config: &ConnectionConfig) -> (Connection, Connect
         let accepted = scope.spawn(|| {
             Connection::accept(listener.accept_tcp(), config, &NonceRegistry::default()).unwrap()
         });
-        let dialled = Connection::connect(listener.address().to_string(), config);
-        (dialled.unwrap(), accepted.join().unwrap())
+        let dialed = Connection::connect(listener.address().to_string(), config);
+        (dialed.unwrap(), accepted.join().unwrap())
     })
 }
 

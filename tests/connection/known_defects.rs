@@ -33,13 +33,13 @@ fn ipv6_peers_are_dialed_and_accepted() {
         assert_eq!(to.next_message(), message("six"));
     }
 
-    let (dialled, accepted) = thread::scope(|scope| {
+    let (dialed, accepted) = thread::scope(|scope| {
         let accepted =
             scope.spawn(|| Connection::accept(accept(), &config(), &NonceRegistry::default()));
-        let dialled = Connection::connect(address.to_string(), &config());
-        (dialled, accepted.join().unwrap())
+        let dialed = Connection::connect(address.to_string(), &config());
+        (dialed, accepted.join().unwrap())
     });
-    assert_eq!(dialled.unwrap().peer_addr(), address);
+    assert_eq!(dialed.unwrap().peer_addr(), address);
     drop(accepted.unwrap());
 }
 

@@ -79,10 +79,10 @@ fn unread_bytes_do_not_prevent_capacity_reject() {
 fn dialing_full_peer_reports_peer_full() {
     let listener = RawListener::new();
     let address = listener.address().to_string();
-    let dialling = std::thread::spawn(move || Connection::connect(&address, &config()));
+    let dialing = std::thread::spawn(move || Connection::connect(&address, &config()));
     let setup = PeerConnectionOptions::new(config());
     let handle = PeerConnectionActor::spawn_over_capacity(listener.accept_tcp(), setup).unwrap();
-    match dialling.join().unwrap() {
+    match dialing.join().unwrap() {
         Err(Error::Disconnected {
             reason: DisconnectReason::PeerAtCapacity(_),
             ..

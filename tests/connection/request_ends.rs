@@ -136,8 +136,8 @@ fn requests_before_handshake_are_rejected() {
     let mut peer = listener.accept();
     peer.expect("version");
     let silent = SilentHost::new();
-    let dialling = Actor::dial(silent.address(), &config());
-    for actor in [&actor, &dialling] {
+    let dialing = Actor::dial(silent.address(), &config());
+    for actor in [&actor, &dialing] {
         for request in REQUESTS {
             let refused = request(&actor.handle, DEADLINE);
             let expected = |error: &Error| {

@@ -189,8 +189,8 @@ impl Story {
                 assert_eq!(stream, StreamType::Data1);
                 return self.on_second(Second::Opened(policy));
             }
-            Event::Control(ControlEvent::StreamRefused { refusal, .. }) => {
-                return self.on_second(Second::Refused(refusal));
+            Event::Control(ControlEvent::StreamRefused { error, .. }) => {
+                return self.on_second(Second::Refused(error));
             }
             Event::Control(ControlEvent::ConnectionLost { reason, .. }) => {
                 assert!(self.handshaken, "lost before the handshake: {reason}");

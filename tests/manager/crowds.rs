@@ -177,15 +177,15 @@ fn outbound_slots_stay_free_despite_many_strangers() {
     });
     let nodes =
         peers.map(|address| LocalNode::start_at(address, LocalNode::default_config()).unwrap());
-    let mut dialled = HashSet::new();
+    let mut dialed = HashSet::new();
     wait_for(&events, |event| {
         if let ControlEvent::HandshakeComplete { address, .. } = event
             && peers.contains(address)
         {
-            dialled.insert(*address);
+            dialed.insert(*address);
         }
         most = most.max(manager.metrics().slots_taken);
-        (dialled.len() == 4).then_some(())
+        (dialed.len() == 4).then_some(())
     });
     assert!(most <= 12, "{most} places were taken");
     manager.wait_for_peers(12, LIMIT).unwrap();

@@ -27,7 +27,7 @@ fn shutdown_is_prompt_while_dialing_silent_host() {
     let host = SilentHost::new();
     let manager = manager(config());
     manager.start_fixed([host.address()]).unwrap();
-    until("it is dialled", || !manager.connections().is_empty());
+    until("it is dialed", || !manager.connections().is_empty());
     assert_prompt(|| manager.shutdown());
 }
 

@@ -22,7 +22,7 @@ const LET_IN: [&str; 4] = [
 ];
 
 /// Returns a manager that keeps `address` connected.
-fn dialling(config: ManagerConfig, address: SocketAddr) -> (Manager, EventReceiver<ControlEvent>) {
+fn dialing(config: ManagerConfig, address: SocketAddr) -> (Manager, EventReceiver<ControlEvent>) {
     let manager = manager(config);
     let events = manager.subscribe_control();
     manager.start_fixed([address]).unwrap();
@@ -57,9 +57,9 @@ fn only_peer(events: &[ControlEvent]) -> PeerId {
 /// Asserts that both sides have one peer with two streams and nothing else. Then the dialing side
 /// disconnects.
 #[track_caller]
-fn assert_one_peer_with_two_streams(listening: ManagerConfig, dialling_with: ManagerConfig) {
+fn assert_one_peer_with_two_streams(listening: ManagerConfig, dialing_with: ManagerConfig) {
     let (listener, heard, address) = running(listening);
-    let (dialler, events) = dialling(dialling_with, address);
+    let (dialer, events) = dialing(dialing_with, address);
     let told = up_to(&events, "StreamOpened");
     assert_eq!(names(&told), &LET_IN[1..]);
     let peer_id = only_peer(&told);
@@ -74,9 +74,9 @@ fn assert_one_peer_with_two_streams(listening: ManagerConfig, dialling_with: Man
     until("it is known what the second connection was", || {
         listener.metrics().streams_attached == 1
     });
-    dialler.ping(peer_id, LIMIT).unwrap();
+    dialer.ping(peer_id, LIMIT).unwrap();
     listener.ping(PeerSelector::Best, LIMIT).unwrap();
-    for manager in [&listener, &dialler] {
+    for manager in [&listener, &dialer] {
         until("there is one connection", || {
             manager.connections().len() == 1
         });
@@ -94,7 +94,7 @@ fn assert_one_peer_with_two_streams(listening: ManagerConfig, dialling_with: Man
     until("the second connection is counted", || {
         listener.metrics().inbound_accepted == 2
     });
-    dialler.shutdown().unwrap();
+    dialer.shutdown().unwrap();
     assert_eq!(
         names(&events.iter().map(Result::unwrap).collect::<Vec<_>>()),
         ["ConnectionLost"]
@@ -132,8 +132,8 @@ fn second_stream_is_exempt_from_address_limits() {
 fn concurrent_peers_get_two_streams_each() {
     const PEERS: usize = 8;
     let (listener, heard, address) = running(listening());
-    let diallers = [(); PEERS].map(|()| dialling(config(), address));
-    for (_, events) in &diallers {
+    let dialers = [(); PEERS].map(|()| dialing(config(), address));
+    for (_, events) in &dialers {
         assert_eq!(names(&up_to(events, "StreamOpened")), &LET_IN[1..]);
     }
     let mut opened = 0;
@@ -153,15 +153,15 @@ fn refused_streams_are_reported_once() {
     let mut config = listening();
     config.connection.session.multistreams = false;
     let (listener, heard, address) = running(config);
-    let (dialler, events) = dialling(self::config(), address);
+    let (dialer, events) = dialing(self::config(), address);
     let told = up_to(&events, "StreamRefused");
     assert_eq!(names(&told)[..2], LET_IN[1..3]);
-    let [_, _, ControlEvent::StreamRefused { refusal, .. }] = &told[..] else {
+    let [_, _, ControlEvent::StreamRefused { error, .. }] = &told[..] else {
         panic!("{told:?}");
     };
-    assert_eq!(*refusal, StreamSetupError::AssociationNotEchoed);
-    assert_one_stream(&dialler);
-    dialler.shutdown().unwrap();
+    assert_eq!(*error, StreamSetupError::AssociationNotEchoed);
+    assert_one_stream(&dialer);
+    dialer.shutdown().unwrap();
     assert_eq!(
         names(&events.iter().map(Result::unwrap).collect::<Vec<_>>()),
         ["ConnectionLost"]
@@ -182,11 +182,11 @@ fn disabled_streams_emit_no_stream_events() {
         let (listener, heard, address) = running(listening());
         let mut config = config();
         change(&mut config);
-        let (dialler, events) = dialling(config, address);
-        dialler.wait_for_peers(1, LIMIT).unwrap();
-        assert_one_stream(&dialler);
+        let (dialer, events) = dialing(config, address);
+        dialer.wait_for_peers(1, LIMIT).unwrap();
+        assert_one_stream(&dialer);
         listener.wait_for_peers(1, LIMIT).unwrap();
-        dialler.shutdown().unwrap();
+        dialer.shutdown().unwrap();
         let told: Vec<_> = events.iter().map(Result::unwrap).collect();
         assert_eq!(names(&told)[..2], LET_IN[1..3]);
         assert_eq!(names(&told)[2..], ["ConnectionLost"]);
@@ -207,7 +207,7 @@ fn assert_one_stream(manager: &Manager) {
 #[test]
 fn reconnected_peer_gets_second_stream_again() {
     let (listener, heard, address) = running(listening());
-    let (_dialler, events) = dialling(config(), address);
+    let (_dialer, events) = dialing(config(), address);
     let mut before: Option<(PeerId, PeerId)> = None;
     for round in 0..3 {
         let told = up_to(&events, "StreamOpened");

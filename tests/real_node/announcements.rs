@@ -58,7 +58,7 @@ fn actors_receive_block_announcements() {
     node.generate(2);
     let mut actors = [
         Actor::dial(&node, config()),
-        Actor::be_dialled(&node, config()),
+        Actor::be_dialed(&node, config()),
     ];
     for actor in &mut actors {
         actor.connected(&node);

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use test_support::real_node::RealNode;
 
 use crate::peer::{
-    Actor, SOON, announced, assert_good_standing, be_dialled, config, dial, disconnect, end_of,
+    Actor, SOON, announced, assert_good_standing, be_dialed, config, dial, disconnect, end_of,
     genesis, is_cut, mine_and_hear, only_peer, serve_until, tip,
 };
 
@@ -87,7 +87,7 @@ fn dialed_handshake_informs_both_sides() {
 fn accepted_handshake_informs_both_sides() {
     let node = RealNode::start(&[]);
     node.generate(3);
-    let mut connection = be_dialled(&node, &config());
+    let mut connection = be_dialed(&node, &config());
     assert_is_the_node(connection.peer_info(), &node, 3);
     let association = connection.peer_info().association_id;
     assert!(
@@ -214,7 +214,7 @@ fn outbound_actor_emits_events_once_in_order() {
 fn inbound_actor_emits_events_once_in_order() {
     let node = RealNode::start(&[]);
     node.generate(3);
-    let actor = Actor::be_dialled(&node, config());
+    let actor = Actor::be_dialed(&node, config());
     assert_eq!(actor.handle.direction(), Direction::Inbound);
     assert_whole_life(actor, &node, PeerConnectionHandle::disconnect);
 }

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use test_support::real_node::RealNode;
 
 use crate::peer::{
-    Actor, SOON, announced, assert_good_standing, be_dialled, config, config_with_fast_pings, dial,
+    Actor, SOON, announced, assert_good_standing, be_dialed, config, config_with_fast_pings, dial,
     end_of, genesis, is_cut, serve_until, tip,
 };
 
@@ -69,7 +69,7 @@ fn outbound_connection_answers_and_sends_pings() {
 #[ignore = "needs the real node: BSV_NODE"]
 fn inbound_connection_answers_and_sends_pings() {
     let node = RealNode::start(&[]);
-    let connection = be_dialled(&node, &config());
+    let connection = be_dialed(&node, &config());
     assert_pings_both_ways(&node, connection);
 }
 
@@ -81,7 +81,7 @@ fn actors_answer_and_send_pings() {
     config.session.ping_interval = Duration::from_millis(300);
     let mut actors = [
         Actor::dial(&node, config.clone()),
-        Actor::be_dialled(&node, config),
+        Actor::be_dialed(&node, config),
     ];
     for actor in &mut actors {
         actor.connected(&node);
@@ -115,7 +115,7 @@ fn killed_node_is_noticed_immediately() {
     let mut connection = dial(&node, &config());
     let mut actors = [
         Actor::dial(&node, config()),
-        Actor::be_dialled(&node, config()),
+        Actor::be_dialed(&node, config()),
     ];
     for actor in &mut actors {
         actor.connected(&node);

@@ -10,7 +10,7 @@ use serde_json::Value;
 use test_support::real_node::RealNode;
 
 use crate::peer::{
-    Actor, SOON, UNKNOWN, ask_for, assert_good_standing, be_dialled, config, dial, end_of, genesis,
+    Actor, SOON, UNKNOWN, ask_for, assert_good_standing, be_dialed, config, dial, end_of, genesis,
     is_cut, mine_and_hear, only_peer, serve_until, tip,
 };
 
@@ -94,10 +94,10 @@ fn ask_everything(node: &RealNode, connection: &mut Connection) {
 fn long_mixed_traffic_causes_no_misbehavior() {
     let node = RealNode::start(&[]);
     node.generate(5);
-    let mut connections = [dial(&node, &config()), be_dialled(&node, &config())];
+    let mut connections = [dial(&node, &config()), be_dialed(&node, &config())];
     let mut actors = [
         Actor::dial(&node, config()),
-        Actor::be_dialled(&node, config()),
+        Actor::be_dialed(&node, config()),
     ];
     for actor in &mut actors {
         actor.connected(&node);
@@ -215,7 +215,7 @@ fn streams(peer: &Value) -> Vec<&str> {
 fn node_with_association_keeps_single_stream() {
     let node = RealNode::start(&[]);
     node.generate(1);
-    let mut connection = be_dialled(&node, &config());
+    let mut connection = be_dialed(&node, &config());
     let theirs = connection.peer_info().association_id;
     assert!(matches!(theirs, Some(AssociationId::Uuid(_))), "{theirs:?}");
     let peer = serve_until(&node, &mut connection, "the node is done as well", |peer| {
@@ -236,10 +236,10 @@ fn node_with_association_keeps_single_stream() {
 fn node_without_streams_is_an_ordinary_peer() {
     let node = RealNode::start(&["-multistreams=0"]);
     node.generate(1);
-    for dialled_by_us in [true, false] {
-        let mut connection = match dialled_by_us {
+    for dialed_by_us in [true, false] {
+        let mut connection = match dialed_by_us {
             true => dial(&node, &config()),
-            false => be_dialled(&node, &config()),
+            false => be_dialed(&node, &config()),
         };
         assert_eq!(
             connection.peer_info().association_id,

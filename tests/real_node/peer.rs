@@ -38,7 +38,7 @@ pub(crate) fn dial(node: &RealNode, config: &ConnectionConfig) -> Connection {
 
 /// Makes the node dial, and completes the handshake on both sides.
 #[track_caller]
-pub(crate) fn be_dialled(node: &RealNode, config: &ConnectionConfig) -> Connection {
+pub(crate) fn be_dialed(node: &RealNode, config: &ConnectionConfig) -> Connection {
     let stream = accept_from(node);
     settled(Connection::accept(
         stream,
@@ -216,7 +216,7 @@ impl Actor {
 
     /// Makes the node dial, without waiting for the handshake.
     #[track_caller]
-    pub(crate) fn be_dialled(node: &RealNode, config: ConnectionConfig) -> Self {
+    pub(crate) fn be_dialed(node: &RealNode, config: ConnectionConfig) -> Self {
         let stream = accept_from(node);
         Self::spawn(config, |setup| {
             PeerConnectionActor::spawn_inbound(stream, setup)

@@ -16,7 +16,7 @@ use test_support::real_node::RealNode;
 use crate::mining::{now, spend};
 use crate::objects::spendable;
 use crate::peer::{
-    Actor, SOON, UNKNOWN, assert_good_standing, be_dialled, config, dial, genesis, hash,
+    Actor, SOON, UNKNOWN, assert_good_standing, be_dialed, config, dial, genesis, hash,
 };
 
 /// A transaction that does not exist.
@@ -205,7 +205,7 @@ fn addresses_sent_to_node_are_advertised_to_others() {
     const PATIENT: Duration = Duration::from_secs(300);
     let node = RealNode::start(&[]);
     // The node accepts addresses from peers that it dialed.
-    let mut teller = be_dialled(&node, &config());
+    let mut teller = be_dialed(&node, &config());
     let entry = |number: u32| {
         let ip = Ipv4Addr::from(0x2000_0001 + (number << 16));
         let socket = SocketAddr::from((ip, 18444));

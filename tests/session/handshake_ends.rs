@@ -79,18 +79,18 @@ fn reset_of_self_connection_keeps_its_reason() {
 #[test]
 fn nonce_of_other_registry_is_accepted() {
     // Neither side has the other's registry.
-    let mut dialler = Side::connected(Direction::Outbound);
+    let mut dialer = Side::connected(Direction::Outbound);
     let (config, registry) = (SessionConfig::default(), NonceRegistry::default());
     let mut listener = Side::new(Direction::Inbound, config, registry, 2000);
     listener.connect();
-    for message in dialler.take_sent() {
+    for message in dialer.take_sent() {
         listener.receive(message);
     }
     for message in listener.take_sent() {
-        dialler.receive(message);
+        dialer.receive(message);
     }
     assert_eq!(listener.closed(), None);
-    assert_eq!(dialler.session.state(), ConnectionState::Connected);
+    assert_eq!(dialer.session.state(), ConnectionState::Connected);
 }
 
 #[test]

@@ -48,10 +48,10 @@ impl Pair {
     }
 
     pub(crate) fn with(configs: [SessionConfig; 2], registries: [NonceRegistry; 2]) -> Self {
-        let [dialler, listener] = configs;
-        let [dialler_registry, listener_registry] = registries;
+        let [dialer, listener] = configs;
+        let [dialer_registry, listener_registry] = registries;
         let mut sides = [
-            Side::new(Direction::Outbound, dialler, dialler_registry, 1000),
+            Side::new(Direction::Outbound, dialer, dialer_registry, 1000),
             Side::new(Direction::Inbound, listener, listener_registry, 2000),
         ];
         sides[LISTENER].now = sides[DIALLER].now;

@@ -43,7 +43,7 @@ fn outbound_connection_passes_states_in_order() {
 }
 
 #[test]
-fn dialling_twice_is_an_error_and_changes_nothing() {
+fn dialing_twice_is_an_error_and_changes_nothing() {
     let mut side = fresh(Direction::Outbound);
     side.session.on_connect_started().unwrap();
     assert_invalid(
@@ -70,8 +70,8 @@ fn connecting_twice_is_an_error_and_changes_nothing() {
             let to = ConnectionState::AwaitingHandshake;
             assert_invalid(side.with(again), from, to);
             let to = ConnectionState::Connecting;
-            let dialled = side.with(|session, _| session.on_connect_started());
-            assert_invalid(dialled, from, to);
+            let dialed = side.with(|session, _| session.on_connect_started());
+            assert_invalid(dialed, from, to);
             assert_eq!(side.session.state(), from);
             assert_eq!(side.session.next_deadline(), deadline);
             assert_eq!(side.take(), []);

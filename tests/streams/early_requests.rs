@@ -19,7 +19,7 @@ const PROMPT: Duration = Duration::from_secs(1);
 /// Creates a peer that knows its association and has sent no `verack`. Its request for a second
 /// stream is read.
 fn early(owner: &Owner) -> (Peer, RawPeer, PeerConnectionHandle) {
-    let (mut general, handle) = owner.dialled();
+    let (mut general, handle) = owner.dialed();
     let id = Uuid::new_v4();
     general.send(greeting(id).0);
     general.expect("protoconf");
@@ -35,7 +35,7 @@ fn early(owner: &Owner) -> (Peer, RawPeer, PeerConnectionHandle) {
 
 /// Requests its second stream, and waits until the request is read.
 fn ask(owner: &Owner, peer: &Peer) -> (RawPeer, PeerConnectionHandle) {
-    let (data1, newcomer) = owner.dialled();
+    let (data1, newcomer) = owner.dialed();
     data1.send(request(peer.id));
     wait_until("the request has come", || {
         newcomer.traffic().messages_received == 1
@@ -139,7 +139,7 @@ fn flood() {
     expect_threads_of_one_peer();
     let (_, descriptors) = threads_and_descriptors();
     for _ in 0..3 {
-        let many: Vec<_> = (0..100).map(|_| owner.dialled()).collect();
+        let many: Vec<_> = (0..100).map(|_| owner.dialed()).collect();
         for (raw, _) in &many {
             raw.send(request(Uuid::new_v4()));
         }

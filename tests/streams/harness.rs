@@ -83,14 +83,14 @@ impl Owner {
 
     /// Dials the owner. Returns the scripted peer and the accepted connection.
     #[track_caller]
-    pub(crate) fn dialled(&self) -> (RawPeer, PeerConnectionHandle) {
+    pub(crate) fn dialed(&self) -> (RawPeer, PeerConnectionHandle) {
         let raw = RawPeer::dial(self.address());
         (raw, self.accept())
     }
 
-    /// Like [`Self::dialled`], from another address of loopback.
+    /// Like [`Self::dialed`], from another address of loopback.
     #[track_caller]
-    pub(crate) fn dialled_from(&self, from: [u8; 4]) -> (RawPeer, PeerConnectionHandle) {
+    pub(crate) fn dialed_from(&self, from: [u8; 4]) -> (RawPeer, PeerConnectionHandle) {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         let from = SocketAddr::from((Ipv4Addr::from(from), 0));
         socket.bind(&from.into()).unwrap();
@@ -109,7 +109,7 @@ impl Owner {
     /// Like [`Self::peer`], with this `version`.
     #[track_caller]
     fn peer_as(&self, version: Version) -> Peer {
-        let (general, handle) = self.dialled();
+        let (general, handle) = self.dialed();
         let id = Uuid::new_v4();
         let version = Version {
             association_id: Some(AssociationId::Uuid(id)),
@@ -148,7 +148,7 @@ impl Owner {
     #[track_caller]
     pub(crate) fn peer_with_two_as(&self, version: Version) -> Peer {
         let mut peer = self.peer_as(version);
-        let (mut data1, newcomer) = self.dialled();
+        let (mut data1, newcomer) = self.dialed();
         data1.send(request(peer.id));
         assert!(matches!(data1.next_message(), Message::StreamAck(_)));
         newcomer.join();

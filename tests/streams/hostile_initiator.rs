@@ -35,7 +35,7 @@ fn send_createstrm(peer: &RawPeer, payload: Vec<u8>) {
 /// continues.
 #[track_caller]
 fn assert_refused(owner: &Owner, peer: &mut Peer, payload: Vec<u8>, text: &str) {
-    let (mut raw, newcomer) = owner.dialled();
+    let (mut raw, newcomer) = owner.dialed();
     send_createstrm(&raw, payload);
     let reject = expect_reject(&mut raw);
     assert_eq!(reject.message, "createstrm");
@@ -92,7 +92,7 @@ fn invalid_stream_request_is_rejected_like_the_node() {
         assert_refused(&owner, &mut peer, payload, text);
     }
     // The valid request still succeeds afterwards.
-    let (mut data1, _newcomer) = owner.dialled();
+    let (mut data1, _newcomer) = owner.dialed();
     data1.send(request(id));
     assert!(matches!(data1.next_message(), Message::StreamAck(_)));
     peer.data1 = Some(data1);
@@ -107,7 +107,7 @@ fn invalid_stream_request_is_rejected_like_the_node() {
 fn connection_that_received_version_becomes_no_stream() {
     let owner = Owner::new(config());
     let mut peer = owner.peer();
-    let (mut raw, newcomer) = owner.dialled();
+    let (mut raw, newcomer) = owner.dialed();
     raw.send(version());
     raw.expect("protoconf");
     raw.send(request(peer.id));
@@ -132,7 +132,7 @@ fn connection_that_received_version_becomes_no_stream() {
 fn stream_request_from_other_address_is_banned() {
     let owner = Owner::new(config());
     let mut peer = owner.peer();
-    let (mut thief, newcomer) = owner.dialled_from([127, 0, 0, 2]);
+    let (mut thief, newcomer) = owner.dialed_from([127, 0, 0, 2]);
     thief.send(request(peer.id));
     let reject = expect_reject(&mut thief);
     assert_eq!(reject.code, RejectCode::STREAM_SETUP);
@@ -155,7 +155,7 @@ fn many_stream_requests_leave_nothing_behind() {
     let owner = Owner::new(config());
     let mut peer = owner.peer();
     for round in 0..30 {
-        let many: Vec<_> = (0..10).map(|_| owner.dialled()).collect();
+        let many: Vec<_> = (0..10).map(|_| owner.dialed()).collect();
         for (raw, _) in &many {
             raw.send(request(Uuid::new_v4()));
         }
@@ -174,8 +174,8 @@ fn one_of_two_concurrent_stream_requests_succeeds() {
     let owner = Owner::new(config());
     let mut peer = owner.peer();
     for _ in 0..20 {
-        let (one, first) = owner.dialled();
-        let (other, second) = owner.dialled();
+        let (one, first) = owner.dialed();
+        let (other, second) = owner.dialed();
         one.send(request(peer.id));
         other.send(request(peer.id));
         let mut taken = Vec::new();
@@ -207,7 +207,7 @@ fn one_of_two_concurrent_stream_requests_succeeds() {
 fn messages_after_stream_request_are_not_lost() {
     let owner = Owner::new(config());
     let mut peer = owner.peer();
-    let (mut data1, newcomer) = owner.dialled();
+    let (mut data1, newcomer) = owner.dialed();
     let mut bytes = test_support::raw_peer::frame(&request(peer.id).into());
     for number in 0..50 {
         bytes.extend(test_support::raw_peer::frame(&message(number)));
@@ -236,7 +236,7 @@ fn policy_without_second_stream_sends_on_first() {
     for policy in ["", "Default"] {
         let owner = Owner::new(config());
         let mut peer = owner.peer();
-        let (mut data1, newcomer) = owner.dialled();
+        let (mut data1, newcomer) = owner.dialed();
         send_createstrm(&data1, with_policy(peer.id, policy));
         assert!(matches!(data1.next_message(), Message::StreamAck(_)));
         newcomer.join();
@@ -255,7 +255,7 @@ fn policy_without_second_stream_sends_on_first() {
 fn attached_connection_emits_no_events() {
     let owner = Owner::new(config());
     let peer = owner.peer();
-    let (mut data1, newcomer) = owner.dialled();
+    let (mut data1, newcomer) = owner.dialed();
     data1.send(request(peer.id));
     assert!(matches!(data1.next_message(), Message::StreamAck(_)));
     newcomer.join();

@@ -21,7 +21,7 @@ use uuid::Uuid;
 use crate::harness::{both_policies, config, message, wait_for};
 
 /// A dialed scripted peer.
-pub(crate) struct Dialled {
+pub(crate) struct Dialed {
     listener: RawListener,
     pub(crate) general: RawPeer,
     pub(crate) handle: PeerConnectionHandle,
@@ -37,7 +37,7 @@ fn association(version: &Version) -> Uuid {
     }
 }
 
-impl Dialled {
+impl Dialed {
     /// Answers our `version` with the association that `echo` returns for ours, and with this
     /// `protoconf`.
     #[track_caller]
@@ -100,10 +100,10 @@ impl Dialled {
             ControlEvent::StreamOpened { .. } => panic!("{event}"),
             _ => false,
         });
-        let ControlEvent::StreamRefused { refusal, .. } = refused else {
+        let ControlEvent::StreamRefused { error, .. } = refused else {
             unreachable!()
         };
-        assert!(wanted(&refusal), "{refusal:?}");
+        assert!(wanted(&error), "{error:?}");
         self.general.send(Ping::new(5));
         assert_eq!(self.general.expect("pong"), Pong::new(5).into());
         self.general.send(message(1));
@@ -134,7 +134,7 @@ pub(crate) fn config_with_handshake_timeout() -> ConnectionConfig {
 
 #[test]
 fn missing_streamack_times_out_like_a_handshake() {
-    let (this, data1, _) = Dialled::asked(config_with_handshake_timeout());
+    let (this, data1, _) = Dialed::asked(config_with_handshake_timeout());
     this.assert_refused(|refusal| {
         let after = Duration::from_millis(300);
         *refusal == StreamSetupError::TimedOut { after }
@@ -144,7 +144,7 @@ fn missing_streamack_times_out_like_a_handshake() {
 
 #[test]
 fn rejected_stream_is_reported_with_reason() {
-    let (this, data1, _) = Dialled::asked(config());
+    let (this, data1, _) = Dialed::asked(config());
     let reject = Reject::new("createstrm", RejectCode::STREAM_SETUP, "no");
     data1.send(reject.clone());
     this.assert_refused(|refusal| *refusal == StreamSetupError::Rejected(Box::new(reject.clone())));
@@ -154,7 +154,7 @@ fn rejected_stream_is_reported_with_reason() {
 #[test]
 fn closed_stream_attempt_keeps_first_stream() {
     for resets in [false, true] {
-        let (this, mut data1, _) = Dialled::asked(config());
+        let (this, mut data1, _) = Dialed::asked(config());
         if resets {
             data1.reset();
         } else {
@@ -186,7 +186,7 @@ fn mismatched_streamack_is_refused() {
         |_| header_claiming("streamack", 3_000_000),
     ];
     for answer in answers {
-        let (this, data1, request) = Dialled::asked(config());
+        let (this, data1, request) = Dialed::asked(config());
         data1.send_bytes(&answer(&request));
         this.assert_refused(|refusal| *refusal == StreamSetupError::UnexpectedReply);
         assert!(data1.read_to_end().is_empty());
@@ -211,7 +211,7 @@ fn refused_stream_connection_keeps_first_stream() {
     });
     general.send(Message::Verack);
     general.send(both_policies());
-    let mut this = Dialled {
+    let mut this = Dialed {
         listener: RawListener::new(),
         general,
         handle,
@@ -236,12 +236,12 @@ fn stream_needs_association_and_common_policy() {
         ..protoconf()
     };
     let echo = |id| Some(AssociationId::Uuid(id));
-    let this = Dialled::with(config(), |_| None, both_policies());
+    let this = Dialed::with(config(), |_| None, both_policies());
     this.assert_refused(|refusal| *refusal == StreamSetupError::AssociationNotEchoed);
-    let this = Dialled::with(config(), |_| Some(AssociationId::Null), both_policies());
+    let this = Dialed::with(config(), |_| Some(AssociationId::Null), both_policies());
     this.assert_refused(|refusal| *refusal == StreamSetupError::AssociationNotEchoed);
     for protoconf in [one_field, other_names] {
-        let this = Dialled::with(config(), echo, protoconf);
+        let this = Dialed::with(config(), echo, protoconf);
         this.assert_refused(|refusal| *refusal == StreamSetupError::NoCommonPolicy);
     }
 }
@@ -249,7 +249,7 @@ fn stream_needs_association_and_common_policy() {
 #[test]
 fn another_association_than_ours_ends_the_connection() {
     let other = |_| Some(AssociationId::Uuid(Uuid::new_v4()));
-    let mut this = Dialled::with(config(), other, both_policies());
+    let mut this = Dialed::with(config(), other, both_policies());
     let Message::Reject(reject) = this.general.expect("reject") else {
         unreachable!()
     };
@@ -269,7 +269,7 @@ fn another_association_than_ours_ends_the_connection() {
 
 #[test]
 fn messages_after_streamack_are_not_lost() {
-    let (this, mut data1, request) = Dialled::asked(config());
+    let (this, mut data1, request) = Dialed::asked(config());
     let mut bytes = test_support::raw_peer::frame(&ack(&request).into());
     for number in 0..20 {
         bytes.extend(test_support::raw_peer::frame(&message(number)));
@@ -290,7 +290,7 @@ fn messages_after_streamack_are_not_lost() {
 
 #[test]
 fn disconnect_while_awaiting_streamack_emits_no_refusal() {
-    let (mut this, data1, _) = Dialled::asked(config());
+    let (mut this, data1, _) = Dialed::asked(config());
     this.handle.disconnect();
     this.handle.join();
     assert!(data1.read_to_end().is_empty());
@@ -311,7 +311,7 @@ fn refused_stream_leaves_no_descriptor() {
         "hostile_responder::refused_stream_leaves_no_descriptor",
         || {
             let refused = || {
-                let (this, data1, _) = Dialled::asked(config());
+                let (this, data1, _) = Dialed::asked(config());
                 data1.send(Reject::new("createstrm", RejectCode::STREAM_SETUP, "no"));
                 wait_for(&this.control, "the refusal", |event| {
                     matches!(event, ControlEvent::StreamRefused { .. })

@@ -235,7 +235,7 @@ fn scores_of_both_streams_add_up() {
             false => peer.general.send(unreadable.clone()),
             true => peer.data1().send(unreadable.clone()),
         }
-        owner.wait_for("the misbehaviour", |event| {
+        owner.wait_for("the misbehavior", |event| {
             matches!(event, ControlEvent::PeerMisbehavior { .. })
         });
     }

@@ -10,7 +10,7 @@ use test_support::raw_peer::{DEADLINE, RawPeer, frame};
 use uuid::Uuid;
 
 use crate::harness::{Owner, Peer, both_policies, config, greeting, message, request, wait_for};
-use crate::hostile_responder::{Dialled, ack, config_with_handshake_timeout};
+use crate::hostile_responder::{Dialed, ack, config_with_handshake_timeout};
 
 /// The maximum number of `verack` and `protoconf` before a `streamack`.
 const MAX_GREETINGS: usize = 8;
@@ -25,7 +25,7 @@ enum Part {
 
 /// Asserts that the peer has two streams and works with both.
 #[track_caller]
-fn assert_has_two_streams(this: &mut Dialled, data1: &mut RawPeer) {
+fn assert_has_two_streams(this: &mut Dialed, data1: &mut RawPeer) {
     wait_for(&this.control, "the second stream", |event| match event {
         ControlEvent::StreamOpened { .. } => true,
         ControlEvent::HandshakeComplete { .. } | ControlEvent::ConnectionEstablished { .. } => {
@@ -64,7 +64,7 @@ fn greetings_in_any_order_open_second_stream() {
         &[StreamAck],
     ] {
         for in_one_write in [false, true] {
-            let (mut this, mut data1, request) = Dialled::asked(config());
+            let (mut this, mut data1, request) = Dialed::asked(config());
             let frames: Vec<_> = order
                 .iter()
                 .map(|part| match part {
@@ -90,7 +90,7 @@ fn greetings_in_any_order_open_second_stream() {
 #[test]
 fn greetings_before_streamack_are_limited() {
     for count in [MAX_GREETINGS, MAX_GREETINGS + 1, 5_000] {
-        let (mut this, mut data1, request) = Dialled::asked(config());
+        let (mut this, mut data1, request) = Dialed::asked(config());
         for _ in 0..count {
             // The connection may be closed by then.
             if !data1.try_send(Message::Verack) {
@@ -110,7 +110,7 @@ fn greetings_before_streamack_are_limited() {
 fn greetings_do_not_prolong_handshake_timeout() {
     let config = config_with_handshake_timeout();
     let after = config.session.handshake_timeout;
-    let (this, data1, _) = Dialled::asked(config);
+    let (this, data1, _) = Dialed::asked(config);
     for _ in 0..MAX_GREETINGS {
         data1.send(Message::Verack);
     }
@@ -132,7 +132,7 @@ fn other_answer_after_verack_is_refused() {
         (Some(message(1)), StreamSetupError::UnexpectedReply),
         (None, StreamSetupError::UnexpectedReply),
     ] {
-        let (this, data1, request) = Dialled::asked(config());
+        let (this, data1, request) = Dialed::asked(config());
         data1.send(Message::Verack);
         data1.send(answer.unwrap_or_else(|| wrong_type(&request).into()));
         this.assert_refused(|refusal| *refusal == expected);
@@ -142,7 +142,7 @@ fn other_answer_after_verack_is_refused() {
 
 #[test]
 fn second_streamack_ends_peer() {
-    let (mut this, mut data1, request) = Dialled::asked(config());
+    let (mut this, mut data1, request) = Dialed::asked(config());
     data1.send(ack(&request));
     assert_has_two_streams(&mut this, &mut data1);
     data1.send(ack(&request));
@@ -170,7 +170,7 @@ fn assert_is_invalid_streamack(general: &mut RawPeer) {
 /// A Teranode dials, with everything that it sends before it reads our `version`.
 #[track_caller]
 fn dialing_teranode(owner: &Owner) -> Peer {
-    let (general, handle) = owner.dialled();
+    let (general, handle) = owner.dialed();
     let id = Uuid::new_v4();
     let (version, protoconf) = greeting(id);
     general.send(Version {
@@ -200,7 +200,7 @@ fn dialing_teranode(owner: &Owner) -> Peer {
 fn dialing_teranode_gets_streamack_first() {
     let owner = Owner::new(config());
     let mut peer = dialing_teranode(&owner);
-    let (mut data1, newcomer) = owner.dialled();
+    let (mut data1, newcomer) = owner.dialed();
     data1.send(request(peer.id));
     let answer = StreamAck {
         association_id: AssociationId::Uuid(peer.id),
@@ -247,7 +247,7 @@ fn streamack_to_listener_ends_connection() {
         stream_type: StreamType::Data1,
     };
     // As the first message. The handshake timeout is longer than the deadline of the read.
-    let (raw, connection) = owner.dialled();
+    let (raw, connection) = owner.dialed();
     raw.send(answer());
     assert!(raw.read_to_end().is_empty());
     connection.join();

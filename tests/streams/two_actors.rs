@@ -26,10 +26,10 @@ use crate::samples::block;
 /// Two ends of one peer with two streams.
 struct TwoStreamPair {
     owner: Owner,
-    dialler: PeerConnectionHandle,
+    dialer: PeerConnectionHandle,
     control: EventReceiver<ControlEvent>,
     messages: EventReceiver<BitcoinMessageEvent>,
-    dialled: PeerConnectionHandle,
+    dialed: PeerConnectionHandle,
 }
 
 impl TwoStreamPair {
@@ -40,13 +40,13 @@ impl TwoStreamPair {
 
     /// Creates a dialed and a dialing actor, each with its own configuration.
     #[track_caller]
-    fn with(dialled: ConnectionConfig, config: ConnectionConfig) -> Self {
-        let owner = Owner::new(dialled);
+    fn with(dialed: ConnectionConfig, config: ConnectionConfig) -> Self {
+        let owner = Owner::new(dialed);
         let setup = PeerConnectionOptions::new(config);
         let control = setup.events.subscribe_control();
         let messages = setup.events.subscribe_messages();
-        let dialler = PeerConnectionActor::spawn_outbound(owner.address(), setup).unwrap();
-        let dialled = owner.accept();
+        let dialer = PeerConnectionActor::spawn_outbound(owner.address(), setup).unwrap();
+        let dialed = owner.accept();
         owner.accept().join();
         let opened = |event: &ControlEvent| matches!(event, ControlEvent::StreamOpened { .. });
         wait_for(&control, "the second stream", opened);
@@ -58,10 +58,10 @@ impl TwoStreamPair {
         }
         Self {
             owner,
-            dialler,
+            dialer,
             control,
             messages,
-            dialled,
+            dialed,
         }
     }
 
@@ -79,14 +79,14 @@ impl TwoStreamPair {
             for entry in &question.inventory {
                 match entry {
                     Inventory::Block(hash) if *hash == block.hash() => {
-                        let sent = self.dialled.send(block.clone(), DEADLINE);
+                        let sent = self.dialed.send(block.clone(), DEADLINE);
                         sent.expect("the block is taken");
                     }
                     Inventory::Block(_) => {}
                     entry => missing.push(*entry),
                 }
             }
-            let sent = self.dialled.send(NotFound::from(missing), DEADLINE);
+            let sent = self.dialed.send(NotFound::from(missing), DEADLINE);
             sent.expect("the answer is taken");
         }
     }
@@ -129,8 +129,8 @@ fn messages_use_the_stream_of_the_policy() {
         Message::GetAddr,
     ];
     for (handle, messages, other) in [
-        (&two.dialler, &two.owner.messages, &two.dialled),
-        (&two.dialled, &two.messages, &two.dialler),
+        (&two.dialer, &two.owner.messages, &two.dialed),
+        (&two.dialed, &two.messages, &two.dialer),
     ] {
         for (stream, sent) in [
             (StreamType::Data1, &of_data1),
@@ -185,14 +185,14 @@ fn slow_block_reader_delays_neither_pings_nor_transactions() {
     thread::scope(|scope| {
         scope.spawn(|| two.serve(&block, &done));
         let _done = Done(&done);
-        let mut reader = two.dialler.block_reader(block.hash(), DEADLINE).unwrap();
+        let mut reader = two.dialer.block_reader(block.hash(), DEADLINE).unwrap();
         let mut chunk = vec![0; 1024 * 1024];
         let began = Instant::now();
         // Five times the ping timeout. The reads are so slow that nothing moves for longer than the
         // timeout.
         for number in 0..8 {
             reader.read_exact(&mut chunk[..100_000]).unwrap();
-            two.dialled.send(message(number), DEADLINE).unwrap();
+            two.dialed.send(message(number), DEADLINE).unwrap();
             let event = two.messages.recv_timeout(DEADLINE).unwrap();
             assert_eq!(*event.message, message(number));
             let next = began + Duration::from_millis(250) * (u32::from(number) + 1);
@@ -205,7 +205,7 @@ fn slow_block_reader_delays_neither_pings_nor_transactions() {
         let mut left = Vec::new();
         reader.read_to_end(&mut left).unwrap();
         assert_eq!(left.len() + 800_000, block.encoded_len() as usize);
-        two.dialler.ping(DEADLINE).unwrap();
+        two.dialer.ping(DEADLINE).unwrap();
     });
     assert_eq!(two.control.try_iter().count(), 0);
 }
@@ -220,13 +220,13 @@ fn missing_block_is_not_found_across_streams() {
         scope.spawn(|| two.serve(&block, &done));
         let _done = Done(&done);
         for number in 0..20 {
-            let unknown = two.dialler.block(BlockHash([number; 32]), DEADLINE);
+            let unknown = two.dialer.block(BlockHash([number; 32]), DEADLINE);
             assert!(
                 matches!(unknown, Err(Error::NotFound { .. })),
                 "{unknown:?}"
             );
             // A large block is overtaken by its end marker, and arrives nevertheless.
-            let found = two.dialler.block(block.hash(), DEADLINE).unwrap();
+            let found = two.dialer.block(block.hash(), DEADLINE).unwrap();
             assert_eq!(found.hash(), block.hash());
         }
     });
@@ -245,8 +245,8 @@ fn slow_subscriber_loses_nothing_of_either_stream() {
         scope.spawn(|| {
             for number in 0..250 {
                 for _ in 0..10 {
-                    two.dialled.send(message(number), DEADLINE).unwrap();
-                    two.dialled.send(inv(number), DEADLINE).unwrap();
+                    two.dialed.send(message(number), DEADLINE).unwrap();
+                    two.dialed.send(inv(number), DEADLINE).unwrap();
                 }
             }
         });
@@ -272,11 +272,11 @@ fn other_rules_reach_both_streams() {
     // A message above the limit is accepted when the queue is empty.
     config.max_send_queue_messages = 1;
     config.read_stall_timeout = Duration::from_millis(200);
-    two.dialled.update_config(config.clone()).unwrap();
-    two.dialler.update_config(config).unwrap();
-    two.dialler.ping(DEADLINE).unwrap();
-    two.dialled.ping(DEADLINE).unwrap();
-    two.dialler.disconnect();
+    two.dialed.update_config(config.clone()).unwrap();
+    two.dialer.update_config(config).unwrap();
+    two.dialer.ping(DEADLINE).unwrap();
+    two.dialed.ping(DEADLINE).unwrap();
+    two.dialer.disconnect();
     let end = two.owner.wait_for("the end", |event| {
         matches!(event, ControlEvent::ConnectionLost { .. })
     });
@@ -303,13 +303,13 @@ fn supervisor_restores_both_streams() {
         .spawn_outbound(owner.address(), setup, restarts)
         .unwrap();
     for _ in 0..5 {
-        let dialled = owner.accept();
+        let dialed = owner.accept();
         owner.accept().join();
         wait_for(&control, "the second stream", |event| {
             matches!(event, ControlEvent::StreamOpened { .. })
         });
         peer.ping(DEADLINE).unwrap();
-        drop(dialled);
+        drop(dialed);
         wait_for(&control, "the restart", |event| {
             matches!(event, ControlEvent::ConnectionRestarting { .. })
         });

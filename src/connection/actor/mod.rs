@@ -103,7 +103,7 @@ impl PeerConnectionActor {
         setup: PeerConnectionOptions,
     ) -> Result<PeerConnectionHandle, Error> {
         setup.config.check_port(address)?;
-        spawn(Origin::Dialled(address), setup, None)
+        spawn(Origin::Dialed(address), setup, None)
     }
 
     /// Completes the handshake with a peer on an accepted socket, on a new thread.
@@ -166,7 +166,7 @@ impl PeerConnectionActor {
 /// The way in which a connection is opened.
 pub(crate) enum Origin {
     /// Outbound: this side dials the address.
-    Dialled(SocketAddr),
+    Dialed(SocketAddr),
     /// Inbound: the peer opened this socket.
     Accepted {
         stream: TcpStream,
@@ -188,7 +188,7 @@ fn spawn(
         setup.slot = None;
     }
     let (direction, address, accepted) = match origin {
-        Origin::Dialled(address) => (Direction::Outbound, address, None),
+        Origin::Dialed(address) => (Direction::Outbound, address, None),
         Origin::Accepted { stream, told_first } => {
             let address = peer_address(&stream)?;
             let tcp = stream;

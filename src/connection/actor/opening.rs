@@ -9,7 +9,7 @@ use super::links::Link;
 use super::second_life::{self, Beginning};
 use super::shared::Shared;
 use crate::connection::ConnectionConfig;
-use crate::connection::dial::{self, NotDialled};
+use crate::connection::dial::{self, NotDialed};
 use crate::connection::outbox::Outbox;
 use crate::connection::stop::Stop;
 use crate::connection::stream::{ReadWait, Stream};
@@ -54,10 +54,10 @@ pub(super) fn open(
     stop: &Stop,
 ) -> Result<Opened, StreamSetupError> {
     let config = shared.config();
-    let dialled = dial::dial_from(from, shared.address, config.connect_timeout, stop);
-    let tcp = dialled.map_err(|error| match error {
-        NotDialled::NotBound(error) => StreamSetupError::BindFailed(error),
-        NotDialled::NotConnected(reason) => StreamSetupError::ConnectFailed(Box::new(reason)),
+    let dialed = dial::dial_from(from, shared.address, config.connect_timeout, stop);
+    let tcp = dialed.map_err(|error| match error {
+        NotDialed::NotBound(error) => StreamSetupError::BindFailed(error),
+        NotDialed::NotConnected(reason) => StreamSetupError::ConnectFailed(Box::new(reason)),
     })?;
     let stream = Stream::new(
         tcp,

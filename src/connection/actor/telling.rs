@@ -64,7 +64,7 @@ impl Events<'_> {
                 ControlEvent::StreamRefused {
                     peer_id,
                     address,
-                    refusal,
+                    error: refusal,
                 }
             }
             SessionEvent::Pong {

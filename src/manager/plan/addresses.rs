@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use super::dialling::is_near;
+use super::dialing::is_near;
 use super::{Action, Plan};
 use crate::manager::clock::Now;
 use crate::peers::{

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use super::dialling::is_near;
+use super::dialing::is_near;
 use super::{Attachment, Insight, Link, LinkState, Plan};
 use crate::event::InboundRejectReason;
 use crate::manager::clock::Now;

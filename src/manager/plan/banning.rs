@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::Plan;
-use super::dialling::{is_near, keeps_away};
+use super::dialing::{is_near, keeps_away};
 use crate::event::ControlEvent;
 use crate::manager::clock::Now;
 use crate::peers::{

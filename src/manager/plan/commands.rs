@@ -12,7 +12,7 @@ use crate::session::DisconnectReason;
 
 /// The reason for which a manual peer was not dialed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::manager) enum NotDialled {
+pub(in crate::manager) enum NotDialed {
     /// The address of the peer is banned.
     Banned(Ban),
     /// No slot is free.
@@ -23,22 +23,22 @@ pub(in crate::manager) enum NotDialled {
     Scoped(ScopedAddressError),
 }
 
-impl From<ScopedAddressError> for NotDialled {
+impl From<ScopedAddressError> for NotDialed {
     fn from(error: ScopedAddressError) -> Self {
-        NotDialled::Scoped(error)
+        NotDialed::Scoped(error)
     }
 }
 
-impl NotDialled {
+impl NotDialed {
     pub(in crate::manager) fn into_error(self, address: SocketAddr) -> Error {
         match self {
-            NotDialled::Banned(ban) => Error::Banned {
+            NotDialed::Banned(ban) => Error::Banned {
                 address,
                 ban: Box::new(ban),
             },
-            NotDialled::NoRoom { max } => Error::ConnectionLimit { address, max },
-            NotDialled::TooManyManualPeers { max } => Error::TooManyManualPeers { address, max },
-            NotDialled::Scoped(error) => error.into(),
+            NotDialed::NoRoom { max } => Error::ConnectionLimit { address, max },
+            NotDialed::TooManyManualPeers { max } => Error::TooManyManualPeers { address, max },
+            NotDialed::Scoped(error) => error.into(),
         }
     }
 }
@@ -54,10 +54,10 @@ impl Plan {
         address: SocketAddr,
         has_ended: impl Fn(PeerId) -> bool,
         now: Now,
-    ) -> Result<PeerId, NotDialled> {
+    ) -> Result<PeerId, NotDialed> {
         let address = canonical(address)?;
         if let Some(ban) = self.bans.read().is_banned(address.ip(), now.wall) {
-            return Err(NotDialled::Banned(*ban));
+            return Err(NotDialed::Banned(*ban));
         }
         if let Some(peer_id) = self.links.outbound_to(address) {
             self.name(address, now)?;
@@ -75,7 +75,7 @@ impl Plan {
         }
         if self.free_places() == 0 {
             let max = self.config.max_connections;
-            return Err(NotDialled::NoRoom { max });
+            return Err(NotDialed::NoRoom { max });
         }
         let peer_id = self.name(address, now)?;
         self.retries.remove(&peer_id);

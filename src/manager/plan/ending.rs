@@ -1,6 +1,6 @@
 //! Handling of closed connections: bans, retries and cool-downs.
 
-use super::dialling::NO_ROOM_PAUSE;
+use super::dialing::NO_ROOM_PAUSE;
 use super::{Attachment, LASTING, Link, LinkState, Plan, Retry};
 use crate::manager::clock::Now;
 use crate::peers::{Peer, PeerId, PeerRef, PeerStatus};

@@ -9,7 +9,7 @@ mod admission;
 mod attachment;
 mod banning;
 mod commands;
-mod dialling;
+mod dialing;
 mod ending;
 mod links;
 mod local_faults;
@@ -26,9 +26,9 @@ use std::time::{Duration, Instant};
 use self::addresses::Gossip;
 pub(super) use self::admission::Admission;
 pub(super) use self::attachment::Attachment;
-pub(super) use self::commands::NotDialled;
-pub(super) use self::dialling::is_near;
-use self::dialling::{DialPace, NO_ROOM_PAUSE};
+pub(super) use self::commands::NotDialed;
+pub(super) use self::dialing::is_near;
+use self::dialing::{DialPace, NO_ROOM_PAUSE};
 use self::links::{Link, LinkState, Links};
 use self::local_faults::LocalFaults;
 use self::seeding::Seeding;
@@ -188,10 +188,10 @@ impl Plan {
         &mut self,
         peers: &[SocketAddr],
         now: Now,
-    ) -> Result<(), (SocketAddr, NotDialled)> {
+    ) -> Result<(), (SocketAddr, NotDialed)> {
         let named = peers.iter().map(|address| {
             let named = self.name(*address, now);
-            named.map_err(|not_dialled| (*address, not_dialled))
+            named.map_err(|not_dialed| (*address, not_dialed))
         });
         self.fixed = Some(named.collect::<Result<_, _>>()?);
         Ok(())
@@ -362,7 +362,7 @@ impl Plan {
     }
 
     /// Adds a manual peer, or marks a known peer as manual. Returns its identity.
-    fn name(&mut self, address: SocketAddr, now: Now) -> Result<PeerId, NotDialled> {
+    fn name(&mut self, address: SocketAddr, now: Now) -> Result<PeerId, NotDialed> {
         let address = canonical(address)?;
         if let Some(peer) = self.table.find(address) {
             let peer_id = peer.id;
@@ -371,7 +371,7 @@ impl Plan {
         }
         let peer = Peer::new(address, PeerSource::Manual, now.wall)?;
         let peer_id = peer.id;
-        let full = |_| NotDialled::TooManyManualPeers {
+        let full = |_| NotDialed::TooManyManualPeers {
             max: self.config.max_known_peers,
         };
         if let Some(forgotten) = self.table.create(peer.clone(), now.wall).map_err(full)? {

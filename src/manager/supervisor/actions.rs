@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::event::ControlEvent;
 use crate::manager::clock::Now;
 use crate::manager::metrics::count;
-use crate::manager::plan::{Action, Attachment, NotDialled};
+use crate::manager::plan::{Action, Attachment, NotDialed};
 use crate::peers::PeerId;
 use crate::session::{Direction, DisconnectReason};
 use crate::wire::{Addr, Message};
@@ -88,7 +88,7 @@ impl ManagerSupervisor {
         &mut self,
         address: SocketAddr,
         now: Now,
-    ) -> Result<PeerId, NotDialled> {
+    ) -> Result<PeerId, NotDialed> {
         let connections = &self.shared.connections;
         let has_ended = |peer_id| connections.get(peer_id).is_some_and(|one| one.has_ended());
         let peer_id = self.plan.connect(address, has_ended, now)?;
@@ -108,7 +108,7 @@ impl ManagerSupervisor {
         let mut setup = self.setup(peer_id, config);
         setup.slot = Some(slot);
         let keeper = self.keeper((peer_id, address), Direction::Outbound, attachment);
-        let spawn = || PeerConnectionActor::spawn_kept(Origin::Dialled(address), setup, keeper);
+        let spawn = || PeerConnectionActor::spawn_kept(Origin::Dialed(address), setup, keeper);
         if let Err(error) = self.shared.connections.spawn(spawn) {
             let record = self.shared.log(Level::Error).peer_id(peer_id);
             let record = record.peer_address(address).direction(Direction::Outbound);

@@ -101,8 +101,8 @@ impl Side {
     }
 
     fn dial(&mut self) {
-        let dialled = self.session.on_connect_started();
-        assert!(self.closed.is_none() || dialled.is_err());
+        let dialed = self.session.on_connect_started();
+        assert!(self.closed.is_none() || dialed.is_err());
     }
 
     fn connect(&mut self) {

@@ -93,12 +93,12 @@ fn fetch_error_lists_each_attempt() {
     let manager = manager(config());
     assert_eq!(manager.fetch_block(hash, LIMIT), Err(Error::NoPeers));
     manager.start_fixed([""; 0]).unwrap();
-    let mut first = dialled(&manager, 0);
+    let mut first = dialed(&manager, 0);
     manager.wait_for_peers(1, LIMIT).unwrap();
     let (fetched, addresses) = std::thread::scope(|scope| {
         let fetch = scope.spawn(|| manager.fetch_block(hash, LIMIT));
         let question = asked(&mut first, block);
-        let mut second = dialled(&manager, 0);
+        let mut second = dialed(&manager, 0);
         manager.wait_for_peers(2, LIMIT).unwrap();
         has_none(&first, &question);
         asked(&mut second, block);
@@ -130,7 +130,7 @@ fn fetch_ends_at_callers_timeout() {
     let block = &mined(1, 1)[0];
     let manager = manager(config());
     manager.start_fixed([""; 0]).unwrap();
-    let _silent = [(); 2].map(|()| dialled(&manager, 0));
+    let _silent = [(); 2].map(|()| dialed(&manager, 0));
     manager.wait_for_peers(2, LIMIT).unwrap();
     match manager.fetch_block(block.hash(), SHORT) {
         Err(Error::FetchFailed {
@@ -154,7 +154,7 @@ fn invalid_block_is_fetched_from_another_peer() {
     let manager = manager(config());
     let events = manager.subscribe_control();
     manager.start_fixed([""; 0]).unwrap();
-    let mut liar = dialled(&manager, 0);
+    let mut liar = dialed(&manager, 0);
     manager.wait_for_peers(1, LIMIT).unwrap();
     let fetched = std::thread::scope(|scope| {
         let fetch = scope.spawn(|| manager.fetch_block(hash, LIMIT));
@@ -180,7 +180,7 @@ fn concurrent_fetches_use_all_peers() {
     let blocks = mined(4, 1);
     let manager = manager(config());
     manager.start_fixed([""; 0]).unwrap();
-    let mut peers = [(); 2].map(|()| dialled(&manager, 0));
+    let mut peers = [(); 2].map(|()| dialed(&manager, 0));
     manager.wait_for_peers(2, LIMIT).unwrap();
     std::thread::scope(|scope| {
         let fetch = |hash| manager.fetch_block(hash, LIMIT);
@@ -211,7 +211,7 @@ fn block_reader_skips_peer_without_block() {
     let hash = node.mine(1).unwrap()[0];
     let manager = manager(config());
     manager.start_fixed([""; 0]).unwrap();
-    let mut without = dialled(&manager, 0);
+    let mut without = dialed(&manager, 0);
     manager.wait_for_peers(1, LIMIT).unwrap();
     let block = node.block(hash).unwrap();
     std::thread::scope(|scope| {

@@ -157,7 +157,7 @@ fn short_unconnected_list_is_not_scored() {
         let (manager, events, address) = running(config_with_listener(20));
         let server = connect_and_sync(&manager, &chain);
         let mut peer = if is_source {
-            dialled(&manager, 0)
+            dialed(&manager, 0)
         } else {
             stranger(address, 1)
         };
@@ -180,7 +180,7 @@ fn every_tenth_unconnected_list_is_scored() {
         let (manager, events, address) = running(config_with_listener(20));
         let server = connect_and_sync(&manager, &chain);
         let peer = if is_source {
-            dialled(&manager, 0)
+            dialed(&manager, 0)
         } else {
             stranger(address, 1)
         };
@@ -382,7 +382,7 @@ fn race_is_followed_after_side_header_flood() {
     let manager = manager(config());
     manager.start_fixed([""; 0]).unwrap();
     let tips = manager.subscribe_blocks().unwrap();
-    let mut flooder = dialled(&manager, 0);
+    let mut flooder = dialed(&manager, 0);
     flooder.expect("getheaders");
     flooder.send(Headers {
         headers: ours[1..5].to_vec(),

@@ -55,7 +55,7 @@ fn version_at(height: i32) -> Version {
 
 /// Dials a scripted peer.
 #[track_caller]
-fn dialled(manager: &Manager, height: i32) -> RawPeer {
+fn dialed(manager: &Manager, height: i32) -> RawPeer {
     let listener = RawListener::new();
     manager.connect(listener.address()).unwrap();
     let mut peer = listener.accept();
@@ -67,7 +67,7 @@ fn dialled(manager: &Manager, height: i32) -> RawPeer {
 #[track_caller]
 fn quiet(manager: &Manager, is_first: bool) -> RawPeer {
     let before = manager.connected_count();
-    let mut peer = dialled(manager, 0);
+    let mut peer = dialed(manager, 0);
     if is_first {
         peer.expect("getheaders");
         peer.send(Headers::default());

@@ -62,7 +62,7 @@ fn stored_headers_are_not_requested_again() {
     let second = manager_with(&path);
     assert_eq!(second.with_chain(HeaderChain::tip), Some(tip_of(&headers)));
     second.start_fixed([""; 0]).unwrap();
-    let mut peer = dialled(&second, 2_300);
+    let mut peer = dialed(&second, 2_300);
     let Message::GetHeaders(request) = peer.expect("getheaders") else {
         panic!("another message");
     };

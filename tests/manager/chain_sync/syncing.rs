@@ -19,7 +19,7 @@ fn silent_first_peer_does_not_stop_download() {
     let manager = manager(config());
     let tips = manager.subscribe_blocks().unwrap();
     manager.start_fixed([""; 0]).unwrap();
-    let mut silent = dialled(&manager, 9_000);
+    let mut silent = dialed(&manager, 9_000);
     silent.expect("getheaders");
     manager.connect(node.address()).unwrap();
     let told = [2_000, 4_000, 5_000].map(|height| {
@@ -46,7 +46,7 @@ fn headers_without_proof_of_work_are_scored() {
     let events = manager.subscribe_control();
     let tips = manager.subscribe_blocks().unwrap();
     manager.start_fixed([""; 0]).unwrap();
-    let mut liar = dialled(&manager, 100);
+    let mut liar = dialed(&manager, 100);
     let mut header = mined(1, 1)[0].header();
     while header.check_proof_of_work(&Network::Regtest).is_ok() {
         header.nonce += 1;

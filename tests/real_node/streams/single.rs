@@ -29,10 +29,10 @@ fn node_without_streams_keeps_one_stream() {
         let told = told_of_streams(&actor.control);
         assert_eq!(told.len(), refusals, "{option}: {told:?}");
         for event in told {
-            let ControlEvent::StreamRefused { refusal, .. } = event else {
+            let ControlEvent::StreamRefused { error, .. } = event else {
                 panic!("{event}");
             };
-            assert_eq!(refusal, StreamSetupError::AssociationNotEchoed);
+            assert_eq!(error, StreamSetupError::AssociationNotEchoed);
         }
         drop(actor);
         node.wait_until("we are gone", SOON, || node.peer_info().is_empty());

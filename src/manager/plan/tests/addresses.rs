@@ -25,7 +25,7 @@ fn entries(numbers: std::ops::Range<u32>, now: Now) -> Vec<TimestampedAddress> {
 }
 
 /// Connects to the peer with this number.
-fn dialled_one(plan: &mut Plan, number: u32, now: Now) -> PeerId {
+fn dialed_one(plan: &mut Plan, number: u32, now: Now) -> PeerId {
     let peer_id = plan.connect(address(number), |_| false, now).unwrap();
     plan.on_connected(peer_id, &info(), now);
     actions(plan, now);
@@ -61,7 +61,7 @@ fn told(actions: &[Action]) -> Vec<(PeerId, Vec<TimestampedAddress>)> {
 fn advertised_address_keeps_its_timestamp() {
     let now = begin();
     let mut plan = plan_of(quiet(), Vec::new(), now);
-    let source = dialled_one(&mut plan, 0, now);
+    let source = dialed_one(&mut plan, 0, now);
     let ago = |time: Duration| now.wall - time;
     let told = [
         entry(address(1), now.wall),
@@ -108,7 +108,7 @@ fn useless_addresses_and_excess_ports_are_ignored() {
     let mut config = quiet();
     config.connection.session.required_services = Services::NETWORK;
     let mut plan = plan_of(config, Vec::new(), now);
-    let source = dialled_one(&mut plan, 0, now);
+    let source = dialed_one(&mut plan, 0, now);
     let mut useless = entry(address(1), now.wall);
     useless.address.services = Services(0);
     let ip = address(2).ip();
@@ -127,7 +127,7 @@ fn at(text: &str) -> SocketAddr {
 fn advertised_service_ports_are_ignored() {
     let now = begin();
     let mut plan = plan_of(quiet(), Vec::new(), now);
-    let source = dialled_one(&mut plan, 0, now);
+    let source = dialed_one(&mut plan, 0, now);
     let_in(&mut plan, address(1), now);
     let services = [22, 25, 53, 80, 443, 6667, 8080].map(|port| {
         let address = SocketAddr::new(address(2).ip(), port);
@@ -161,7 +161,7 @@ fn stored_service_ports_are_forgotten_unless_configured() {
         peer("8.5.5.5:8333", advertised),
     ];
     let mut plan = plan_of(config, known, now);
-    let mut dialed = dialled(&actions(&mut plan, now));
+    let mut dialed = dialed(&actions(&mut plan, now));
     dialed.sort();
     let expected = ["8.5.5.5:8333", "8.6.6.6:80", "8.8.4.4:443", "8.9.9.9:25"];
     assert_eq!(dialed, expected.map(at));
@@ -177,7 +177,7 @@ fn unusual_advertised_ports_are_dialed_last() {
         config.discovery.default_port = Some(7333);
         let bans = Arc::new(RwLock::new(BanList::new(config.bans.clone())));
         let mut plan = Plan::new(Arc::new(config), bans, Vec::new(), random(seed), now);
-        let source = dialled_one(&mut plan, 0, now);
+        let source = dialed_one(&mut plan, 0, now);
         let usual = [at("8.5.5.5:8333"), at("8.6.6.6:7333")];
         let unusual = (100..150).map(|number| SocketAddr::new(address(number).ip(), 9333));
         let entries: Vec<_> = usual
@@ -188,7 +188,7 @@ fn unusual_advertised_ports_are_dialed_last() {
         plan.on_heard(source, &entries, now);
         let mut order = Vec::new();
         for _ in 0..4 {
-            let [dialed] = dialled(&actions(&mut plan, now))[..] else {
+            let [dialed] = dialed(&actions(&mut plan, now))[..] else {
                 panic!("one peer is missing");
             };
             order.push(dialed);
@@ -200,7 +200,7 @@ fn unusual_advertised_ports_are_dialed_last() {
         assert_eq!((order[2].port(), order[3].port()), (9333, 9333));
         // After the pause, the address with a usual port is preferred again.
         now = later(now, 5 * SECOND);
-        let next = dialled(&actions(&mut plan, now));
+        let next = dialed(&actions(&mut plan, now));
         assert!(usual.contains(&next[0]), "{next:?}");
     }
 }
@@ -212,7 +212,7 @@ fn unspecified_and_overlay_addresses_are_ignored() {
     let mut config = quiet();
     config.allow_private = Some(true);
     let mut plan = plan_of(config, Vec::new(), now);
-    let source = dialled_one(&mut plan, 0, now);
+    let source = dialed_one(&mut plan, 0, now);
     let nowhere = ["0.0.0.0:8333", "[::]:8333", "[fd87:d87e:eb43:1::1]:8333"];
     let entries = nowhere.map(|text| entry(at(text), now.wall));
     plan.on_heard(source, &entries, now);
@@ -243,12 +243,12 @@ fn address_flood_keeps_working_peers() {
     }
     let mut honest = Vec::new();
     for source in 200..204 {
-        let peer_id = dialled_one(&mut plan, source, now);
+        let peer_id = dialed_one(&mut plan, source, now);
         let numbers = 25 * source..25 * source + 25;
         plan.on_heard(peer_id, &entries(numbers.clone(), now), now);
         honest.extend(numbers.map(|number| peer_at(&plan, address(number)).id));
     }
-    let flooder = dialled_one(&mut plan, 300, now);
+    let flooder = dialed_one(&mut plan, 300, now);
     for round in 0..60 {
         now = later(now, 20 * MINUTE);
         let numbers = 10_000 + 500 * round..10_500 + 500 * round;
@@ -278,11 +278,11 @@ fn advertisers_share_dials_equally() {
         config.target_connections = 3;
         let bans = Arc::new(RwLock::new(BanList::new(config.bans.clone())));
         let mut plan = Plan::new(Arc::new(config), bans, Vec::new(), random(seed), now);
-        let flooder = dialled_one(&mut plan, 0, now);
-        let modest = dialled_one(&mut plan, 1, now);
+        let flooder = dialed_one(&mut plan, 0, now);
+        let modest = dialed_one(&mut plan, 1, now);
         plan.on_heard(flooder, &entries(1000..2000, now), now);
         plan.on_heard(modest, &entries(7..8, now), now);
-        tries_of_one += usize::from(dialled(&actions(&mut plan, now)) == [address(7)]);
+        tries_of_one += usize::from(dialed(&actions(&mut plan, now)) == [address(7)]);
     }
     assert!((60..140).contains(&tries_of_one), "{tries_of_one} of 200");
 }
@@ -390,7 +390,7 @@ fn connected_peer_is_advertised_despite_old_timestamp() {
     let asks = let_in(&mut plan, address(900), later);
     plan.on_asked_for_addresses(asks, later);
     assert_eq!(actions(&mut plan, later), []);
-    let connected = dialled_one(&mut plan, 0, now);
+    let connected = dialed_one(&mut plan, 0, now);
     plan.gossip = Gossip::new(later);
     plan.on_asked_for_addresses(asks, later);
     assert_eq!(
@@ -408,7 +408,7 @@ fn fresh_address_relays_to_two_inbound_peers() {
     let mut config = quiet();
     config.max_connections = 100;
     let mut plan = plan_of(config, Vec::new(), now);
-    let source = dialled_one(&mut plan, 0, now);
+    let source = dialed_one(&mut plan, 0, now);
     let inbound: Vec<PeerId> = (1..6)
         .map(|number| let_in(&mut plan, address(number), now))
         .collect();

@@ -64,7 +64,7 @@ fn inbound_peers_never_take_outbound_slots() {
         plan.table.create(peer, now.wall).unwrap();
     }
     plan.look_again(now);
-    assert_eq!(dialled(&actions(&mut plan, now)).len(), 4);
+    assert_eq!(dialed(&actions(&mut plan, now)).len(), 4);
     assert_eq!(plan.links.counts().taken(), 20);
 }
 

@@ -73,8 +73,8 @@ fn candidate_is_dialed_after_ban_expires() {
     let peer = plan.table().get(peer_id).unwrap();
     assert_eq!(peer.status, PeerStatus::Banned(BanReason::WrongChain));
     assert_eq!(peer.banned_until, Some(now.wall + DAY));
-    assert_eq!(dialled(&actions(&mut plan, later(now, DAY - SECOND))), []);
-    assert_eq!(dialled(&actions(&mut plan, later(now, DAY))), [address(0)]);
+    assert_eq!(dialed(&actions(&mut plan, later(now, DAY - SECOND))), []);
+    assert_eq!(dialed(&actions(&mut plan, later(now, DAY))), [address(0)]);
 }
 
 #[test]
@@ -126,11 +126,11 @@ fn manual_ban_spares_whitelist_until_lifted() {
     assert_eq!(closed, expected);
     assert!(plan.links.get(trusted).is_some());
     plan.on_over(known_id, &DisconnectReason::AddressBanned, now);
-    assert_eq!(dialled(&actions(&mut plan, later(now, 30 * DAY))), []);
+    assert_eq!(dialed(&actions(&mut plan, later(now, 30 * DAY))), []);
     assert_eq!(
         plan.connect("9.0.0.9:8333".parse().unwrap(), |_| false, now)
             .map_err(|error| match error {
-                NotDialled::Banned(ban) => ban.reason,
+                NotDialed::Banned(ban) => ban.reason,
                 other => panic!("{other:?}"),
             }),
         Err(BanReason::Manual)
@@ -140,5 +140,5 @@ fn manual_ban_spares_whitelist_until_lifted() {
         plan.table().get(known_id).unwrap().status,
         PeerStatus::Unknown
     );
-    assert_eq!(dialled(&actions(&mut plan, now)).len(), 1);
+    assert_eq!(dialed(&actions(&mut plan, now)).len(), 1);
 }

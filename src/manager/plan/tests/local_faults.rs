@@ -55,7 +55,7 @@ fn fail_all(
     while now.instant - begin < time {
         let actions = actions(plan, now);
         reports.extend(reported(&actions));
-        for address in dialled(&actions) {
+        for address in dialed(&actions) {
             dials.push((now.instant - begin, address));
             plan.on_over(peer_at(plan, address).id, reason, now);
         }
@@ -87,9 +87,9 @@ fn local_faults_are_no_failures_of_peers() {
 fn fault_of_one_family_leaves_the_other() {
     let now = begin();
     let mut plan = plan_of_both_families(now);
-    let first = dialled(&actions(&mut plan, now))[0];
+    let first = dialed(&actions(&mut plan, now))[0];
     plan.on_over(peer_at(&plan, first).id, &no_route(), now);
-    let second = dialled(&actions(&mut plan, now))[0];
+    let second = dialed(&actions(&mut plan, now))[0];
     assert_ne!(first.is_ipv4(), second.is_ipv4());
     plan.on_connected(peer_at(&plan, second).id, &info(), now);
     // A success of one family does not end the pause of the other.
@@ -101,37 +101,31 @@ fn fault_of_one_family_leaves_the_other() {
 fn lack_of_resources_pauses_both_families() {
     let now = begin();
     let mut plan = plan_of_both_families(now);
-    let first = dialled(&actions(&mut plan, now))[0];
+    let first = dialed(&actions(&mut plan, now))[0];
     plan.on_over(peer_at(&plan, first).id, &no_memory(), now);
-    assert_eq!(dialled(&actions(&mut plan, now)), []);
+    assert_eq!(dialed(&actions(&mut plan, now)), []);
     assert!(plan.next_deadline() <= now.instant + SECOND / 4);
-    assert_eq!(
-        dialled(&actions(&mut plan, later(now, SECOND / 4))).len(),
-        1
-    );
+    assert_eq!(dialed(&actions(&mut plan, later(now, SECOND / 4))).len(), 1);
 }
 
 #[test]
 fn dials_under_way_together_count_as_one_fault() {
     let now = begin();
     let mut plan = plan_of(config(), known(0..100, now), now);
-    let first = dialled(&actions(&mut plan, now));
+    let first = dialed(&actions(&mut plan, now));
     assert_eq!(first.len(), 8);
     for address in first {
         plan.on_over(peer_at(&plan, address).id, &no_memory(), now);
     }
     assert_eq!(reported(&actions(&mut plan, now)).len(), 1);
-    assert_eq!(
-        dialled(&actions(&mut plan, later(now, SECOND / 4))).len(),
-        8
-    );
+    assert_eq!(dialed(&actions(&mut plan, later(now, SECOND / 4))).len(), 8);
 }
 
 #[test]
 fn another_outcome_ends_the_pause() {
     let now = begin();
     let mut plan = plan_of(config(), known(0..8, now), now);
-    let first = dialled(&actions(&mut plan, now));
+    let first = dialed(&actions(&mut plan, now));
     let id = |plan: &Plan, at: usize| peer_at(plan, first[at]).id;
     let (one, two, three) = (id(&plan, 0), id(&plan, 1), id(&plan, 2));
     plan.on_over(one, &no_route(), now);
@@ -144,7 +138,7 @@ fn another_outcome_ends_the_pause() {
     assert_eq!(reported(&actions(&mut plan, now)).len(), 1);
     // The next fault is reported again.
     let now = later(now, SECOND / 4);
-    assert_eq!(dialled(&actions(&mut plan, now)), [first[0]]);
+    assert_eq!(dialed(&actions(&mut plan, now)), [first[0]]);
     plan.on_over(one, &no_route(), now);
     assert_eq!(reported(&actions(&mut plan, now)).len(), 1);
 }

@@ -3,7 +3,7 @@
 mod addresses;
 mod admission;
 mod bans;
-mod dialling;
+mod dialing;
 mod local_faults;
 mod naming;
 mod seeding;
@@ -147,12 +147,12 @@ fn actions(plan: &mut Plan, now: Now) -> Vec<Action> {
 }
 
 /// Returns the addresses that the actions dial.
-fn dialled(actions: &[Action]) -> Vec<SocketAddr> {
-    let dialled = actions.iter().filter_map(|action| match action {
+fn dialed(actions: &[Action]) -> Vec<SocketAddr> {
+    let dialed = actions.iter().filter_map(|action| match action {
         Action::Dial { address, .. } => Some(*address),
         _ => None,
     });
-    dialled.collect()
+    dialed.collect()
 }
 
 fn peer_at(plan: &Plan, address: SocketAddr) -> Peer {

@@ -7,7 +7,7 @@ use crate::peers::{BanReason, PeerId};
 fn connected(now: Now) -> (Plan, PeerId) {
     let mut plan = plan_of(config(), Vec::new(), now);
     let peer_id = plan.connect(address(0), |_| false, now).unwrap();
-    assert_eq!(dialled(&actions(&mut plan, now)), [address(0)]);
+    assert_eq!(dialed(&actions(&mut plan, now)), [address(0)]);
     plan.on_connected(peer_id, &info(), now);
     (plan, peer_id)
 }
@@ -21,7 +21,7 @@ fn peer_added_while_disconnecting_is_redialed() {
     assert_eq!(plan.connect(address(0), |_| false, now), Ok(peer_id));
     assert_eq!(actions(&mut plan, now), [], "it is still there");
     plan.on_over(peer_id, &DisconnectReason::Requested, now);
-    assert_eq!(dialled(&actions(&mut plan, now)), [address(0)]);
+    assert_eq!(dialed(&actions(&mut plan, now)), [address(0)]);
     // One request causes one dial only.
     plan.on_over(peer_id, &DisconnectReason::Requested, now);
     assert_eq!(actions(&mut plan, now), []);
@@ -34,7 +34,7 @@ fn peer_added_before_its_end_event_is_redialed() {
     let has_ended = |id| id == peer_id;
     assert_eq!(plan.connect(address(0), has_ended, now), Ok(peer_id));
     plan.on_over(peer_id, &DisconnectReason::DuplicateProtoconf, now);
-    assert_eq!(dialled(&actions(&mut plan, now)), [address(0)]);
+    assert_eq!(dialed(&actions(&mut plan, now)), [address(0)]);
 
     // A scheduled restart is started immediately.
     let (mut plan, peer_id) = connected(now);
@@ -72,7 +72,7 @@ fn peer_added_during_ban_stays_disconnected() {
     plan.ban(address(0).ip().into(), None, now).unwrap();
     actions(&mut plan, now);
     plan.on_over(peer_id, &DisconnectReason::Requested, now);
-    assert_eq!(dialled(&actions(&mut plan, later(now, DAY))), []);
+    assert_eq!(dialed(&actions(&mut plan, later(now, DAY))), []);
 }
 
 #[test]
@@ -83,7 +83,7 @@ fn inbound_misbehavior_spares_manual_peer_at_address() {
     let named = plan
         .connect("[2a00:1450:1:2::1]:8333".parse().unwrap(), |_| false, now)
         .unwrap();
-    assert_eq!(dialled(&actions(&mut plan, now)).len(), 2);
+    assert_eq!(dialed(&actions(&mut plan, now)).len(), 2);
     let fixed = peer_at(&plan, address(0)).id;
     for (bad, from) in [
         SocketAddr::new(address(0).ip(), 1),
@@ -106,7 +106,7 @@ fn inbound_misbehavior_spares_manual_peer_at_address() {
     }
     plan.on_over(fixed, &DisconnectReason::DuplicateProtoconf, now);
     let due = later(now, 600 * SECOND);
-    assert_eq!(dialled(&actions(&mut plan, due)), [address(0)]);
+    assert_eq!(dialed(&actions(&mut plan, due)), [address(0)]);
 }
 
 #[test]
@@ -125,7 +125,7 @@ fn manually_banned_fixed_peer_returns_after_ban() {
     let status = PeerStatus::Banned(BanReason::Manual);
     assert_eq!(peer_at(&plan, address(0)).status, status);
     let after = later(now, HOUR);
-    assert_eq!(dialled(&actions(&mut plan, after)), [address(0)]);
+    assert_eq!(dialed(&actions(&mut plan, after)), [address(0)]);
     plan.on_connected(peer_id, &info(), after);
     assert_eq!(peer_at(&plan, address(0)).status, PeerStatus::Valid);
 }
@@ -138,7 +138,7 @@ fn ipv4_mapped_and_repeated_addresses_are_one_peer() {
     assert_eq!(address(0), "8.0.7.7:8333".parse().unwrap());
     plan.fix(&[address(0), mapped, address(0)], now).unwrap();
     assert_eq!(plan.fixed(), 1);
-    assert_eq!(dialled(&actions(&mut plan, now)), [address(0)]);
+    assert_eq!(dialed(&actions(&mut plan, now)), [address(0)]);
     let peer_id = peer_at(&plan, address(0)).id;
     assert_eq!(plan.connect(mapped, |_| false, now), Ok(peer_id));
     assert_eq!(actions(&mut plan, now), []);
@@ -151,6 +151,6 @@ fn excess_fixed_peer_is_reported() {
     config.max_known_peers = 2;
     let mut plan = plan_of(config, Vec::new(), now);
     let refused = plan.fix(&[address(0), address(1), address(2)], now);
-    let full = NotDialled::TooManyManualPeers { max: 2 };
+    let full = NotDialed::TooManyManualPeers { max: 2 };
     assert_eq!(refused, Err((address(2), full)));
 }

@@ -36,7 +36,7 @@ fn seeds_are_resolved_hourly_while_dialing() {
     let mut plan = plan_of(seeded(), known(0..3, now), now);
     let first = actions(&mut plan, now);
     assert_eq!(first[0], asks());
-    assert_eq!(dialled(&first).len(), 3, "nobody waits for a name server");
+    assert_eq!(dialed(&first).len(), 3, "nobody waits for a name server");
     let connected = peer_at(&plan, address(0)).id;
     plan.on_connected(connected, &info(), now);
     let much_later = later(now, 10 * HOUR);
@@ -47,7 +47,7 @@ fn seeds_are_resolved_hourly_while_dialing() {
     plan.on_seed_answer(&[ip], much_later);
     plan.on_seeds_asked(1, Vec::new(), much_later);
     let found = actions(&mut plan, much_later);
-    assert!(dialled(&found).contains(&SocketAddr::new(ip, 8333)));
+    assert!(dialed(&found).contains(&SocketAddr::new(ip, 8333)));
     assert_eq!(peer_at(&plan, address(77)).source, PeerSource::Seed);
     assert_eq!(next_round(&plan, much_later), HOUR);
     assert!(actions(&mut plan, later(much_later, HOUR)).contains(&asks()));
@@ -125,7 +125,7 @@ fn seeds_are_resolved_each_minute_without_candidates() {
     plan.on_seed_answer(&[address(1).ip()], now);
     plan.on_seeds_asked(1, Vec::new(), now);
     let peer_id = peer_at(&plan, address(1)).id;
-    assert_eq!(dialled(&actions(&mut plan, now)), [address(1)]);
+    assert_eq!(dialed(&actions(&mut plan, now)), [address(1)]);
     assert_eq!(next_round(&plan, now), MINUTE);
     // A connected peer cancels the early lookup.
     plan.seeding = Seeding::new(now);
@@ -178,13 +178,13 @@ fn configured_addresses_are_candidates_at_once() {
     let mut config = config();
     config.discovery.addresses = vec![address(5)];
     let mut plan = plan_of(config.clone(), Vec::new(), now);
-    assert_eq!(dialled(&actions(&mut plan, now)), [address(5)]);
+    assert_eq!(dialed(&actions(&mut plan, now)), [address(5)]);
     assert!(!peer_at(&plan, address(5)).manual);
     config.discovery.addresses.push(address(6));
     config.discovery.seeds = Some(vec![SEED.into()]);
     plan.update_config(Arc::new(config.clone()), now);
     let updated = actions(&mut plan, now);
-    assert_eq!(dialled(&updated), [address(6)]);
+    assert_eq!(dialed(&updated), [address(6)]);
     assert!(updated.contains(&asks()));
     plan.on_seeds_asked(1, Vec::new(), now);
     plan.update_config(Arc::new(config), now);

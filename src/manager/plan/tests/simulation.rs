@@ -68,7 +68,7 @@ fn months_among_mixed_peers() {
         // The dialed peers differ from run to run. The chance that none of them misbehaves is one
         // in millions.
         banned += world.banned;
-        let most = world.dialled.values().map(Vec::len).max().unwrap();
+        let most = world.dialed.values().map(Vec::len).max().unwrap();
         // A refusing or dead peer is dialed eleven times, followed by an hour of cool-down.
         assert!(most < 60 * 24 * 16, "{most}");
     }
@@ -91,7 +91,7 @@ fn inbound_crowds_stay_within_limits() {
     assert!(world.let_in > 100, "{}", world.let_in);
     assert!(
         without * 4 < looked,
-        "{without} of {looked} times fewer than four dialled"
+        "{without} of {looked} times fewer than four dialed"
     );
 }
 
@@ -102,7 +102,7 @@ fn dead_fixed_peer_is_dialed_until_back() {
     world.plan.fix(&[address(1), address(2)], now).unwrap();
     world.run(30 * DAY, None, check);
     for number in [1, 2] {
-        let tries = &world.dialled[&address(number)];
+        let tries = &world.dialed[&address(number)];
         let longest = tries
             .windows(2)
             .map(|pair| pair[1] - pair[0])

@@ -65,9 +65,9 @@ fn shorter_cooldown_applies_to_waiting_peers() {
     let mut plan = plan_of(config(), peers, now);
     assert_eq!(actions(&mut plan, now), []);
     update(&mut plan, |config| config.cooldown = 10 * SECOND, now);
-    assert_eq!(dialled(&actions(&mut plan, later(now, 9 * SECOND))), []);
+    assert_eq!(dialed(&actions(&mut plan, later(now, 9 * SECOND))), []);
     let due = later(now, 10 * SECOND);
-    assert_eq!(dialled(&actions(&mut plan, due)), [address(0)]);
+    assert_eq!(dialed(&actions(&mut plan, due)), [address(0)]);
 }
 
 #[test]
@@ -77,7 +77,7 @@ fn near_addresses_become_peers_like_any_other() {
     let mut plan = plan_of(config(), vec![near], now);
     assert_eq!(actions(&mut plan, now), []);
     update(&mut plan, |config| config.allow_private = Some(true), now);
-    assert_eq!(dialled(&actions(&mut plan, now)).len(), 1);
+    assert_eq!(dialed(&actions(&mut plan, now)).len(), 1);
 }
 
 #[test]

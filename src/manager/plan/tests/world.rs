@@ -76,7 +76,7 @@ pub(super) struct World {
     events: BinaryHeap<Reverse<(Instant, u64, u64, Event)>>,
     order: u64,
     lives: HashMap<PeerId, Life>,
-    pub(super) dialled: HashMap<SocketAddr, Vec<Instant>>,
+    pub(super) dialed: HashMap<SocketAddr, Vec<Instant>>,
     pub(super) let_in: usize,
     pub(super) banned: usize,
 }
@@ -98,7 +98,7 @@ impl World {
             events: BinaryHeap::new(),
             order: 0,
             lives: HashMap::new(),
-            dialled: HashMap::new(),
+            dialed: HashMap::new(),
             let_in: 0,
             banned: 0,
         }
@@ -288,7 +288,7 @@ impl World {
                 } => {
                     assert!(
                         !self.lives.contains_key(&peer_id),
-                        "{address} is dialled twice"
+                        "{address} is dialed twice"
                     );
                     self.note_dial(address);
                     let restarts = attachment.restarts(&self.config);
@@ -317,7 +317,7 @@ impl World {
     }
 
     fn note_dial(&mut self, address: SocketAddr) {
-        self.dialled
+        self.dialed
             .entry(address)
             .or_default()
             .push(self.now.instant);

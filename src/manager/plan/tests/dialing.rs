@@ -7,12 +7,12 @@ fn dials_until_target_is_reached() {
     let now = begin();
     let mut plan = plan_of(config(), known(0..100, now), now);
     let first = actions(&mut plan, now);
-    assert_eq!(dialled(&first).len(), 8);
+    assert_eq!(dialed(&first).len(), 8);
     assert_eq!(actions(&mut plan, now), []);
     // A failed dial frees a slot for another candidate.
-    let failed = peer_at(&plan, dialled(&first)[0]);
+    let failed = peer_at(&plan, dialed(&first)[0]);
     plan.on_over(failed.id, &DisconnectReason::ConnectRefused, now);
-    let next = dialled(&actions(&mut plan, now));
+    let next = dialed(&actions(&mut plan, now));
     assert_eq!(next.len(), 1);
     assert_ne!(next[0], failed.socket_address());
 }
@@ -25,7 +25,7 @@ fn zero_target_dials_only_manual_peers() {
     let mut plan = plan_of(config, known(0..100, now), now);
     assert_eq!(actions(&mut plan, now), []);
     let peer_id = plan.connect(address(7), |_| false, now).unwrap();
-    assert_eq!(dialled(&actions(&mut plan, now)), [address(7)]);
+    assert_eq!(dialed(&actions(&mut plan, now)), [address(7)]);
     assert_eq!(plan.connect(address(7), |_| false, now), Ok(peer_id));
     assert_eq!(actions(&mut plan, now), []);
 }
@@ -41,14 +41,14 @@ fn valid_peers_are_dialed_before_unknown_ones() {
         peer.set_status(PeerStatus::Inaccessible, now.wall).unwrap();
     }
     let mut plan = plan_of(config(), peers, now);
-    let mut first = dialled(&actions(&mut plan, now));
+    let mut first = dialed(&actions(&mut plan, now));
     first.sort();
     let expected: Vec<_> = (0..5).chain(28..30).map(address).collect();
     assert_eq!(first, expected);
     assert_eq!(actions(&mut plan, later(now, HOUR - SECOND)), []);
     let after = later(now, HOUR);
     assert!(plan.next_deadline() <= after.instant);
-    assert_eq!(dialled(&actions(&mut plan, after)).len(), 1);
+    assert_eq!(dialed(&actions(&mut plan, after)).len(), 1);
 }
 
 #[test]
@@ -63,8 +63,8 @@ fn a_clock_that_goes_back_keeps_nobody_away() {
         .set_status(PeerStatus::Inaccessible, now.wall)
         .unwrap();
     let mut plan = plan_of(config(), peers, now);
-    assert_eq!(dialled(&actions(&mut plan, now)), [address(0)]);
-    assert_eq!(dialled(&actions(&mut plan, later(now, HOUR))), [address(1)]);
+    assert_eq!(dialed(&actions(&mut plan, now)), [address(0)]);
+    assert_eq!(dialed(&actions(&mut plan, later(now, HOUR))), [address(1)]);
 }
 
 #[test]
@@ -80,13 +80,13 @@ fn one_routable_peer_per_group_is_dialed() {
         "192.0.2.1:1",
     ];
     let mut plan = plan_of(config(), peers.map(at).into(), now);
-    let dialled_now = dialled(&actions(&mut plan, now));
-    assert_eq!(dialled_now.len(), 2);
-    assert!(dialled_now.contains(&"8.9.1.1:1".parse().unwrap()));
+    let dialed_now = dialed(&actions(&mut plan, now));
+    assert_eq!(dialed_now.len(), 2);
+    assert!(dialed_now.contains(&"8.9.1.1:1".parse().unwrap()));
     let mut config = config();
     config.allow_private = Some(true);
     let mut plan = plan_of(config, peers.map(at).into(), now);
-    assert_eq!(dialled(&actions(&mut plan, now)).len(), 4);
+    assert_eq!(dialed(&actions(&mut plan, now)).len(), 4);
 }
 
 #[test]
@@ -96,7 +96,7 @@ fn backoff_resets_after_lasting_connection() {
     let peer_id = peer_at(&plan, address(0)).id;
     let mut pauses = Vec::new();
     for _ in 0..10 {
-        assert_eq!(dialled(&actions(&mut plan, now)).len(), 1);
+        assert_eq!(dialed(&actions(&mut plan, now)).len(), 1);
         plan.on_over(peer_id, &DisconnectReason::ConnectRefused, now);
         let retry = plan.retry(peer_id).unwrap();
         let pause = retry.at - now.instant;
@@ -112,7 +112,7 @@ fn backoff_resets_after_lasting_connection() {
         let full = f64::from(full);
         assert!((0.74 * full..=full).contains(pause), "{pauses:?}");
     }
-    assert_eq!(dialled(&actions(&mut plan, now)).len(), 1);
+    assert_eq!(dialed(&actions(&mut plan, now)).len(), 1);
     plan.on_over(peer_id, &DisconnectReason::ConnectRefused, now);
     assert_eq!(
         plan.table().get(peer_id).unwrap().status,
@@ -120,7 +120,7 @@ fn backoff_resets_after_lasting_connection() {
     );
     assert_eq!(plan.table().get(peer_id).unwrap().failures, 11);
     now = later(now, HOUR);
-    assert_eq!(dialled(&actions(&mut plan, now)).len(), 1);
+    assert_eq!(dialed(&actions(&mut plan, now)).len(), 1);
     plan.on_connected(peer_id, &info(), now);
     assert_eq!(plan.table().get(peer_id).unwrap().status, PeerStatus::Valid);
     now = later(now, 60 * SECOND);
@@ -136,7 +136,7 @@ fn dead_addresses_are_dialed_at_bounded_rate() {
     let mut tried = 0;
     let end = later(now, 60 * SECOND);
     while now.instant < end.instant {
-        for address in dialled(&actions(&mut plan, now)) {
+        for address in dialed(&actions(&mut plan, now)) {
             let peer_id = peer_at(&plan, address).id;
             plan.on_over(peer_id, &DisconnectReason::ConnectRefused, now);
             tried += 1;
@@ -152,7 +152,7 @@ fn disconnected_peer_waits_for_cooldown() {
     let now = begin();
     let mut plan = plan_of(config(), known(0..1, now), now);
     let peer_id = peer_at(&plan, address(0)).id;
-    assert_eq!(dialled(&actions(&mut plan, now)).len(), 1);
+    assert_eq!(dialed(&actions(&mut plan, now)).len(), 1);
     plan.on_connected(peer_id, &info(), now);
     assert!(plan.disconnect(peer_id));
     let close = (peer_id, DisconnectReason::Requested);
@@ -164,7 +164,7 @@ fn disconnected_peer_waits_for_cooldown() {
     assert!(!plan.disconnect(peer_id));
     assert_eq!(actions(&mut plan, later(now, HOUR - SECOND)), []);
     assert_eq!(plan.connect(address(0), |_| false, now), Ok(peer_id));
-    assert_eq!(dialled(&actions(&mut plan, now)), [address(0)]);
+    assert_eq!(dialed(&actions(&mut plan, now)), [address(0)]);
 }
 
 #[test]
@@ -174,15 +174,15 @@ fn manual_peer_gets_slot_or_limit_error() {
     config.max_connections = 8;
     config.max_known_peers = 10;
     let mut plan = plan_of(config, known(0..10, now), now);
-    assert_eq!(dialled(&actions(&mut plan, now)).len(), 8);
+    assert_eq!(dialed(&actions(&mut plan, now)).len(), 8);
     assert_eq!(
         plan.connect(address(50), |_| false, now),
-        Err(NotDialled::NoRoom { max: 8 })
+        Err(NotDialed::NoRoom { max: 8 })
     );
     let one = plan.links.iter().next().unwrap().0;
     plan.on_over(one, &DisconnectReason::ConnectRefused, now);
     let peer_id = plan.connect(address(50), |_| false, now).unwrap();
-    assert_eq!(dialled(&actions(&mut plan, now)), [address(50)]);
+    assert_eq!(dialed(&actions(&mut plan, now)), [address(50)]);
     assert_eq!(
         plan.table().iter().count(),
         10,
@@ -199,7 +199,7 @@ fn manual_peers_are_limited() {
     let mut plan = plan_of(config, Vec::new(), now);
     plan.connect(address(1), |_| false, now).unwrap();
     let refused = plan.connect(address(2), |_| false, now);
-    assert_eq!(refused, Err(NotDialled::TooManyManualPeers { max: 1 }));
+    assert_eq!(refused, Err(NotDialed::TooManyManualPeers { max: 1 }));
     assert!(plan.fix(&[address(1), address(2)], now).is_err());
 }
 
@@ -211,7 +211,7 @@ fn only_fixed_peers_are_dialed_at_once() {
     let mut plan = plan_of(config, known(100..110, now), now);
     let fixed: Vec<_> = (0..50).map(address).collect();
     plan.fix(&fixed, now).unwrap();
-    let mut first = dialled(&actions(&mut plan, now));
+    let mut first = dialed(&actions(&mut plan, now));
     first.sort();
     assert_eq!(first, fixed);
     // A fixed peer is never banned. After misbehavior it is dialed again after the maximum backoff.
@@ -221,7 +221,7 @@ fn only_fixed_peers_are_dialed_at_once() {
     assert_eq!(actions(&mut plan, later(now, 599 * SECOND)), []);
     assert!(plan.next_deadline() <= now.instant + 600 * SECOND);
     assert_eq!(
-        dialled(&actions(&mut plan, later(now, 600 * SECOND))),
+        dialed(&actions(&mut plan, later(now, 600 * SECOND))),
         [address(3)]
     );
     assert!(plan.bans.read().is_empty());
@@ -271,11 +271,11 @@ fn changes_reach_store_and_bans_save_it() {
 fn new_configuration_applies_to_later_decisions() {
     let now = begin();
     let mut plan = plan_of(config(), known(0..100, now), now);
-    assert_eq!(dialled(&actions(&mut plan, now)).len(), 8);
+    assert_eq!(dialed(&actions(&mut plan, now)).len(), 8);
     let mut more = config();
     (more.target_connections, more.max_connections) = (12, 30);
     plan.update_config(Arc::new(more), now);
-    assert_eq!(dialled(&actions(&mut plan, now)).len(), 4);
+    assert_eq!(dialed(&actions(&mut plan, now)).len(), 4);
     let mut fewer = config();
     (fewer.target_connections, fewer.max_connections) = (2, 2);
     fewer.max_known_peers = 20;
@@ -283,10 +283,10 @@ fn new_configuration_applies_to_later_decisions() {
     assert_eq!(
         actions(&mut plan, now),
         [],
-        "nobody is closed, nobody is dialled"
+        "nobody is closed, nobody is dialed"
     );
     assert_eq!(plan.links.iter().count(), 12);
     assert_eq!(plan.table().iter().count(), 20);
     let refused = plan.connect(address(500), |_| false, now);
-    assert_eq!(refused, Err(NotDialled::NoRoom { max: 2 }));
+    assert_eq!(refused, Err(NotDialed::NoRoom { max: 2 }));
 }
