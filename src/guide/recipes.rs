@@ -325,6 +325,34 @@
 //!
 //! [`testing`](super::testing) describes in-process nodes, mocks and simulated time.
 //!
+//! # Run behind a proxy
+//!
+//! Connections dial TCP addresses directly: SOCKS proxies are not supported. A forwarder on this
+//! machine can connect through a proxy instead, for example one `socat` for each peer:
+//!
+//! ```text
+//! socat TCP-LISTEN:28333,bind=127.0.0.1,fork SOCKS4A:127.0.0.1:203.0.113.7:8333,socksport=9050
+//! ```
+//!
+//! The address of the forwarder is that of the peer:
+//!
+//! ```
+//! use bsv_p2p::{Manager, ManagerConfig, Network};
+//!
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let manager = Manager::new(ManagerConfig::new(Network::Mainnet))?;
+//!     manager.start_fixed(["127.0.0.1:28333"])?;
+//!     manager.shutdown()?;
+//!     Ok(())
+//! }
+//! ```
+//!
+//! - Use fixed peers only. With [`Manager::start`](crate::Manager::start), DNS seeds are queried and
+//!   peers are dialed without the proxy.
+//! - Pass numeric addresses. Host names are resolved on this machine.
+//! - A second stream is a second connection through the same forwarder.
+//! - Events and statistics show the address of the forwarder.
+//!
 //! # Debug builds
 //!
 //! Without optimization, checksums take most of the time. You should therefore optimize `sha2` in
