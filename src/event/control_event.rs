@@ -1,19 +1,18 @@
-//! Events that subscribers receive about peers.
+//! Events about connections, the listener, discovery, stores and the followed chain.
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::ops::Deref;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use super::end_reasons::{InboundRejectReason, SubscriptionEndReason};
 use crate::discovery::ResolveError;
 use crate::error::WithSources;
 use crate::header_store::HeaderStoreError;
-use crate::memory::MemoryGuard;
-use crate::peers::{Ban, BanReason, PeerId, PeerRef, StoreError};
+use crate::peers::{Ban, PeerId, PeerRef, StoreError};
 use crate::session::{Direction, DisconnectReason, Misbehavior, PeerInfo, StreamSetupError};
 use crate::system_error::SystemError;
-use crate::wire::{Command, Message, StreamPolicy, StreamType};
+use crate::wire::{Command, StreamPolicy, StreamType};
 
 /// An event about a connection, the listener, discovery, a store or the followed chain.
 ///
@@ -264,88 +263,6 @@ impl fmt::Display for LocalOperation {
     }
 }
 
-/// The reason why an inbound connection was rejected.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum InboundRejectReason {
-    /// The address of the peer is banned.
-    Banned(BanReason),
-    /// The address of the peer has reached its maximum number of connections.
-    AddressLimit,
-    /// The address of the peer has reached its maximum number of pending handshakes.
-    HandshakeLimit,
-    /// The connection limit is reached, and so is the number of peers that may receive a `reject`
-    /// at once.
-    Capacity,
-    /// A thread could not be spawned for the connection.
-    ThreadSpawnFailed,
-}
-
-impl fmt::Display for InboundRejectReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            InboundRejectReason::Banned(reason) => write!(f, "address is banned: {reason}"),
-            InboundRejectReason::AddressLimit => {
-                f.write_str("connection limit of the address reached")
-            }
-            InboundRejectReason::HandshakeLimit => {
-                f.write_str("handshake limit of the address reached")
-            }
-            InboundRejectReason::Capacity => f.write_str("connection limit reached"),
-            InboundRejectReason::ThreadSpawnFailed => f.write_str("spawning a thread failed"),
-        }
-    }
-}
-
-/// The reason why a subscription ended.
-///
-/// If the [`EventReceiver`](crate::connection::EventReceiver) is dropped, the subscription is
-/// canceled without a reason.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum SubscriptionEndReason {
-    /// The [`Manager`](crate::Manager) was shut down or dropped, or had been before the
-    /// subscription was created.
-    Shutdown,
-    /// The [`EventBus`](crate::connection::EventBus) and the handles of all connections that use it
-    /// were dropped.
-    ///
-    /// The end of a connection does not end a subscription while the handle exists, even if the
-    /// connection is not reopened. A [`ControlEvent`] reports it.
-    PublishersDropped,
-    /// The receiver accepted no event for
-    /// [`ConnectionConfig::subscriber_timeout`](crate::ConnectionConfig::subscriber_timeout) while
-    /// it was blocking reads from a peer.
-    ///
-    /// Only possible with [`OverflowPolicy::Block`](crate::connection::OverflowPolicy::Block).
-    TooSlow,
-    /// The thread that published the events panicked. Only possible for
-    /// [`Manager::subscribe_blocks`](crate::Manager::subscribe_blocks).
-    InternalError,
-}
-
-impl SubscriptionEndReason {
-    /// Returns whether the subscription ended although its publisher was neither shut down nor
-    /// dropped. Events are then missing after those in the queue.
-    pub const fn is_failure(self) -> bool {
-        match self {
-            SubscriptionEndReason::Shutdown | SubscriptionEndReason::PublishersDropped => false,
-            SubscriptionEndReason::TooSlow | SubscriptionEndReason::InternalError => true,
-        }
-    }
-}
-
-impl fmt::Display for SubscriptionEndReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            SubscriptionEndReason::Shutdown => "manager was shut down",
-            SubscriptionEndReason::PublishersDropped => "event bus and connections were dropped",
-            SubscriptionEndReason::TooSlow => "receiver was too slow",
-            SubscriptionEndReason::InternalError => "publishing thread panicked",
-        })
-    }
-}
-
 impl ControlEvent {
     /// Returns the name of the event, such as `HandshakeComplete`.
     pub const fn name(&self) -> &'static str {
@@ -588,171 +505,5 @@ pub struct SeedFailure {
 impl fmt::Display for SeedFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", WithSources(&self.error))
-    }
-}
-
-/// A message received from a peer.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub struct BitcoinMessageEvent {
-    /// The id of the peer.
-    pub peer_id: PeerId,
-    /// The address of the peer.
-    pub address: SocketAddr,
-    /// The message.
-    pub message: SharedMessage,
-}
-
-/// A received message with shared ownership. A clone is cheap. Dereferences to [`Message`].
-#[derive(Clone, Debug, PartialEq)]
-pub struct SharedMessage(Arc<SharedContent>);
-
-#[derive(Debug)]
-struct SharedContent {
-    message: Message,
-    payload_len: u64,
-    /// The guard of the payload's memory, unless the message itself owns it.
-    memory: Option<MemoryGuard>,
-}
-
-impl PartialEq for SharedContent {
-    fn eq(&self, other: &Self) -> bool {
-        (&self.message, self.payload_len) == (&other.message, other.payload_len)
-    }
-}
-
-impl SharedMessage {
-    /// Creates a shared message. `payload_len` is the length of its payload on the wire, in bytes.
-    pub fn new(message: Message, payload_len: u64) -> Self {
-        Self::with_memory(message, payload_len, None)
-    }
-
-    /// Creates a shared message that also owns the memory guard of its payload.
-    pub(crate) fn with_memory(
-        message: Message,
-        payload_len: u64,
-        memory: Option<MemoryGuard>,
-    ) -> Self {
-        Self(Arc::new(SharedContent {
-            message,
-            payload_len,
-            memory,
-        }))
-    }
-
-    /// Returns the message, the length of its payload in bytes, and its memory guard. If the
-    /// message is shared, it is copied, and the copy has no guard.
-    pub(crate) fn into_parts(self) -> (Message, u64, Option<MemoryGuard>) {
-        match Arc::try_unwrap(self.0) {
-            Ok(shared) => (shared.message, shared.payload_len, shared.memory),
-            Err(shared) => (shared.message.clone(), shared.payload_len, None),
-        }
-    }
-
-    /// Returns the length of the received payload in bytes, without the header of the frame.
-    pub fn payload_len(&self) -> u64 {
-        self.0.payload_len
-    }
-}
-
-impl Deref for SharedMessage {
-    type Target = Message;
-
-    fn deref(&self) -> &Message {
-        &self.0.message
-    }
-}
-
-/// An event of either kind, for receivers that need the relative order of both.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub enum Event {
-    /// A control event.
-    Control(ControlEvent),
-    /// A peer sent a message.
-    Message(BitcoinMessageEvent),
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn texts_of_events_name_peer_and_cause() {
-        let address: SocketAddr = "127.0.0.1:8333".parse().unwrap();
-        let peer_id = PeerId::random();
-        let reason = DisconnectReason::PayloadMemoryExhausted;
-        let error = SystemError::from(std::io::Error::from_raw_os_error(24));
-        let restarting = |after| ControlEvent::ConnectionRestarting {
-            peer_id,
-            address,
-            reason: reason.clone(),
-            after,
-        };
-        for (event, text) in [
-            (
-                ControlEvent::ConnectionEstablished {
-                    peer_id,
-                    address,
-                    direction: Direction::Outbound,
-                },
-                "127.0.0.1:8333: outbound connection established".to_owned(),
-            ),
-            (
-                restarting(Duration::ZERO),
-                format!("127.0.0.1:8333: reconnecting immediately: {reason}"),
-            ),
-            (
-                restarting(Duration::from_secs(2)),
-                format!("127.0.0.1:8333: reconnecting in 2.0s: {reason}"),
-            ),
-            (
-                ControlEvent::InboundConnectionRejected {
-                    address,
-                    reason: InboundRejectReason::Capacity,
-                },
-                "127.0.0.1:8333: inbound connection rejected: connection limit reached".to_owned(),
-            ),
-            (
-                ControlEvent::ListenerBindFailed {
-                    address,
-                    error,
-                    retry_after: Duration::from_secs(10),
-                },
-                format!("listening on 127.0.0.1:8333 failed, retrying in 10.0s: {error}"),
-            ),
-            (
-                ControlEvent::LocalFault {
-                    operation: LocalOperation::Dial,
-                    error,
-                },
-                format!("dialing failed: {error}"),
-            ),
-            (
-                ControlEvent::PayloadDiscarded {
-                    peer_id,
-                    address,
-                    command: Command::new("block"),
-                    len: 7,
-                },
-                "127.0.0.1:8333: block of 7 bytes discarded".to_owned(),
-            ),
-            (
-                ControlEvent::Lagged {
-                    subscription: "messages 1".into(),
-                    missed: 3,
-                },
-                "subscription messages 1 dropped 3 events".to_owned(),
-            ),
-            (
-                ControlEvent::SubscriptionEnded {
-                    subscription: "messages 1".into(),
-                    reason: SubscriptionEndReason::TooSlow,
-                },
-                "subscription messages 1 ended: receiver was too slow".to_owned(),
-            ),
-        ] {
-            assert_eq!(event.to_string(), text);
-        }
     }
 }
