@@ -27,7 +27,7 @@ fn dialed(height: u32) -> (Chain, Server, Connection) {
 #[track_caller]
 fn dial(address: SocketAddr) -> Connection {
     let config = ConnectionConfig::new(Network::Regtest);
-    Connection::connect(&address.to_string(), &config).unwrap()
+    Connection::connect(address.to_string(), &config).unwrap()
 }
 
 /// Returns the first message for which `wanted` returns something. Earlier messages are skipped.

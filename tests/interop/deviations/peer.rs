@@ -29,7 +29,7 @@ fn assert_handshake_ends(version: Version) {
 fn connection_to_server() -> (Server, Connection) {
     let server = Server::start(ServedChain::new(&mine_chain(0)));
     let config = ConnectionConfig::new(Network::Regtest);
-    let connection = Connection::connect(&server.address.to_string(), &config).unwrap();
+    let connection = Connection::connect(server.address.to_string(), &config).unwrap();
     (server, connection)
 }
 
