@@ -24,7 +24,7 @@ pub(crate) fn round_trips() {
     let node = LocalNode::start().expect("a local node");
     let config = ConnectionConfig::new(Network::Regtest);
     let address = node.address();
-    let mut connection = Connection::connect(&address.to_string(), &config).expect("a connection");
+    let mut connection = Connection::connect(address.to_string(), &config).expect("a connection");
     let events = EventBus::new();
     let control = events.subscribe_control();
     let setup = PeerConnectionOptions {
