@@ -123,7 +123,7 @@ fn each_tool_documents_its_json() {
 #[test]
 fn documented_events_exist_in_the_tools() {
     let tools = tools();
-    let shared = text(&root().join("examples/shared")) + &text(&root().join("src/event.rs"));
+    let shared = text(&root().join("examples/shared")) + &text(&root().join("src/event"));
     assert!(events().len() > 40, "{:?}", events());
     for ((tool, event), fields) in events() {
         let own = tools.get(tool).unwrap_or_else(|| panic!("no tool {tool}"));
@@ -142,7 +142,7 @@ fn documented_events_exist_in_the_tools() {
 
 #[test]
 fn every_control_event_is_documented() {
-    let source = text(&root().join("src/event.rs"));
+    let source = text(&root().join("src/event"));
     let names = source.lines().filter_map(|line| {
         let (variant, name) = line.trim().split_once(" { .. } => \"")?;
         let variant = variant.strip_prefix("ControlEvent::")?;
