@@ -32,6 +32,7 @@ mod stop;
 mod stream;
 mod supervisor;
 mod traffic;
+mod waker;
 
 pub(crate) use crate::random::random_u64;
 pub(crate) use actor::Origin;

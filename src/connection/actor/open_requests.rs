@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use crate::connection::inlet::Received;
 use crate::connection::requests::Requests;
+use crate::connection::waker::Waker;
 use crate::session::DisconnectReason;
 use crate::wire::{BlockHash, BlockHeader, Message, StreamType};
 
@@ -23,7 +24,7 @@ pub(super) struct OpenRequests {
     /// Whether a request needs a ping after its end marker.
     wants_fence: AtomicBool,
     /// Signals to the threads of the first and the second stream that a request was opened.
-    opened: [(Sender<()>, Receiver<()>); 2],
+    opened: [Waker; 2],
     /// Held from the entry of a request in the table until it is sent, if responses are matched by
     /// the order of requests.
     sending: Mutex<()>,
@@ -53,7 +54,7 @@ impl OpenRequests {
             open: AtomicUsize::new(0),
             block_readers: AtomicUsize::new(0),
             wants_fence: AtomicBool::new(false),
-            opened: [bounded(1), bounded(1)],
+            opened: [Waker::new(), Waker::new()],
             sending: Mutex::new(()),
             headers_turn: bounded(1),
         }
@@ -89,8 +90,8 @@ impl OpenRequests {
     pub(super) fn opened(&self, stream: StreamType) -> &Receiver<()> {
         let [first, second] = &self.opened;
         match stream {
-            StreamType::General => &first.1,
-            _ => &second.1,
+            StreamType::General => first.signal(),
+            _ => second.signal(),
         }
     }
 
@@ -103,10 +104,7 @@ impl OpenRequests {
         self.block_readers.store(table.block_readers(), SeqCst);
         self.wants_fence.store(table.want_fence(), SeqCst);
         if self.open.swap(open, SeqCst) < open {
-            for (opened, _) in &self.opened {
-                // A full channel already has a signal.
-                let _ = opened.try_send(());
-            }
+            self.opened.iter().for_each(Waker::wake);
         }
         result
     }
