@@ -8,7 +8,7 @@ use std::sync::{Arc, Weak};
 use parking_lot::Mutex;
 use uuid::Uuid;
 
-use super::actor::Shared;
+use super::actor::PeerConnection;
 
 /// A registry that assigns the second streams of inbound peers to their connections.
 ///
@@ -23,7 +23,7 @@ pub struct AssociationRegistry {
 
 struct Entry {
     address: IpAddr,
-    peer: Weak<Shared>,
+    peer: Weak<PeerConnection>,
 }
 
 impl AssociationRegistry {
@@ -41,7 +41,7 @@ impl AssociationRegistry {
     }
 
     /// Adds a peer until the returned guard is dropped. Returns `None` if the id is already in use.
-    pub(super) fn enter(&self, id: Uuid, peer: &Arc<Shared>) -> Option<Association> {
+    pub(super) fn enter(&self, id: Uuid, peer: &Arc<PeerConnection>) -> Option<Association> {
         let mut peers = self.peers.lock();
         if peers.contains_key(&id) {
             return None;
@@ -58,7 +58,7 @@ impl AssociationRegistry {
     }
 
     /// Returns the peer with an association id.
-    pub(super) fn find(&self, id: Uuid) -> Option<Arc<Shared>> {
+    pub(super) fn find(&self, id: Uuid) -> Option<Arc<PeerConnection>> {
         self.peers.lock().get(&id)?.peer.upgrade()
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::SlotGuard;
-use super::actor::{Shared, begin_life, give_up, stop_waiting};
+use super::actor::{PeerConnection, begin_life, give_up, stop_waiting};
 use crate::peers::PeerId;
 use crate::session::{DisconnectReason, PeerInfo};
 use crate::wire::Message;
@@ -46,11 +46,11 @@ pub(crate) trait Keeper: Send + Sync {
 
 /// A scheduled restart of a connection. Dropping it closes the connection permanently.
 pub(crate) struct NextLife {
-    connection: Option<Arc<Shared>>,
+    connection: Option<Arc<PeerConnection>>,
 }
 
 impl NextLife {
-    pub(super) fn of(connection: Arc<Shared>) -> Self {
+    pub(super) fn of(connection: Arc<PeerConnection>) -> Self {
         Self {
             connection: Some(connection),
         }
@@ -65,7 +65,7 @@ impl NextLife {
 
     /// Returns whether the restart is still pending, i.e. the connection has not been stopped.
     pub(crate) fn is_wanted(&self) -> bool {
-        let waits = |one: &Arc<Shared>| one.stages.is_waiting();
+        let waits = |one: &Arc<PeerConnection>| one.stages.is_waiting();
         self.connection.as_ref().is_some_and(waits)
     }
 

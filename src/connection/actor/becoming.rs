@@ -4,10 +4,10 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::links::Link;
+use super::peer_connection::PeerConnection;
+use super::peer_streams::PeerStream;
 use super::second::NotBegun;
 use super::second_life::{self, Beginning};
-use super::shared::Shared;
 use crate::connection::inlet::Inlet;
 use crate::connection::outbox::Outbox;
 use crate::session::{DisconnectReason, StreamError};
@@ -29,7 +29,7 @@ pub(super) enum NotBecome {
 
 /// Waits until all events that precede the second stream of `peer` have been emitted. Returns
 /// immediately if `peer` expects no stream.
-fn await_readiness(newcomer: &Shared, peer: &Shared) -> Result<(), NotBecome> {
+fn await_readiness(newcomer: &PeerConnection, peer: &PeerConnection) -> Result<(), NotBecome> {
     let deadline = Instant::now() + READY;
     while peer.second.is_announced() {
         if Instant::now() >= deadline {
@@ -51,8 +51,8 @@ fn await_readiness(newcomer: &Shared, peer: &Shared) -> Result<(), NotBecome> {
 /// Follows `ProcessCreateStreamMessage` of Bitcoin SV node 1.2.2 (`src/net/net_processing.cpp`).
 /// Blocks for a few seconds at most.
 pub(super) fn hand_over(
-    newcomer: &Shared,
-    link: &Link,
+    newcomer: &PeerConnection,
+    link: &PeerStream,
     inlet: &mut Inlet,
     request: &CreateStrm,
 ) -> Result<(), NotBecome> {
@@ -63,7 +63,7 @@ pub(super) fn hand_over(
     let Some(peer) = newcomer.associations.find(id) else {
         return fault(StreamError::UnknownAssociation);
     };
-    let ip = |shared: &Shared| shared.address.ip().to_canonical();
+    let ip = |peer: &PeerConnection| peer.address.ip().to_canonical();
     if ip(&peer) != ip(newcomer) {
         return fault(StreamError::AddressMismatch);
     }
@@ -101,7 +101,7 @@ pub(super) fn hand_over(
             stream_type: request.stream_type,
         };
         let _ = outbox.reply(&[answer.into()]);
-        let link = Arc::new(Link {
+        let link = Arc::new(PeerStream {
             kind: request.stream_type,
             stream: link.stream.clone(),
             outbox,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::patience::Patience;
-use super::shared::Shared;
+use super::peer_connection::PeerConnection;
 use super::{ConnectionStatistics, QueueStats, ending};
 use crate::connection::outbox::{NotTaken, Outbox};
 use crate::connection::records;
@@ -64,58 +64,58 @@ pub enum PeerConnectionCommand {
 /// ```
 #[must_use = "dropping the handle closes the connection"]
 pub struct PeerConnectionHandle {
-    pub(super) shared: Arc<Shared>,
+    pub(super) peer: Arc<PeerConnection>,
 }
 
 impl PeerConnectionHandle {
-    pub(super) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared }
+    pub(super) fn new(peer: Arc<PeerConnection>) -> Self {
+        Self { peer }
     }
 
     /// Returns the id of the peer in events.
     pub fn peer_id(&self) -> PeerId {
-        self.shared.peer_id
+        self.peer.peer_id
     }
 
     /// Returns the socket address of the peer.
     pub fn peer_addr(&self) -> SocketAddr {
-        self.shared.address
+        self.peer.address
     }
 
     /// Returns the id and the address of the peer.
     pub fn peer_ref(&self) -> PeerRef {
-        PeerRef::new(self.shared.peer_id, self.shared.address)
+        PeerRef::new(self.peer.peer_id, self.peer.address)
     }
 
     /// Returns which side opened the connection.
     pub fn direction(&self) -> Direction {
-        self.shared.direction
+        self.peer.direction
     }
 
     /// Returns the state of the connection.
     pub fn state(&self) -> ConnectionState {
-        self.shared.session.lock().state()
+        self.peer.session.lock().state()
     }
 
     /// Returns whether the connection has ended, permanently or until a restart. The event follows.
     pub(crate) fn has_ended(&self) -> bool {
-        self.shared.session.lock().close_reason().is_some()
+        self.peer.session.lock().close_reason().is_some()
     }
 
     /// Returns whether the connection was attached to another peer as its second stream.
     pub(crate) fn became_stream(&self) -> bool {
-        self.shared.session.lock().close_reason() == Some(&DisconnectReason::AttachedAsStream)
+        self.peer.session.lock().close_reason() == Some(&DisconnectReason::AttachedAsStream)
     }
 
     /// Returns what the peer announced about itself, or `None` before its `version` has been
     /// accepted.
     pub fn peer_info(&self) -> Option<PeerInfo> {
-        self.shared.session.lock().peer_info().cloned()
+        self.peer.session.lock().peer_info().cloned()
     }
 
     /// Returns the round-trip times of the pings on this connection.
     pub fn round_trip(&self) -> RoundTrip {
-        self.shared.session.lock().round_trip()
+        self.peer.session.lock().round_trip()
     }
 
     /// Returns whether the peer asked for new blocks to be announced with `headers`. Otherwise they
@@ -124,7 +124,7 @@ impl PeerConnectionHandle {
     /// Always returns `false` for a [Teranode](crate::session::PeerProfile::Teranode), which closes
     /// the connection for headers that it did not request.
     pub fn wants_headers(&self) -> bool {
-        self.shared.session.lock().wants_headers()
+        self.peer.session.lock().wants_headers()
     }
 
     /// Returns the maximum payload that the peer accepts, in bytes, for commands without a limit of
@@ -134,7 +134,7 @@ impl PeerConnectionHandle {
     /// handshake. A `protoconf` never announces less. [`max_inventory`](Self::max_inventory)
     /// returns the maximum number of entries of a list.
     pub fn peer_max_payload(&self) -> u32 {
-        self.shared.session.lock().peer_max_payload()
+        self.peer.session.lock().peer_max_payload()
     }
 
     /// Returns the number of entries that an `inv`, `getdata` or `notfound` to this peer should
@@ -144,23 +144,23 @@ impl PeerConnectionHandle {
     /// [`Inv::split`](crate::wire::Inv::split) and [`GetData::split`](crate::wire::GetData::split)
     /// accept this number.
     pub fn max_inventory(&self) -> usize {
-        self.shared.session.lock().max_inventory()
+        self.peer.session.lock().max_inventory()
     }
 
     /// Returns the limit of the peer's `protoconf` in bytes, or 0 before it has arrived. A node
     /// limits its enriched headers by this value.
     pub(crate) fn peer_protoconf_payload(&self) -> u32 {
-        self.shared.session.lock().peer_protoconf_payload()
+        self.peer.session.lock().peer_protoconf_payload()
     }
 
     /// Returns the numbers of messages and bytes received and sent, over all restarts and streams.
     pub fn traffic(&self) -> TrafficStats {
-        self.shared.traffic()
+        self.peer.traffic()
     }
 
     /// Returns a snapshot of the statistics of the connection.
     pub fn statistics(&self) -> ConnectionStatistics {
-        ConnectionStatistics::of(&self.shared)
+        ConnectionStatistics::of(&self.peer)
     }
 
     /// Replaces the configuration.
@@ -179,20 +179,20 @@ impl PeerConnectionHandle {
     ///   the connection.
     pub fn update_config(&self, config: ConnectionConfig) -> Result<(), Error> {
         config.validate()?;
-        let current = self.shared.config();
+        let current = self.peer.config();
         let same = config.network == current.network;
         let expected = "a connection keeps its network";
         ConfigError::unless(same, "network", &config.network, expected)?;
         let same = config.magic() == current.magic();
         let expected = "a connection keeps its magic";
         ConfigError::unless(same, "magic", &config.magic(), expected)?;
-        self.shared.set_config(config);
+        self.peer.set_config(config);
         Ok(())
     }
 
     /// Returns the numbers of messages and bytes in the send queues of all streams.
     pub fn send_queue(&self) -> QueueStats {
-        let (messages, bytes) = self.shared.links().load();
+        let (messages, bytes) = self.peer.links().load();
         QueueStats { messages, bytes }
     }
 
@@ -208,7 +208,7 @@ impl PeerConnectionHandle {
     /// - [`Error::Disconnected`] with the reason if the connection is closed permanently before.
     pub fn wait_connected(&self, timeout: Duration) -> Result<(), Error> {
         let patience = Patience::new(timeout);
-        let connected = self.shared.wait_connected(patience.deadline);
+        let connected = self.peer.wait_connected(patience.deadline);
         match connected {
             Some(Ok(())) => Ok(()),
             Some(Err(reason)) => Err(self.disconnected(reason)),
@@ -282,7 +282,7 @@ impl PeerConnectionHandle {
     /// - The errors of [`send`](Self::send).
     pub fn send_encoded(&self, prepared: &EncodedMessage, timeout: Duration) -> Result<(), Error> {
         let patience = Patience::new(timeout);
-        let right = prepared.magic() == self.shared.config().magic();
+        let right = prepared.magic() == self.peer.config().magic();
         let expected = "the magic of the connection";
         ConfigError::unless(right, "magic", &prepared.magic(), expected)?;
         self.send_by(
@@ -303,13 +303,13 @@ impl PeerConnectionHandle {
     /// - [`Error::Disconnected`] if the connection is closed.
     pub fn flush(&self, timeout: Duration) -> Result<(), Error> {
         let patience = Patience::new(timeout);
-        let links = self.shared.links();
+        let links = self.peer.links();
         match links.first() {
             Some(_) => links.all().try_for_each(|link| {
                 let flushed = link.outbox.flush(patience.deadline);
                 flushed.map_err(|error| self.not_taken(error, patience))
             }),
-            None => match self.shared.session.lock().close_reason() {
+            None => match self.peer.session.lock().close_reason() {
                 Some(reason) => Err(self.disconnected(reason.clone())),
                 None => Ok(()),
             },
@@ -344,10 +344,10 @@ impl PeerConnectionHandle {
 
     /// Closes the connection permanently with `reason`.
     pub(crate) fn stop(&self, reason: DisconnectReason) {
-        self.shared.stop.set(reason.clone());
-        self.shared.close_links(&reason);
+        self.peer.stop.set(reason.clone());
+        self.peer.close_links(&reason);
         // No thread emits the final event of a connection that waits for a restart.
-        ending::stop_waiting(&self.shared, reason);
+        ending::stop_waiting(&self.peer, reason);
     }
 
     /// Records misbehavior that the owner detected. Closes the connection if the score reaches the
@@ -356,7 +356,7 @@ impl PeerConnectionHandle {
     /// The event is emitted within a second.
     pub(crate) fn misbehaved(&self, misbehavior: Misbehavior) {
         let end = {
-            let mut session = self.shared.session.lock();
+            let mut session = self.peer.session.lock();
             if session.close_reason().is_some() {
                 return;
             }
@@ -377,13 +377,13 @@ impl PeerConnectionHandle {
     /// [`ConnectionConfig::subscriber_timeout`](crate::ConnectionConfig::subscriber_timeout), or
     /// until [`disconnect`](Self::disconnect) is called.
     pub fn join(&self) {
-        self.shared.stages.join();
+        self.peer.stages.join();
     }
 
     /// Like [`join`](Self::join), but waits until `deadline` at most. Returns whether the
     /// connection is permanently closed.
     pub(crate) fn join_until(&self, deadline: Instant) -> bool {
-        let is_over = self.shared.stages.wait_until_over(deadline);
+        let is_over = self.peer.stages.wait_until_over(deadline);
         if is_over {
             // The thread is about to end, so this returns soon.
             self.join();
@@ -411,7 +411,7 @@ impl PeerConnectionHandle {
         send: impl FnOnce(&Outbox) -> Result<(), NotTaken>,
     ) -> Result<(), Error> {
         let receiver = {
-            let session = self.shared.session.lock();
+            let session = self.peer.session.lock();
             if let Some(reason) = session.close_reason() {
                 return Err(self.disconnected(reason.clone()));
             }
@@ -422,18 +422,18 @@ impl PeerConnectionHandle {
             refused,
         })?;
         if Session::is_request(message) {
-            self.shared.session.lock().on_sent(message);
+            self.peer.session.lock().on_sent(message);
         }
-        let Some(link) = self.shared.carrying(message) else {
+        let Some(link) = self.peer.carrying(message) else {
             return Err(self.ended());
         };
         send(&link.outbox).map_err(|error| self.not_taken(error, patience))?;
         if Session::is_answer(message) {
-            self.shared.session.lock().on_sent(message);
+            self.peer.session.lock().on_sent(message);
         }
-        records::sent(&*self.shared, message);
+        records::sent(&*self.peer, message);
         if message.command() == Message::GetAddr.command() {
-            self.shared.requests.with(Requests::on_getaddr_sent);
+            self.peer.requests.with(Requests::on_getaddr_sent);
         }
         Ok(())
     }
@@ -450,7 +450,7 @@ impl PeerConnectionHandle {
             return Ok(());
         };
         {
-            let mut session = self.shared.session.lock();
+            let mut session = self.peer.session.lock();
             if let Some(reason) = session.close_reason() {
                 return Err(self.disconnected(reason.clone()));
             }
@@ -465,20 +465,20 @@ impl PeerConnectionHandle {
             let requests = messages.iter().filter(|one| Session::is_request(one));
             requests.for_each(|request| session.on_sent(request));
         }
-        let Some(link) = self.shared.carrying(first) else {
+        let Some(link) = self.peer.carrying(first) else {
             return Err(self.ended());
         };
         let sent = link.outbox.send_all(messages, patience.deadline);
         sent.map_err(|error| self.not_taken(error, patience))?;
         for message in messages {
-            records::sent(&*self.shared, message);
+            records::sent(&*self.peer, message);
         }
         Ok(())
     }
 
     /// Fails if a peer of this kind does not answer the request.
     pub(super) fn check_supported(&self, request: PeerRequest) -> Result<(), Error> {
-        let unsupported = self.shared.session.lock().unsupported(request);
+        let unsupported = self.peer.session.lock().unsupported(request);
         match unsupported {
             None => Ok(()),
             Some(profile) => Err(Error::NotSupportedByPeer {
@@ -491,7 +491,7 @@ impl PeerConnectionHandle {
 
     /// Returns the error of a call that found the connection without a stream.
     fn ended(&self) -> Error {
-        let end = self.shared.session.lock().close_reason().cloned();
+        let end = self.peer.session.lock().close_reason().cloned();
         self.disconnected(end.unwrap_or(DisconnectReason::Requested))
     }
 
@@ -500,8 +500,8 @@ impl PeerConnectionHandle {
             NotTaken::Full => self.timed_out(Timeout::Send, patience),
             // The final event reports the reason of the session, so the error does as well.
             NotTaken::Closed(reason) => {
-                let end = self.shared.session.lock().close_reason().cloned();
-                self.disconnected(end.unwrap_or_else(|| self.shared.agree_on(reason)))
+                let end = self.peer.session.lock().close_reason().cloned();
+                self.disconnected(end.unwrap_or_else(|| self.peer.agree_on(reason)))
             }
         }
     }
@@ -537,9 +537,9 @@ impl Drop for PeerConnectionHandle {
 impl fmt::Debug for PeerConnectionHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PeerConnectionHandle")
-            .field("peer_id", &self.shared.peer_id)
-            .field("address", &self.shared.address)
-            .field("direction", &self.shared.direction)
+            .field("peer_id", &self.peer.peer_id)
+            .field("address", &self.peer.address)
+            .field("direction", &self.peer.direction)
             .field("state", &self.state())
             .finish_non_exhaustive()
     }

@@ -8,7 +8,7 @@ use crossbeam_channel::Receiver;
 use super::handle::PeerConnectionHandle;
 use super::open_requests::HeadersTurn;
 use super::patience::Patience;
-use super::shared::Shared;
+use super::peer_connection::PeerConnection;
 use crate::connection::requests::{Asked, Failure};
 use crate::error::{Error, Timeout};
 use crate::session::{PROTOCOL_VERSION, PeerRequest};
@@ -56,7 +56,7 @@ impl PeerConnectionHandle {
         locator: Vec<BlockHash>,
     ) -> Result<HeadersRequest, StartHeadersError> {
         let at_once = Patience::new(Duration::ZERO);
-        let turn = self.shared.requests.headers_turn(at_once.deadline);
+        let turn = self.peer.requests.headers_turn(at_once.deadline);
         let turn = turn.ok_or(StartHeadersError::Busy)?;
         let started = self.send_headers_request(locator, BlockHash::default(), turn, at_once);
         started.map_err(|error| match error {
@@ -71,11 +71,11 @@ impl PeerConnectionHandle {
         stop: BlockHash,
         patience: Patience,
     ) -> Result<Vec<BlockHeader>, Error> {
-        let turn = self.shared.requests.headers_turn(patience.deadline);
+        let turn = self.peer.requests.headers_turn(patience.deadline);
         let turn = turn.ok_or_else(|| self.timed_out(Timeout::RequestQueue, patience))?;
         let request = self.send_headers_request(locator.to_vec(), stop, turn, patience)?;
         match self.receive(request.receiver(), patience) {
-            Ok(answer) => answer.map_err(|failure| self.shared.request_error(failure)),
+            Ok(answer) => answer.map_err(|failure| self.peer.request_error(failure)),
             Err(given_up) => request
                 .cancel()
                 .unwrap_or_else(|| Err(self.given_up(given_up, patience))),
@@ -98,7 +98,7 @@ impl PeerConnectionHandle {
             locator,
             stop,
         };
-        let requests = &self.shared.requests;
+        let requests = &self.peer.requests;
         let needs_fence = requests.with(|table| table.headers_need_fence());
         let fence = needs_fence.then(|| self.new_ping());
         let nonce = fence.and_then(|ping| ping.nonce);
@@ -110,7 +110,7 @@ impl PeerConnectionHandle {
             return Err(error);
         }
         Ok(HeadersRequest {
-            shared: self.shared.clone(),
+            peer: self.peer.clone(),
             ticket,
             started: Instant::now(),
             _turn: turn,
@@ -135,7 +135,7 @@ pub(crate) enum StartHeadersError {
 /// Dropping it cancels it. An answer that arrives later is an ordinary message, as after a timeout.
 /// A request does not keep the connection or its threads alive.
 pub(crate) struct HeadersRequest {
-    shared: Arc<Shared>,
+    peer: Arc<PeerConnection>,
     ticket: Asked<Vec<BlockHeader>>,
     started: Instant,
     /// Dropped after the request is cancelled.
@@ -159,7 +159,7 @@ impl HeadersRequest {
     /// - [`Error::Disconnected`] if the connection has ended
     /// - [`Error::PayloadTooLarge`] if the answer is above `limits.buffered`
     pub(crate) fn take(self) -> Result<Vec<BlockHeader>, Error> {
-        let (peer, after) = (self.shared.address.to_string(), self.started.elapsed());
+        let (peer, after) = (self.peer.address.to_string(), self.started.elapsed());
         self.cancel().unwrap_or(Err(Error::Timeout {
             peer,
             which: Timeout::Response,
@@ -172,19 +172,19 @@ impl HeadersRequest {
     /// A growing number means that a large message is arriving, perhaps the answer. The peer is
     /// then slow, but has not stalled.
     pub(crate) fn partial_frame_bytes(&self) -> u64 {
-        self.shared.unfinished()
+        self.peer.unfinished()
     }
 
     /// Ends the request, and returns the answer if it has arrived by then.
     fn cancel(self) -> Option<Result<Vec<BlockHeader>, Error>> {
         self.give_up();
         let answer = self.ticket.answer.try_recv().ok()?;
-        Some(answer.map_err(|failure| self.shared.request_error(failure)))
+        Some(answer.map_err(|failure| self.peer.request_error(failure)))
     }
 
     fn give_up(&self) {
         let id = self.ticket.id;
-        self.shared.requests.with(|table| table.give_up(id));
+        self.peer.requests.with(|table| table.give_up(id));
     }
 }
 

@@ -10,9 +10,9 @@ use log::Level;
 
 use super::becoming::{self, NotBecome};
 use super::ending;
-use super::links::Link;
+use super::peer_connection::PeerConnection;
+use super::peer_streams::PeerStream;
 use super::reading::{End, Reading, Role};
-use super::shared::Shared;
 use super::streaming::Streaming;
 use super::telling::Events;
 use crate::connection::inlet::Inlet;
@@ -35,32 +35,32 @@ pub(in crate::connection) struct Accepted {
 /// Runs a connection until it closes, then schedules a restart or emits the final event.
 ///
 /// A panic closes this connection only.
-pub(super) fn run(shared: &Arc<Shared>, accepted: Option<Accepted>, slot: Option<SlotGuard>) {
-    let mut delivery = shared.delivery.lock();
+pub(super) fn run(peer: &Arc<PeerConnection>, accepted: Option<Accepted>, slot: Option<SlotGuard>) {
+    let mut delivery = peer.delivery.lock();
     let (mut streaming, mut held) = (Streaming::default(), Vec::new());
     let life = AssertUnwindSafe(|| {
         let events = Events {
             delivery: &mut delivery,
-            signals: shared.signals(StreamType::General, &shared.stop),
+            signals: peer.signals(StreamType::General, &peer.stop),
             held: &mut held,
         };
-        live(shared, accepted, events, &mut streaming)
+        live(peer, accepted, events, &mut streaming)
     });
     let reason = catch_unwind(life).unwrap_or(DisconnectReason::InternalError);
     let reason = {
-        let mut session = shared.session.lock();
+        let mut session = peer.session.lock();
         session.close(reason.clone());
         // Events and senders report the first reason.
         session.close_reason().cloned().unwrap_or(reason)
     };
-    shared.notify_progress();
+    peer.notify_progress();
     // The second stream must end before the final event is emitted.
-    if let Some(left) = shared.second.end(&reason) {
+    if let Some(left) = peer.second.end(&reason) {
         delivery.absorb(left);
     }
-    shared.requests.close(&reason);
+    peer.requests.close(&reason);
     streaming.cut(&reason);
-    let links = shared.remove_links();
+    let links = peer.remove_links();
     links.close(&reason);
     links.all().for_each(|link| link.outbox.join());
     drop(links);
@@ -71,39 +71,39 @@ pub(super) fn run(shared: &Arc<Shared>, accepted: Option<Accepted>, slot: Option
         DisconnectReason::AttachedAsStream => Level::Debug,
         _ => Level::Info,
     };
-    let text = format_args!("{} connection closed", shared.direction);
-    shared.log(level).error(&reason).write(text);
+    let text = format_args!("{} connection closed", peer.direction);
+    peer.log(level).error(&reason).write(text);
     if reason == DisconnectReason::AttachedAsStream && !held.is_empty() {
         // No event was emitted for this connection, so no final event is due.
-        return ending::after_unseen_life(shared, delivery, reason);
+        return ending::after_unseen_life(peer, delivery, reason);
     }
     for event in held {
-        delivery.control(event, &shared.signals(StreamType::General, &shared.stop));
+        delivery.control(event, &peer.signals(StreamType::General, &peer.stop));
     }
-    ending::after_life(shared, delivery, reason);
+    ending::after_life(peer, delivery, reason);
 }
 
 /// Connects, then reads and replies until one side closes the connection. Returns the reason.
 fn live(
-    shared: &Arc<Shared>,
+    peer: &Arc<PeerConnection>,
     accepted: Option<Accepted>,
     mut events: Events<'_>,
     streaming: &mut Streaming,
 ) -> DisconnectReason {
-    let config_version = shared.config_version();
-    let config = shared.config();
-    let link = match connect(shared, &config, accepted, &mut events) {
+    let config_version = peer.config_version();
+    let config = peer.config();
+    let link = match connect(peer, &config, accepted, &mut events) {
         Ok(link) => link,
-        Err(reason) => return shared.stop.reason().unwrap_or(reason),
+        Err(reason) => return peer.stop.reason().unwrap_or(reason),
     };
-    let mut inlet = Inlet::new(&config, shared.counters.clone());
-    inlet.count_memory(MemoryGuard::new(shared.memory.clone()));
+    let mut inlet = Inlet::new(&config, peer.counters.clone());
+    inlet.count_memory(MemoryGuard::new(peer.memory.clone()));
     // The limit may have changed since the last run.
-    shared.memory.set_max(config.max_payload_memory);
+    peer.memory.set_max(config.max_payload_memory);
     events.delivery.set_limits((&*config).into());
     drop(config);
     let mut reading = Reading {
-        shared,
+        peer,
         link: &link,
         inlet,
         events,
@@ -120,75 +120,71 @@ fn live(
             End::Ended(reason) => return reason,
             End::Becomes(request) => request,
         };
-        match becoming::hand_over(shared, &link, &mut reading.inlet, &request) {
+        match becoming::hand_over(peer, &link, &mut reading.inlet, &request) {
             Ok(()) => return DisconnectReason::AttachedAsStream,
-            Err(NotBecome::Ended(reason)) => return shared.stop.reason().unwrap_or(reason),
+            Err(NotBecome::Ended(reason)) => return peer.stop.reason().unwrap_or(reason),
             // The session queues a `reject` and closes. The read loop then returns that end.
-            Err(NotBecome::Fault(fault)) => shared.session.lock().reject_stream(fault),
+            Err(NotBecome::Fault(fault)) => peer.session.lock().reject_stream(fault),
         }
     }
 }
 
 fn connect(
-    shared: &Shared,
+    peer: &PeerConnection,
     config: &ConnectionConfig,
     accepted: Option<Accepted>,
     events: &mut Events<'_>,
-) -> Result<Arc<Link>, DisconnectReason> {
+) -> Result<Arc<PeerStream>, DisconnectReason> {
     let bug = |_| DisconnectReason::InternalError;
     let failed = |error: io::Error| DisconnectReason::Io(error.kind());
     let (tcp, told_first) = match accepted {
         Some(Accepted { tcp, told_first }) => (tcp, told_first),
         None => {
-            shared.session.lock().on_connect_started().map_err(bug)?;
-            shared.log(Level::Debug).write(format_args!("dialing"));
-            let tcp = dial::dial(shared.address, config.connect_timeout, &shared.stop)?;
+            peer.session.lock().on_connect_started().map_err(bug)?;
+            peer.log(Level::Debug).write(format_args!("dialing"));
+            let tcp = dial::dial(peer.address, config.connect_timeout, &peer.stop)?;
             (tcp, None)
         }
     };
     events.held.extend(told_first);
     let stream = Stream::new(
         tcp,
-        shared.address,
+        peer.address,
         config.tcp_keepalive,
         config.write_timeout,
     );
     let stream = Arc::new(stream.map_err(failed)?);
-    let outbox = Outbox::new(stream.clone(), config, shared.counters.clone());
-    let link = Arc::new(Link {
+    let outbox = Outbox::new(stream.clone(), config, peer.counters.clone());
+    let link = Arc::new(PeerStream {
         kind: StreamType::General,
         stream,
         outbox,
     });
-    shared.set_first_link(link.clone());
-    let (peer_id, address, direction) = (shared.peer_id, shared.address, shared.direction);
+    peer.set_first_link(link.clone());
+    let (peer_id, address, direction) = (peer.peer_id, peer.address, peer.direction);
     let established = ControlEvent::ConnectionEstablished {
         peer_id,
         address,
         direction,
     };
     // A stop shuts the socket down from now on. This check covers an earlier one.
-    if let Some(reason) = shared.stop.reason() {
+    if let Some(reason) = peer.stop.reason() {
         return Err(reason);
     }
     events.held.push(established);
     // A peer at this IP address may be about to open its second stream. Events are then held until
     // the first message shows whether this connection is that stream.
     let may_become = direction == Direction::Inbound
-        && shared
-            .associations
-            .awaited_from(address.ip().to_canonical())
-            > 0;
+        && peer.associations.awaited_from(address.ip().to_canonical()) > 0;
     if !may_become {
         events.release();
     }
     let now = Instant::now();
-    shared
-        .session
+    peer.session
         .lock()
         .on_connected(address, random::unix_time(), now)
         .map_err(bug)?;
     let text = format_args!("{direction} connection established");
-    shared.log(Level::Info).write(text);
+    peer.log(Level::Info).write(text);
     Ok(link)
 }

@@ -5,17 +5,17 @@ mod ending;
 mod handle;
 mod headers_request;
 mod life;
-mod links;
 mod moving;
 mod open_requests;
 mod opening;
 mod patience;
+mod peer_connection;
+mod peer_streams;
 mod reading;
 mod requests;
 mod second;
 mod second_life;
 mod setup;
-mod shared;
 mod stage;
 mod statistics;
 mod streaming;
@@ -26,8 +26,8 @@ mod telling;
 pub(super) use ending::{give_up, stop_waiting};
 pub use handle::{PeerConnectionCommand, PeerConnectionHandle};
 pub(crate) use headers_request::{HeadersRequest, StartHeadersError};
+pub(super) use peer_connection::PeerConnection;
 pub use setup::PeerConnectionOptions;
-pub(super) use shared::Shared;
 pub use statistics::{ConnectionStatistics, QueueStats, StreamStatistics};
 
 use std::io;
@@ -207,16 +207,16 @@ fn spawn(
             )
         }
     };
-    let (shared, slot) = Shared::new((direction, address), setup, keeper)?;
+    let (peer, slot) = PeerConnection::new((direction, address), setup, keeper)?;
     if turned_away {
-        shared.session.lock().reject_over_capacity();
+        peer.session.lock().reject_over_capacity();
     }
-    let shared = Arc::new(shared);
-    begin_life(&shared, accepted, slot).map_err(|error| Error::Io {
+    let peer = Arc::new(peer);
+    begin_life(&peer, accepted, slot).map_err(|error| Error::Io {
         operation: "spawning the connection thread".into(),
         error: error.into(),
     })?;
-    Ok(PeerConnectionHandle::new(shared))
+    Ok(PeerConnectionHandle::new(peer))
 }
 
 fn peer_address(stream: &TcpStream) -> Result<SocketAddr, Error> {
@@ -228,14 +228,14 @@ fn peer_address(stream: &TcpStream) -> Result<SocketAddr, Error> {
 
 /// Starts a run of a connection on a new thread.
 pub(super) fn begin_life(
-    shared: &Arc<Shared>,
+    peer: &Arc<PeerConnection>,
     accepted: Option<Accepted>,
     slot: Option<SlotGuard>,
 ) -> io::Result<()> {
-    shared.stages.begin(|| {
-        let life = shared.clone();
+    peer.stages.begin(|| {
+        let life = peer.clone();
         thread::Builder::new()
-            .name(format!("bsv-p2p {}", shared.address))
+            .name(format!("bsv-p2p {}", peer.address))
             .stack_size(256 * 1024)
             .spawn(move || life::run(&life, accepted, slot))
     })

@@ -34,7 +34,7 @@ impl PeerConnectionHandle {
             let received = answer.recv_deadline(patience.deadline);
             return received.map_err(|_| GivenUp::Deadline);
         };
-        let mut seen = self.shared.unfinished();
+        let mut seen = self.peer.unfinished();
         let mut still_until = deadline_after(stall);
         loop {
             let next_look = deadline_after(stall / LOOKS);
@@ -48,7 +48,7 @@ impl PeerConnectionHandle {
             if now >= patience.deadline {
                 return Err(GivenUp::Deadline);
             }
-            let unfinished = self.shared.unfinished();
+            let unfinished = self.peer.unfinished();
             if unfinished > seen {
                 still_until = deadline_after(stall);
             }

@@ -5,9 +5,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::links::Link;
+use super::peer_connection::PeerConnection;
+use super::peer_streams::PeerStream;
 use super::second_life::{self, Beginning};
-use super::shared::Shared;
 use crate::connection::ConnectionConfig;
 use crate::connection::dial::{self, NotDialed};
 use crate::connection::outbox::Outbox;
@@ -24,15 +24,15 @@ const MAX_GREETINGS: usize = 8;
 
 /// Spawns a thread that opens a second stream from the local address of the first connection.
 pub(super) fn begin(
-    shared: &Arc<Shared>,
-    first: &Link,
+    peer: &Arc<PeerConnection>,
+    first: &PeerStream,
     request: CreateStrm,
 ) -> Result<(), StreamSetupError> {
     let local = first.stream.local_address();
     let from = local.map_err(|error| StreamSetupError::BindFailed(error.into()))?;
-    let begun = shared.second.begin(|delivery, stop| {
+    let begun = peer.second.begin(|delivery, stop| {
         let beginning = Beginning::Open { request, from };
-        let thread = second_life::spawn(shared, delivery, stop, beginning)?;
+        let thread = second_life::spawn(peer, delivery, stop, beginning)?;
         Ok((None, thread))
     });
     begun.map_err(|_| StreamSetupError::ThreadSpawnFailed)
@@ -40,7 +40,7 @@ pub(super) fn begin(
 
 /// A second stream that the peer acknowledged, and the frames received after its `streamack`.
 pub(super) struct Opened {
-    pub(super) link: Arc<Link>,
+    pub(super) link: Arc<PeerStream>,
     pub(super) frames: FrameReader,
 }
 
@@ -48,58 +48,58 @@ pub(super) struct Opened {
 ///
 /// Blocks for at most the connect timeout and the handshake timeout.
 pub(super) fn open(
-    shared: &Shared,
+    peer: &PeerConnection,
     request: &CreateStrm,
     from: SocketAddr,
     stop: &Stop,
 ) -> Result<Opened, StreamSetupError> {
-    let config = shared.config();
-    let dialed = dial::dial_from(from, shared.address, config.connect_timeout, stop);
+    let config = peer.config();
+    let dialed = dial::dial_from(from, peer.address, config.connect_timeout, stop);
     let tcp = dialed.map_err(|error| match error {
         NotDialed::NotBound(error) => StreamSetupError::BindFailed(error),
         NotDialed::NotConnected(reason) => StreamSetupError::ConnectFailed(Box::new(reason)),
     })?;
     let stream = Stream::new(
         tcp,
-        shared.address,
+        peer.address,
         config.tcp_keepalive,
         config.write_timeout,
     );
     let stream = Arc::new(stream.map_err(|_| StreamSetupError::Closed)?);
-    let outbox = Outbox::new(stream.clone(), &config, shared.second_counters());
-    let link = Arc::new(Link {
+    let outbox = Outbox::new(stream.clone(), &config, peer.second_counters());
+    let link = Arc::new(PeerStream {
         kind: request.stream_type,
         stream,
         outbox,
     });
-    if !shared.second.set_link(&link) {
+    if !peer.second.set_link(&link) {
         return Err(StreamSetupError::Closed);
     }
     // The peer may send right after its `streamack`. A failed write is detected when the reply is
     // read.
-    shared.requests.on_opening_stream();
+    peer.requests.on_opening_stream();
     let _ = link.outbox.reply(&[request.clone().into()]);
-    let answered = await_answer(shared, &config, &link, request);
+    let answered = await_answer(peer, &config, &link, request);
     match answered {
         Ok(frames) => Ok(Opened { link, frames }),
         Err(refusal) => {
-            shared.requests.on_no_second_stream();
+            peer.requests.on_no_second_stream();
             // Nothing more may be written to a refused stream.
             link.outbox.close(DisconnectReason::StreamRefused);
             link.outbox.join();
-            shared.second.forget_link();
+            peer.second.forget_link();
             Err(refusal)
         }
     }
 }
 
 fn await_answer(
-    shared: &Shared,
+    peer: &PeerConnection,
     config: &ConnectionConfig,
-    link: &Link,
+    link: &PeerStream,
     request: &CreateStrm,
 ) -> Result<FrameReader, StreamSetupError> {
-    let counters = shared.second_counters();
+    let counters = peer.second_counters();
     let timeout = config.session.handshake_timeout;
     let deadline = deadline_after(timeout);
     let limits = config.session.limits.before_handshake();

@@ -151,7 +151,7 @@ impl PeerConnectionHandle {
         let patience = Patience::new(timeout);
         let limit = self.max_inventory();
         let asked = {
-            let sending = self.shared.requests.sending(patience.deadline);
+            let sending = self.peer.requests.sending(patience.deadline);
             let _sending = sending.ok_or_else(|| self.timed_out(Timeout::Send, patience))?;
             let (asked, entries) = self.enter(|requests| requests.ask_transactions(txids))?;
             let questions = GetData::split(&entries, limit).map(Message::from);
@@ -200,7 +200,7 @@ impl PeerConnectionHandle {
         patience: Patience,
     ) -> Result<T, Error> {
         let asked = {
-            let sending = self.shared.requests.sending(patience.deadline);
+            let sending = self.peer.requests.sending(patience.deadline);
             let _sending = sending.ok_or_else(|| self.timed_out(Timeout::Send, patience))?;
             let (asked, question) = self.enter(ask)?;
             self.send_questions([question.into()], &asked, patience)?;
@@ -213,7 +213,7 @@ impl PeerConnectionHandle {
         &self,
         enter: impl FnOnce(&mut Requests) -> Result<T, NotAsked>,
     ) -> Result<T, Error> {
-        let entered = self.shared.requests.with(enter);
+        let entered = self.peer.requests.with(enter);
         entered.map_err(|not_asked| not_asked.into_error(self.name()))
     }
 
@@ -229,7 +229,7 @@ impl PeerConnectionHandle {
             self.send_checked(&question, patience, PeerCapabilities::check)
         });
         if sent.is_err() {
-            self.shared.requests.with(|table| table.withdraw(asked.id));
+            self.peer.requests.with(|table| table.withdraw(asked.id));
         }
         sent
     }
@@ -237,11 +237,11 @@ impl PeerConnectionHandle {
     fn wait_for<T>(&self, asked: &Asked<T>, patience: Patience) -> Result<T, Error> {
         // A response that is available once the request is cancelled is still returned.
         let answer = self.receive(&asked.answer, patience).or_else(|given_up| {
-            self.shared.requests.with(|table| table.give_up(asked.id));
+            self.peer.requests.with(|table| table.give_up(asked.id));
             asked.answer.try_recv().map_err(|_| given_up)
         });
         match answer {
-            Ok(answer) => answer.map_err(|failure| self.shared.request_error(failure)),
+            Ok(answer) => answer.map_err(|failure| self.peer.request_error(failure)),
             Err(given_up) => Err(self.given_up(given_up, patience)),
         }
     }
@@ -259,6 +259,6 @@ impl PeerConnectionHandle {
     }
 
     pub(super) fn new_ping(&self) -> Ping {
-        self.shared.session.lock().ping(Instant::now())
+        self.peer.session.lock().ping(Instant::now())
     }
 }

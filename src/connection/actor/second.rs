@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 
 use parking_lot::Mutex;
 
-use super::links::Link;
+use super::peer_streams::PeerStream;
 use crate::connection::event_bus::Delivery;
 use crate::connection::stop::Stop;
 use crate::session::DisconnectReason;
@@ -35,7 +35,7 @@ enum State {
     Begun {
         stop: Arc<Stop>,
         /// Set once the TCP connection is established.
-        link: Option<Arc<Link>>,
+        link: Option<Arc<PeerStream>>,
         /// Whether both sides have agreed on the stream.
         is_open: bool,
         thread: Option<JoinHandle<Delivery>>,
@@ -79,7 +79,10 @@ impl SecondStream {
     /// Starts the stream with the thread that `begin` spawns.
     pub(super) fn begin(
         &self,
-        begin: impl FnOnce(Delivery, Arc<Stop>) -> io::Result<(Option<Arc<Link>>, JoinHandle<Delivery>)>,
+        begin: impl FnOnce(
+            Delivery,
+            Arc<Stop>,
+        ) -> io::Result<(Option<Arc<PeerStream>>, JoinHandle<Delivery>)>,
     ) -> Result<(), NotBegun> {
         let mut state = self.state.lock();
         match std::mem::take(&mut *state) {
@@ -109,7 +112,7 @@ impl SecondStream {
 
     /// Stores the established connection, so that closing the peer shuts its socket down. Returns
     /// `false` if the peer has ended.
-    pub(super) fn set_link(&self, new: &Arc<Link>) -> bool {
+    pub(super) fn set_link(&self, new: &Arc<PeerStream>) -> bool {
         match &mut *self.state.lock() {
             State::Begun { stop, link, .. } if !stop.is_set() => {
                 *link = Some(new.clone());
@@ -138,7 +141,7 @@ impl SecondStream {
     }
 
     /// Returns the connection of the stream, if it has one.
-    pub(super) fn link(&self) -> Option<Arc<Link>> {
+    pub(super) fn link(&self) -> Option<Arc<PeerStream>> {
         match &*self.state.lock() {
             State::Begun { link, .. } => link.clone(),
             State::Closed | State::Announced | State::Awaited(_) => None,

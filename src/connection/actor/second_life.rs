@@ -8,10 +8,10 @@ use std::thread::{self, JoinHandle};
 
 use log::Level;
 
-use super::links::Link;
 use super::opening::{self, Opened};
+use super::peer_connection::PeerConnection;
+use super::peer_streams::PeerStream;
 use super::reading::{End, Reading, Role};
-use super::shared::Shared;
 use super::streaming::Streaming;
 use super::telling::Events;
 use crate::connection::event_bus::Delivery;
@@ -32,7 +32,7 @@ pub(super) enum Beginning {
     },
     /// The peer opened the stream.
     Taken {
-        link: Arc<Link>,
+        link: Arc<PeerStream>,
         /// The frames received after the `createstrm`.
         frames: Box<FrameReader>,
         policy: StreamPolicy,
@@ -41,21 +41,21 @@ pub(super) enum Beginning {
 
 /// Spawns the thread of a second stream. The thread returns the pending events of the stream.
 pub(super) fn spawn(
-    shared: &Arc<Shared>,
+    peer: &Arc<PeerConnection>,
     delivery: Delivery,
     stop: Arc<Stop>,
     beginning: Beginning,
 ) -> io::Result<JoinHandle<Delivery>> {
-    let shared = shared.clone();
+    let peer = peer.clone();
     thread::Builder::new()
-        .name(format!("bsv-p2p data {}", shared.address))
+        .name(format!("bsv-p2p data {}", peer.address))
         .stack_size(256 * 1024)
-        .spawn(move || run(&shared, delivery, &stop, beginning))
+        .spawn(move || run(&peer, delivery, &stop, beginning))
 }
 
 /// Runs a second stream. The end of an open stream closes the connection, as does a panic.
 fn run(
-    shared: &Arc<Shared>,
+    peer: &Arc<PeerConnection>,
     mut delivery: Delivery,
     stop: &Stop,
     beginning: Beginning,
@@ -64,15 +64,15 @@ fn run(
     let life = AssertUnwindSafe(|| {
         let events = Events {
             delivery: &mut delivery,
-            signals: shared.signals(StreamType::Data1, stop),
+            signals: peer.signals(StreamType::Data1, stop),
             held: &mut held,
         };
-        live(shared, events, &mut streaming, stop, beginning)
+        live(peer, events, &mut streaming, stop, beginning)
     });
     let ended = catch_unwind(life).unwrap_or(Err(DisconnectReason::InternalError));
     if let Err(reason) = ended {
         streaming.cut(&reason);
-        shared.end_second(&reason);
+        peer.end_second(&reason);
     }
     delivery
 }
@@ -80,7 +80,7 @@ fn run(
 /// Reads the stream until the connection ends. Returns `Ok` if no stream was opened and the
 /// connection continues without it.
 fn live(
-    shared: &Arc<Shared>,
+    peer: &Arc<PeerConnection>,
     mut events: Events<'_>,
     streaming: &mut Streaming,
     stop: &Stop,
@@ -94,55 +94,50 @@ fn live(
         } => (link, *frames, policy),
         Beginning::Open { request, from } => {
             let policy = StreamPolicy::from_name(request.stream_policy.as_bytes());
-            match opening::open(shared, &request, from, stop) {
+            match opening::open(peer, &request, from, stop) {
                 Ok(Opened { link, frames }) => {
                     (link, frames, policy.unwrap_or(StreamPolicy::Default))
                 }
                 Err(_) if stop.is_set() => return Ok(()),
                 Err(refusal) => {
-                    events.tell(shared, SessionEvent::StreamSetupFailed(refusal));
+                    events.tell(peer, SessionEvent::StreamSetupFailed(refusal));
                     return Ok(());
                 }
             }
         }
     };
-    let config_version = shared.config_version();
-    let config = shared.config();
+    let config_version = peer.config_version();
+    let config = peer.config();
     let (limits, expected) = {
-        let session = shared.session.lock();
+        let session = peer.session.lock();
         (session.limits(), session.expected_payloads())
     };
-    let mut inlet = Inlet::resume(
-        frames,
-        (limits, expected),
-        &config,
-        shared.second_counters(),
-    );
-    inlet.count_memory(MemoryGuard::new(shared.memory.clone()));
+    let mut inlet = Inlet::resume(frames, (limits, expected), &config, peer.second_counters());
+    inlet.count_memory(MemoryGuard::new(peer.memory.clone()));
     drop(config);
-    if !shared.second.set_open() {
+    if !peer.second.set_open() {
         // The connection ended while the stream was opened.
         link.outbox.join();
         return Ok(());
     }
-    shared.add_second_link(link.clone(), policy);
+    peer.add_second_link(link.clone(), policy);
     match policy {
         // The default policy routes no messages to the second stream.
-        StreamPolicy::Default => shared.requests.on_no_second_stream(),
+        StreamPolicy::Default => peer.requests.on_no_second_stream(),
         // Requests for blocks and headers use the second stream from now on.
-        StreamPolicy::BlockPriority => shared.requests.on_second_stream(),
+        StreamPolicy::BlockPriority => peer.requests.on_second_stream(),
     }
-    shared.send_fence();
+    peer.send_fence();
     let text = format_args!("stream {} opened, policy {policy}", link.kind);
-    shared.log(Level::Info).write(text);
+    peer.log(Level::Info).write(text);
     events.control(ControlEvent::StreamOpened {
-        peer_id: shared.peer_id,
-        address: shared.address,
+        peer_id: peer.peer_id,
+        address: peer.address,
         stream: link.kind,
         policy,
     });
     let mut reading = Reading {
-        shared,
+        peer,
         link: &link,
         inlet,
         events,

@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::links::Links;
-use super::shared::Shared;
+use super::peer_connection::PeerConnection;
+use super::peer_streams::PeerStreams;
 use crate::connection::traffic::TrafficCounters;
 use crate::connection::{CommandTraffic, TrafficStats};
 use crate::peers::PeerId;
@@ -91,7 +91,7 @@ pub struct QueueStats {
 }
 
 impl StreamStatistics {
-    fn of(stream: StreamType, counters: &TrafficCounters, links: &Links) -> Self {
+    fn of(stream: StreamType, counters: &TrafficCounters, links: &PeerStreams) -> Self {
         let link = links.all().find(|link| link.kind == stream);
         let (queued_messages, queued_bytes) = link.map_or((0, 0), |link| link.outbox.load());
         Self {
@@ -106,20 +106,20 @@ impl StreamStatistics {
 }
 
 impl ConnectionStatistics {
-    pub(super) fn of(shared: &Shared) -> Self {
-        let links = shared.links();
+    pub(super) fn of(peer: &PeerConnection) -> Self {
+        let links = peer.links();
         let (queued_messages, queued_bytes) = links.load();
-        let streams = shared.all_counters();
+        let streams = peer.all_counters();
         let streams = streams.map(|(stream, one)| StreamStatistics::of(stream, one, &links));
         let streams = streams.collect();
         let stream_policy = links.policy();
         drop(links);
-        let history = shared.history.lock().clone();
-        let session = shared.session.lock();
+        let history = peer.history.lock().clone();
+        let session = peer.session.lock();
         Self {
-            peer_id: shared.peer_id,
-            address: shared.address,
-            direction: shared.direction,
+            peer_id: peer.peer_id,
+            address: peer.address,
+            direction: peer.direction,
             state: session.state(),
             peer: session.peer_info().cloned(),
             connected_since: history.connected.map(|(_, since)| since),
@@ -130,9 +130,9 @@ impl ConnectionStatistics {
             score: session.score(),
             queued_messages,
             queued_bytes,
-            payload_memory: shared.memory.used(),
-            traffic: shared.traffic(),
-            commands: CommandTraffic::sum(shared.all_counters().map(|(_, one)| one.by_command())),
+            payload_memory: peer.memory.used(),
+            traffic: peer.traffic(),
+            commands: CommandTraffic::sum(peer.all_counters().map(|(_, one)| one.by_command())),
             stream_policy,
             streams,
             restarts: history.restarts,

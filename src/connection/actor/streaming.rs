@@ -3,8 +3,8 @@
 use std::sync::Weak;
 use std::time::Instant;
 
-use super::links::Link;
-use super::shared::Shared;
+use super::peer_connection::PeerConnection;
+use super::peer_streams::PeerStream;
 use crate::connection::block_reader::{BlockSink, transfer};
 use crate::connection::inlet::{BlockPart, Inlet};
 use crate::connection::requests::Failure;
@@ -26,16 +26,16 @@ impl Streaming {
     pub(super) fn take(
         &mut self,
         part: BlockPart,
-        shared: &Shared,
-        (link, stop): (&Weak<Link>, &Stop),
+        peer: &PeerConnection,
+        (link, stop): (&Weak<PeerStream>, &Stop),
         inlet: &mut Inlet,
     ) -> Result<Option<(Instant, Instant)>, DisconnectReason> {
         match part {
             BlockPart::Begins { header, len } => {
                 // The request is claimed and answered under one lock. A caller that cancels it gets
                 // the reader, or the block is handled like any other.
-                let limit = shared.config().session.limits.limit(BLOCK);
-                let sink = shared.requests.with(|table| {
+                let limit = peer.config().session.limits.limit(BLOCK);
+                let sink = peer.requests.with(|table| {
                     let waiter = table.claim_block(header.hash())?;
                     if len > limit {
                         waiter.answer(Err(Failure::TooLarge { bytes: len, limit }));
@@ -47,7 +47,7 @@ impl Streaming {
                             link.outbox.close(DisconnectReason::BlockReaderAbandoned);
                         }
                     };
-                    let peer = shared.address.to_string();
+                    let peer = peer.address.to_string();
                     let (sink, reader) = transfer(peer, header, len, abandon);
                     waiter.answer(Ok(reader));
                     Some(sink)
@@ -62,8 +62,8 @@ impl Streaming {
                 let Some(sink) = &self.sink else {
                     return Ok(None);
                 };
-                let timeout = shared.config().block_reader_timeout;
-                let pause = sink.push(chunk, timeout, stop, |now| shared.keep_alive(now))?;
+                let timeout = peer.config().block_reader_timeout;
+                let pause = sink.push(chunk, timeout, stop, |now| peer.keep_alive(now))?;
                 inlet.refill(sink.buffer());
                 Ok(pause)
             }

@@ -1,6 +1,6 @@
 //! Emits the events of one stream.
 
-use super::shared::Shared;
+use super::peer_connection::PeerConnection;
 use crate::connection::event_bus::{Delivery, Signals};
 use crate::connection::inlet::Received;
 use crate::connection::records::Logged;
@@ -31,17 +31,17 @@ impl Events<'_> {
     }
 
     /// Emits an event of the session. A pong goes to the open requests instead.
-    pub(super) fn tell(&mut self, shared: &Shared, event: SessionEvent) {
-        let (peer_id, address) = (shared.peer_id, shared.address);
+    pub(super) fn tell(&mut self, peer: &PeerConnection, event: SessionEvent) {
+        let (peer_id, address) = (peer.peer_id, peer.address);
         let event = match event {
             SessionEvent::HandshakeComplete(info) => {
                 let text = format_args!("handshake complete with {}", info.user_agent);
-                shared.log(Level::Info).write(text);
-                shared.history.lock().connected = Some((Instant::now(), SystemTime::now()));
-                if let Some(keeper) = &shared.keeper {
+                peer.log(Level::Info).write(text);
+                peer.history.lock().connected = Some((Instant::now(), SystemTime::now()));
+                if let Some(keeper) = &peer.keeper {
                     keeper.on_connected(&info);
                 }
-                shared.notify_progress();
+                peer.notify_progress();
                 ControlEvent::HandshakeComplete {
                     peer_id,
                     address,
@@ -49,7 +49,7 @@ impl Events<'_> {
                 }
             }
             SessionEvent::Misbehavior { misbehavior, score } => {
-                let record = shared.log(Level::Debug).error(&misbehavior);
+                let record = peer.log(Level::Debug).error(&misbehavior);
                 record.write(format_args!("misbehavior (score {score})"));
                 ControlEvent::PeerMisbehavior {
                     peer_id,
@@ -59,7 +59,7 @@ impl Events<'_> {
                 }
             }
             SessionEvent::StreamSetupFailed(refusal) => {
-                let record = shared.log(Level::Info).error(&refusal);
+                let record = peer.log(Level::Info).error(&refusal);
                 record.write(format_args!("second stream unavailable"));
                 ControlEvent::StreamRefused {
                     peer_id,
@@ -72,17 +72,17 @@ impl Events<'_> {
                 round_trip,
                 stream,
             } => {
-                return shared.requests.on_pong(nonce, round_trip, stream);
+                return peer.requests.on_pong(nonce, round_trip, stream);
             }
         };
         self.control(event);
     }
 
     /// Emits a received message, or an event for a discarded payload.
-    pub(super) fn deliver(&mut self, shared: &Shared, received: Received) {
-        let (peer_id, address) = (shared.peer_id, shared.address);
+    pub(super) fn deliver(&mut self, peer: &PeerConnection, received: Received) {
+        let (peer_id, address) = (peer.peer_id, peer.address);
         match received {
-            Received::Message(message) => self.deliver_message(shared, message),
+            Received::Message(message) => self.deliver_message(peer, message),
             Received::Discarded { command, len, .. } => {
                 self.control(ControlEvent::PayloadDiscarded {
                     peer_id,
@@ -94,13 +94,13 @@ impl Events<'_> {
         }
     }
 
-    pub(super) fn deliver_message(&mut self, shared: &Shared, message: SharedMessage) {
-        if let Some(keeper) = &shared.keeper {
+    pub(super) fn deliver_message(&mut self, peer: &PeerConnection, message: SharedMessage) {
+        if let Some(keeper) = &peer.keeper {
             keeper.on_message(&message);
         }
         let event = BitcoinMessageEvent {
-            peer_id: shared.peer_id,
-            address: shared.address,
+            peer_id: peer.peer_id,
+            address: peer.address,
             message,
         };
         self.delivery.message(event, &self.signals);

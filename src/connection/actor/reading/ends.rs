@@ -52,15 +52,15 @@ impl Reading<'_> {
         let last_words = !replies.is_empty();
         if last_words {
             // If queuing fails, the outbox is closed, and its reason is returned below.
-            if self.shared.logs(Level::Debug) {
+            if self.peer.logs(Level::Debug) {
                 replies
                     .iter()
-                    .for_each(|reply| records::sent(&**self.shared, reply));
+                    .for_each(|reply| records::sent(&**self.peer, reply));
             }
-            self.shared.links().reply(&replies);
+            self.peer.links().reply(&replies);
         }
         for event in news {
-            self.events.tell(self.shared, event);
+            self.events.tell(self.peer, event);
         }
         match &self.role {
             Role::First { .. } => {
@@ -75,7 +75,7 @@ impl Reading<'_> {
                 };
                 // Data received before the peer closed the connection is still read, so its close
                 // does not end the loop here.
-                end.or_else(|| self.shared.stop.reason()).or_else(failed)
+                end.or_else(|| self.peer.stop.reason()).or_else(failed)
             }
             Role::Second(stop) => {
                 let stop = *stop;
@@ -99,16 +99,16 @@ impl Reading<'_> {
         match self.role {
             Role::First { .. } => {
                 let is_cut = cut.is_some() && ours_is_cut;
-                let ours = ours.or(cut).map(|reason| self.shared.agree_on(reason));
+                let ours = ours.or(cut).map(|reason| self.peer.agree_on(reason));
                 // Data that arrived on the other stream before the peer closed both is still read.
                 let left = match &ours {
-                    Some(reason) if is_cut => self.shared.second.cut(reason),
+                    Some(reason) if is_cut => self.peer.second.cut(reason),
                     _ => None,
                 };
                 if let Some(left) = left {
                     self.events.delivery.absorb(left);
                 }
-                let mut session = self.shared.session.lock();
+                let mut session = self.peer.session.lock();
                 match ours {
                     Some(DisconnectReason::ConnectionReset) => {
                         session
@@ -125,7 +125,7 @@ impl Reading<'_> {
                 None
             }
             Role::Second(_) => {
-                let reason = ours.or(cut).map(|reason| self.shared.agree_on(reason));
+                let reason = ours.or(cut).map(|reason| self.peer.agree_on(reason));
                 Some(End::Ended(reason.unwrap_or(match end {
                     TransportClose::Failed(kind) => DisconnectReason::Io(kind),
                     TransportClose::ConnectionClosed => DisconnectReason::ConnectionClosed,
@@ -144,9 +144,9 @@ impl Reading<'_> {
                 // The peer may use the id from now on, but the stream starts only after the events
                 // of the handshake.
                 Wish::Await => {
-                    *association = self.shared.associations.enter(id, self.shared);
+                    *association = self.peer.associations.enter(id, self.peer);
                     if association.is_some() {
-                        self.shared.second.announce();
+                        self.peer.second.announce();
                     }
                 }
                 Wish::Open(_) => {}
@@ -167,18 +167,18 @@ impl Reading<'_> {
         };
         if second.is_none()
             || !self.events.delivery.is_idle()
-            || self.shared.session.lock().state() != ConnectionState::Connected
+            || self.peer.session.lock().state() != ConnectionState::Connected
         {
             return;
         }
         let delivery = || self.events.delivery.another();
         match second.take() {
-            Some(Wish::Await) if association.is_some() => self.shared.second.allow(delivery()),
+            Some(Wish::Await) if association.is_some() => self.peer.second.allow(delivery()),
             Some(Wish::Open(request)) => {
-                self.shared.second.allow(delivery());
-                if let Err(refusal) = opening::begin(self.shared, self.link, request) {
+                self.peer.second.allow(delivery());
+                if let Err(refusal) = opening::begin(self.peer, self.link, request) {
                     let refused = SessionEvent::StreamSetupFailed(refusal);
-                    self.events.tell(self.shared, refused);
+                    self.events.tell(self.peer, refused);
                 }
             }
             Some(Wish::Await) | None => {}
@@ -196,7 +196,7 @@ impl Reading<'_> {
             return;
         }
         link.stream.finish_writing();
-        let is_stopped = || self.shared.stop.reason().is_some();
+        let is_stopped = || self.peer.stop.reason().is_some();
         link.stream.discard_until(deadline, is_stopped);
     }
 }

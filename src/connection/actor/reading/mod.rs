@@ -11,8 +11,8 @@ use std::time::Instant;
 
 use log::Level;
 
-use super::links::Link;
-use super::shared::Shared;
+use super::peer_connection::PeerConnection;
+use super::peer_streams::PeerStream;
 use super::streaming::Streaming;
 use super::telling::Events;
 use crate::connection::associations::Association;
@@ -24,8 +24,8 @@ use crate::wire::CreateStrm;
 
 /// The read loop of one stream, on the thread of that stream.
 pub(super) struct Reading<'a> {
-    pub(super) shared: &'a Arc<Shared>,
-    pub(super) link: &'a Arc<Link>,
+    pub(super) peer: &'a Arc<PeerConnection>,
+    pub(super) link: &'a Arc<PeerStream>,
     pub(super) inlet: Inlet,
     pub(super) events: Events<'a>,
     pub(super) streaming: &'a mut Streaming,
@@ -49,9 +49,9 @@ pub(super) enum Role<'a> {
 }
 
 impl Role<'_> {
-    fn stop<'s>(&'s self, shared: &'s Shared) -> &'s Stop {
+    fn stop<'s>(&'s self, peer: &'s PeerConnection) -> &'s Stop {
         match self {
-            Role::First { .. } => &shared.stop,
+            Role::First { .. } => &peer.stop,
             Role::Second(stop) => stop,
         }
     }
@@ -120,9 +120,9 @@ impl Reading<'_> {
 
     /// Handles all buffered frames. Returns the end of the connection if it is due.
     fn take_all(&mut self) -> Option<End> {
-        let any_reader = self.shared.requests.any_block_reader();
+        let any_reader = self.peer.requests.any_block_reader();
         self.inlet.announce_blocks(any_reader);
-        let is_recorded = self.shared.logs(Level::Debug);
+        let is_recorded = self.peer.logs(Level::Debug);
         loop {
             let (mut session, inlet) = self.parts();
             let next = inlet.next(&mut session);
@@ -132,7 +132,7 @@ impl Reading<'_> {
                 return Some(end);
             }
             if is_recorded {
-                records::received(&**self.shared, &next);
+                records::received(&**self.peer, &next);
             }
             match next {
                 Next::NeedsMore => return None,
@@ -140,10 +140,10 @@ impl Reading<'_> {
                 Next::Block(part) => {
                     self.set_pauses(true);
                     let link = Arc::downgrade(self.link);
-                    let stop = self.role.stop(self.shared);
+                    let stop = self.role.stop(self.peer);
                     let taken =
                         self.streaming
-                            .take(part, self.shared, (&link, stop), &mut self.inlet);
+                            .take(part, self.peer, (&link, stop), &mut self.inlet);
                     let ended = match taken {
                         Ok(Some((from, until))) => {
                             self.on_reads_paused(from, until);
@@ -158,9 +158,9 @@ impl Reading<'_> {
                     }
                 }
                 Next::Received(Received::Message(message))
-                    if !self.shared.requests.may_concern(&message) =>
+                    if !self.peer.requests.may_concern(&message) =>
                 {
-                    self.events.deliver_message(self.shared, message);
+                    self.events.deliver_message(self.peer, message);
                 }
                 Next::Received(received) => self.answer(received),
             }
@@ -170,29 +170,29 @@ impl Reading<'_> {
 
     /// Routes a message to the pending request it answers, or else to subscribers.
     fn answer(&mut self, received: Received) {
-        let requests = &self.shared.requests;
+        let requests = &self.peer.requests;
         let ordinary = requests.on_received(received, self.link.kind);
-        self.shared.send_fence();
+        self.peer.send_fence();
         if let Some(ordinary) = ordinary {
-            self.events.deliver(self.shared, ordinary);
+            self.events.deliver(self.peer, ordinary);
         }
     }
 
     /// Applies the configuration if it was replaced.
     fn apply_config(&mut self) {
-        if self.shared.config_version() == self.config_version {
+        if self.peer.config_version() == self.config_version {
             return;
         }
-        self.config_version = self.shared.config_version();
-        let config = self.shared.config();
+        self.config_version = self.peer.config_version();
+        let config = self.peer.config();
         self.inlet.update_config(&config);
         self.link.outbox.update_config(&config);
         self.events.delivery.set_limits((&*config).into());
         if let Role::First { .. } = self.role {
-            self.shared.memory.set_max(config.max_payload_memory);
+            self.peer.memory.set_max(config.max_payload_memory);
             // The configuration was validated when it was set.
             let _ = self
-                .shared
+                .peer
                 .session
                 .lock()
                 .update_config(config.session.clone());
@@ -201,12 +201,12 @@ impl Reading<'_> {
 
     /// Returns the signal that ends all waits of the thread.
     fn stop(&self) -> &Stop {
-        self.role.stop(self.shared)
+        self.role.stop(self.peer)
     }
 
     fn parts(&mut self) -> (Locked<'_>, &mut Inlet) {
         let locked = Locked {
-            shared: self.shared,
+            peer: self.peer,
             link: self.link,
             transport_end: None,
         };
@@ -216,14 +216,14 @@ impl Reading<'_> {
 
 /// The shared session on behalf of one stream, locked for one call at a time.
 struct Locked<'a> {
-    shared: &'a Shared,
-    link: &'a Link,
+    peer: &'a PeerConnection,
+    link: &'a PeerStream,
     transport_end: Option<TransportClose>,
 }
 
 impl LockSession for Locked<'_> {
     fn with<T>(&mut self, call: impl FnOnce(&mut Session) -> T) -> T {
-        let mut session = self.shared.session.lock();
+        let mut session = self.peer.session.lock();
         session.set_stream(self.link.kind);
         call(&mut session)
     }

@@ -16,20 +16,20 @@ impl Reading<'_> {
         let Role::First { .. } = self.role else {
             return None;
         };
-        let deadline = self.shared.session.lock().next_deadline()?;
+        let deadline = self.peer.session.lock().next_deadline()?;
         if now < deadline {
             return Some(deadline);
         }
-        self.shared.keep_alive(now);
-        if self.shared.second.pauses() {
+        self.peer.keep_alive(now);
+        if self.peer.second.pauses() {
             // The expected data may be in the socket that is not read. Timeouts are shifted when
             // reading resumes.
             return Some(now + STANDSTILL);
         }
-        let mut session = self.shared.session.lock();
+        let mut session = self.peer.session.lock();
         // A large outgoing frame in progress delays a pong as well.
         if session.state() == ConnectionState::Connected
-            && let Some(transfer) = self.shared.links().last_transfer()
+            && let Some(transfer) = self.peer.links().last_transfer()
         {
             session.on_partial_frame(transfer);
         }
@@ -43,13 +43,13 @@ impl Reading<'_> {
             return;
         }
         self.set_pauses(true);
-        let (shared, link) = (self.shared, self.link);
+        let (peer, link) = (self.peer, self.link);
         let is_over = || {
-            shared.keep_alive(Instant::now());
+            peer.keep_alive(Instant::now());
             // Data received before the peer closed the connection is still read.
             let closed = link.outbox.closed();
             closed.is_some_and(|reason| !reason.is_peer_close())
-                || shared.session.lock().close_reason().is_some()
+                || peer.session.lock().close_reason().is_some()
         };
         let Events {
             delivery, signals, ..
@@ -70,12 +70,12 @@ impl Reading<'_> {
                 self.on_reads_paused(from, from + waited);
                 break Ok(());
             }
-            if self.shared.session.lock().close_reason().is_some() {
+            if self.peer.session.lock().close_reason().is_some() {
                 // The other stream closed the connection.
                 break Ok(());
             }
-            self.shared.keep_alive(Instant::now());
-            if waited >= self.shared.config().payload_memory_timeout {
+            self.peer.keep_alive(Instant::now());
+            if waited >= self.peer.config().payload_memory_timeout {
                 break Err(DisconnectReason::PayloadMemoryExhausted);
             }
             // Released memory is not signaled, so this polls at growing intervals.
@@ -92,7 +92,7 @@ impl Reading<'_> {
     }
 
     pub(super) fn on_reads_paused(&mut self, from: Instant, until: Instant) {
-        self.shared.session.lock().on_reads_paused(from, until);
+        self.peer.session.lock().on_reads_paused(from, until);
         self.inlet
             .on_reads_paused(until.saturating_duration_since(from));
     }
@@ -101,7 +101,7 @@ impl Reading<'_> {
     /// it lasts.
     pub(super) fn set_pauses(&self, pauses: bool) {
         if let Role::Second(_) = self.role {
-            self.shared.second.set_pauses(pauses);
+            self.peer.second.set_pauses(pauses);
         }
     }
 }

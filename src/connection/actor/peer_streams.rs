@@ -9,7 +9,7 @@ use crate::session::DisconnectReason;
 use crate::wire::{Message, StreamPolicy, StreamType};
 
 /// One TCP connection of a peer.
-pub(super) struct Link {
+pub(super) struct PeerStream {
     pub(super) kind: StreamType,
     pub(super) stream: Arc<Stream>,
     pub(super) outbox: Outbox,
@@ -17,22 +17,22 @@ pub(super) struct Link {
 
 /// The open TCP connections of a peer and the policy that routes messages to them.
 #[derive(Clone, Default)]
-pub(super) struct Links {
-    first: Option<Arc<Link>>,
+pub(super) struct PeerStreams {
+    first: Option<Arc<PeerStream>>,
     /// Set once both sides have agreed on the second stream.
-    second: Option<(Arc<Link>, StreamPolicy)>,
+    second: Option<(Arc<PeerStream>, StreamPolicy)>,
 }
 
-impl Links {
+impl PeerStreams {
     /// Creates the connections of a peer with one stream.
-    pub(super) fn one(first: Arc<Link>) -> Self {
+    pub(super) fn one(first: Arc<PeerStream>) -> Self {
         Self {
             first: Some(first),
             second: None,
         }
     }
 
-    pub(super) fn first(&self) -> Option<&Arc<Link>> {
+    pub(super) fn first(&self) -> Option<&Arc<PeerStream>> {
         self.first.as_ref()
     }
 
@@ -40,12 +40,12 @@ impl Links {
         self.second.as_ref().map(|(_, policy)| *policy)
     }
 
-    pub(super) fn add_second(&mut self, link: Arc<Link>, policy: StreamPolicy) {
+    pub(super) fn add_second(&mut self, link: Arc<PeerStream>, policy: StreamPolicy) {
         self.second = Some((link, policy));
     }
 
     /// Returns the connection for this message. Without a second stream this is the first one.
-    pub(super) fn carrying(&self, message: &Message) -> Option<&Arc<Link>> {
+    pub(super) fn carrying(&self, message: &Message) -> Option<&Arc<PeerStream>> {
         match &self.second {
             Some((second, _)) if self.is_for_second(message) => Some(second),
             _ => self.first.as_ref(),
@@ -53,7 +53,7 @@ impl Links {
     }
 
     /// Returns all open connections.
-    pub(super) fn all(&self) -> impl Iterator<Item = &Arc<Link>> {
+    pub(super) fn all(&self) -> impl Iterator<Item = &Arc<PeerStream>> {
         let second = self.second.as_ref().map(|(link, _)| link);
         self.first.iter().chain(second)
     }

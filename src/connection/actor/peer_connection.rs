@@ -1,4 +1,4 @@
-//! State that the threads and the handle of a connection share.
+//! A connection to one peer, over all restarts.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -7,8 +7,8 @@ use std::time::{Instant, SystemTime};
 
 use parking_lot::{Condvar, Mutex, RwLock};
 
-use super::links::{Link, Links};
 use super::open_requests::OpenRequests;
+use super::peer_streams::{PeerStream, PeerStreams};
 use super::second::SecondStream;
 use super::setup::PeerConnectionOptions;
 use super::stage::Stages;
@@ -31,7 +31,7 @@ use crate::session::{
 use crate::wire::{BlockHeader, Message, StreamPolicy, StreamType};
 
 /// The state that the threads and the handle of a connection share, over all restarts.
-pub(in crate::connection) struct Shared {
+pub(in crate::connection) struct PeerConnection {
     pub(super) peer_id: PeerId,
     pub(super) address: SocketAddr,
     pub(super) direction: Direction,
@@ -57,7 +57,7 @@ pub(in crate::connection) struct Shared {
     pub(super) requests: OpenRequests,
     pub(super) log_level: LogLevel,
     /// The open TCP connections.
-    links: RwLock<Links>,
+    links: RwLock<PeerStreams>,
     pub(super) second: SecondStream,
     /// The first reason with which the peer closed a stream. One stream may be reset while the
     /// other one is closed.
@@ -76,7 +76,7 @@ pub(super) struct History {
     pub(super) last_error: Option<DisconnectReason>,
 }
 
-impl Shared {
+impl PeerConnection {
     /// Creates the state. Returns the slot of `setup` separately, because it belongs to the first
     /// run.
     pub(super) fn new(
@@ -98,7 +98,7 @@ impl Shared {
         let session = new_session(direction, &config, &nonces)?;
         let requests = OpenRequests::new(&BlockHeader::genesis(&config.network));
         let delivery = events.delivery(DeliveryLimits::from(&config));
-        let shared = Self {
+        let peer = Self {
             peer_id,
             address,
             direction,
@@ -122,7 +122,7 @@ impl Shared {
             cut: Mutex::default(),
             second_counters: OnceLock::new(),
         };
-        Ok((shared, slot))
+        Ok((peer, slot))
     }
 
     pub(in crate::connection) fn peer_id(&self) -> PeerId {
@@ -173,7 +173,7 @@ impl Shared {
         }
     }
 
-    /// Wakes the callers of [`Shared::wait_connected`].
+    /// Wakes the callers of [`PeerConnection::wait_connected`].
     pub(super) fn notify_progress(&self) {
         // A waiter that has checked the state already is in its wait by then.
         drop(self.session.lock());
@@ -209,21 +209,21 @@ impl Shared {
     }
 
     /// Returns the open TCP connections.
-    pub(super) fn links(&self) -> Links {
+    pub(super) fn links(&self) -> PeerStreams {
         self.links.read().clone()
     }
 
     /// Returns the connection for this message, if the peer is connected.
-    pub(super) fn carrying(&self, message: &Message) -> Option<Arc<Link>> {
+    pub(super) fn carrying(&self, message: &Message) -> Option<Arc<PeerStream>> {
         self.links.read().carrying(message).cloned()
     }
 
-    pub(super) fn set_first_link(&self, link: Arc<Link>) {
-        *self.links.write() = Links::one(link);
+    pub(super) fn set_first_link(&self, link: Arc<PeerStream>) {
+        *self.links.write() = PeerStreams::one(link);
     }
 
     /// Adds the second connection. `policy` routes messages from now on.
-    pub(super) fn add_second_link(&self, link: Arc<Link>, policy: StreamPolicy) {
+    pub(super) fn add_second_link(&self, link: Arc<PeerStream>, policy: StreamPolicy) {
         self.links.write().add_second(link, policy);
     }
 
@@ -263,7 +263,7 @@ impl Shared {
     }
 
     /// Removes the connections. Their sockets close once no call uses them.
-    pub(super) fn remove_links(&self) -> Links {
+    pub(super) fn remove_links(&self) -> PeerStreams {
         std::mem::take(&mut *self.links.write())
     }
 
@@ -325,7 +325,7 @@ impl Shared {
     }
 }
 
-impl Logged for Shared {
+impl Logged for PeerConnection {
     fn log_limit(&self) -> Option<&LogLevel> {
         Some(&self.log_level)
     }
