@@ -4,7 +4,7 @@ use std::fmt::{self, Display, Write};
 
 use log::Level;
 
-use super::inlet::{BlockPart, Next, Received};
+use super::message_reader::{BlockPart, ReadOutcome, Received};
 use crate::log_level::LogLevel;
 use crate::log_record::{self, Component, LogRecord};
 use crate::wire::{Command, Encode, Message};
@@ -40,22 +40,22 @@ pub(super) trait Logged {
 }
 
 /// Logs a received message, block or discarded payload.
-pub(super) fn received(connection: &impl Logged, next: &Next) {
+pub(super) fn received(connection: &impl Logged, next: &ReadOutcome) {
     match next {
-        Next::Received(Received::Message(message)) => {
+        ReadOutcome::Received(Received::Message(message)) => {
             let command = message.command();
             message_in(connection, command, message.payload_len());
             let contents = Contents(message);
             let record = connection.log(Level::Trace).command(command);
             record.write(format_args!("received {contents}"));
         }
-        Next::Received(Received::Discarded { command, len, .. }) => {
+        ReadOutcome::Received(Received::Discarded { command, len, .. }) => {
             let record = connection.log(Level::Debug).command(*command);
             record.write(format_args!("discarded {command} of {len} bytes"));
         }
         // A block that is read while it arrives is logged when it starts.
-        Next::Block(BlockPart::Begins { len, .. }) => message_in(connection, BLOCK, *len),
-        Next::Block(_) | Next::Handled | Next::NeedsMore => {}
+        ReadOutcome::Block(BlockPart::Start { len, .. }) => message_in(connection, BLOCK, *len),
+        ReadOutcome::Block(_) | ReadOutcome::Handled | ReadOutcome::NeedsMore => {}
     }
 }
 
@@ -156,7 +156,7 @@ mod tests {
         let inventory = vec![Inventory::Tx(Txid([7; 32])); 50_000];
         let message = Message::from(Inv::from(inventory));
         let shared = SharedMessage::new(message.clone(), 1);
-        let next = Next::Received(Received::Message(shared));
+        let next = ReadOutcome::Received(Received::Message(shared));
         for limit in [None, Some(LogLevel::new(LevelFilter::Info))] {
             let connection = Silent(limit);
             let counted = measure(|| {

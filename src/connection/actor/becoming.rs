@@ -8,7 +8,7 @@ use super::peer_connection::PeerConnection;
 use super::peer_streams::PeerStream;
 use super::second::NotBegun;
 use super::second_life::{self, Beginning};
-use crate::connection::inlet::Inlet;
+use crate::connection::message_reader::MessageReader;
 use crate::connection::outbox::Outbox;
 use crate::session::{DisconnectReason, StreamError};
 use crate::wire::{AssociationId, CreateStrm, StreamAck, StreamPolicy, StreamType};
@@ -53,7 +53,7 @@ fn await_readiness(newcomer: &PeerConnection, peer: &PeerConnection) -> Result<(
 pub(super) fn hand_over(
     newcomer: &PeerConnection,
     link: &PeerStream,
-    inlet: &mut Inlet,
+    reader: &mut MessageReader,
     request: &CreateStrm,
 ) -> Result<(), NotBecome> {
     let fault = |fault| Err(NotBecome::Fault(fault));
@@ -106,10 +106,10 @@ pub(super) fn hand_over(
             stream: link.stream.clone(),
             outbox,
         });
-        let empty = Inlet::new(&newcomer.config(), newcomer.counters.clone());
+        let empty = MessageReader::new(&newcomer.config(), newcomer.counters.clone());
         let beginning = Beginning::Taken {
             link: link.clone(),
-            frames: Box::new(std::mem::replace(inlet, empty).into_frames()),
+            frames: Box::new(std::mem::replace(reader, empty).into_frames()),
             policy,
         };
         let thread = second_life::spawn(&peer, delivery, stop, beginning)?;

@@ -15,7 +15,7 @@ use super::peer_streams::PeerStream;
 use super::reading::{End, Reading, Role};
 use super::streaming::Streaming;
 use super::telling::Events;
-use crate::connection::inlet::Inlet;
+use crate::connection::message_reader::MessageReader;
 use crate::connection::outbox::Outbox;
 use crate::connection::records::Logged;
 use crate::connection::stream::Stream;
@@ -96,8 +96,8 @@ fn live(
         Ok(link) => link,
         Err(reason) => return peer.stop.reason().unwrap_or(reason),
     };
-    let mut inlet = Inlet::new(&config, peer.counters.clone());
-    inlet.count_memory(MemoryGuard::new(peer.memory.clone()));
+    let mut reader = MessageReader::new(&config, peer.counters.clone());
+    reader.track_memory(MemoryGuard::new(peer.memory.clone()));
     // The limit may have changed since the last run.
     peer.memory.set_max(config.max_payload_memory);
     events.delivery.set_limits((&*config).into());
@@ -105,7 +105,7 @@ fn live(
     let mut reading = Reading {
         peer,
         link: &link,
-        inlet,
+        reader,
         events,
         streaming,
         role: Role::First {
@@ -120,7 +120,7 @@ fn live(
             End::Ended(reason) => return reason,
             End::Becomes(request) => request,
         };
-        match becoming::hand_over(peer, &link, &mut reading.inlet, &request) {
+        match becoming::hand_over(peer, &link, &mut reading.reader, &request) {
             Ok(()) => return DisconnectReason::AttachedAsStream,
             Err(NotBecome::Ended(reason)) => return peer.stop.reason().unwrap_or(reason),
             // The session queues a `reject` and closes. The read loop then returns that end.

@@ -7,7 +7,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use parking_lot::{Mutex, MutexGuard};
 use uuid::Uuid;
 
-use crate::connection::inlet::Received;
+use crate::connection::message_reader::Received;
 use crate::connection::requests::Requests;
 use crate::connection::waker::Waker;
 use crate::session::DisconnectReason;

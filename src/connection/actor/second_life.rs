@@ -15,7 +15,7 @@ use super::reading::{End, Reading, Role};
 use super::streaming::Streaming;
 use super::telling::Events;
 use crate::connection::event_bus::Delivery;
-use crate::connection::inlet::Inlet;
+use crate::connection::message_reader::MessageReader;
 use crate::connection::records::Logged;
 use crate::connection::stop::Stop;
 use crate::event::ControlEvent;
@@ -112,8 +112,9 @@ fn live(
         let session = peer.session.lock();
         (session.limits(), session.expected_payloads())
     };
-    let mut inlet = Inlet::resume(frames, (limits, expected), &config, peer.second_counters());
-    inlet.count_memory(MemoryGuard::new(peer.memory.clone()));
+    let mut reader =
+        MessageReader::resume(frames, (limits, expected), &config, peer.second_counters());
+    reader.track_memory(MemoryGuard::new(peer.memory.clone()));
     drop(config);
     if !peer.second.set_open() {
         // The connection ended while the stream was opened.
@@ -139,7 +140,7 @@ fn live(
     let mut reading = Reading {
         peer,
         link: &link,
-        inlet,
+        reader,
         events,
         streaming,
         role: Role::Second(stop),

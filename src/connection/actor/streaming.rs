@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::peer_connection::PeerConnection;
 use super::peer_streams::PeerStream;
 use crate::connection::block_reader::{BlockSink, transfer};
-use crate::connection::inlet::{BlockPart, Inlet};
+use crate::connection::message_reader::{BlockPart, MessageReader};
 use crate::connection::requests::Failure;
 use crate::connection::stop::Stop;
 use crate::session::DisconnectReason;
@@ -28,10 +28,10 @@ impl Streaming {
         part: BlockPart,
         peer: &PeerConnection,
         (link, stop): (&Weak<PeerStream>, &Stop),
-        inlet: &mut Inlet,
+        reader: &mut MessageReader,
     ) -> Result<Option<(Instant, Instant)>, DisconnectReason> {
         match part {
-            BlockPart::Begins { header, len } => {
+            BlockPart::Start { header, len } => {
                 // The request is claimed and answered under one lock. A caller that cancels it gets
                 // the reader, or the block is handled like any other.
                 let limit = peer.config().session.limits.limit(BLOCK);
@@ -53,7 +53,7 @@ impl Streaming {
                     Some(sink)
                 });
                 if let Some(sink) = sink {
-                    inlet.stream_block(sink.buffer());
+                    reader.stream_block(sink.buffer());
                     self.sink = Some(sink);
                 }
                 Ok(None)
@@ -64,10 +64,10 @@ impl Streaming {
                 };
                 let timeout = peer.config().block_reader_timeout;
                 let pause = sink.push(chunk, timeout, stop, |now| peer.keep_alive(now))?;
-                inlet.refill(sink.buffer());
+                reader.provide_buffer(sink.buffer());
                 Ok(pause)
             }
-            BlockPart::Ends { checksum } => {
+            BlockPart::End { checksum } => {
                 if let Some(sink) = self.sink.take() {
                     sink.complete(checksum);
                 }

@@ -2,7 +2,7 @@
 
 use super::peer_connection::PeerConnection;
 use crate::connection::event_bus::{Delivery, Signals};
-use crate::connection::inlet::Received;
+use crate::connection::message_reader::Received;
 use crate::connection::records::Logged;
 use crate::event::{BitcoinMessageEvent, ControlEvent, SharedMessage};
 use crate::session::SessionEvent;

@@ -2,7 +2,7 @@
 
 use super::Connection;
 use crate::connection::block_reader::{BlockSource, transfer};
-use crate::connection::inlet::BlockPart;
+use crate::connection::message_reader::BlockPart;
 use crate::connection::requests::Failure;
 use crate::session::DisconnectReason;
 use crate::wire::Command;
@@ -14,7 +14,7 @@ impl Connection {
     /// received like any other message.
     pub(super) fn on_block_part(&mut self, part: BlockPart) -> Result<(), DisconnectReason> {
         match part {
-            BlockPart::Begins { header, len } => {
+            BlockPart::Start { header, len } => {
                 let limit = self.config.session.limits.limit(BLOCK);
                 let Some(waiter) = self.requests.claim_block(header.hash()) else {
                     return Ok(());
@@ -24,7 +24,7 @@ impl Connection {
                     return Ok(());
                 }
                 let (sink, reader) = transfer(self.name.clone(), header, len, || {});
-                self.inlet.stream_block(sink.buffer());
+                self.reader.stream_block(sink.buffer());
                 self.block = Some(sink);
                 waiter.answer(Ok(reader));
             }
@@ -33,10 +33,10 @@ impl Connection {
                     // One turn receives less than the capacity of the queue, which the reader
                     // empties first.
                     sink.try_push(chunk)?;
-                    self.inlet.refill(sink.buffer());
+                    self.reader.provide_buffer(sink.buffer());
                 }
             }
-            BlockPart::Ends { checksum } => {
+            BlockPart::End { checksum } => {
                 if let Some(sink) = self.block.take() {
                     sink.complete(checksum);
                 }

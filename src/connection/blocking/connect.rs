@@ -10,8 +10,8 @@ use uuid::Uuid;
 
 use super::kept::Kept;
 use super::{Connection, WRITE_WAIT};
-use crate::connection::inlet::Inlet;
 use crate::connection::lanes::Lanes;
+use crate::connection::message_reader::MessageReader;
 use crate::connection::records::Logged;
 use crate::connection::requests::Requests;
 use crate::connection::stop::Stop;
@@ -146,7 +146,7 @@ impl Connection {
             .map_err(|_| bug)?;
         let mut connection = Self {
             name: name.to_owned(),
-            inlet: Inlet::new(config, counters.clone()),
+            reader: MessageReader::new(config, counters.clone()),
             unsent: Lanes::default(),
             kept: Kept::new(config.max_receive_queue_bytes),
             peer: PeerInfo::default(),

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::connection::inlet::Received;
+use crate::connection::message_reader::Received;
 
 /// The number of bytes that a queued message counts in addition to its payload.
 const OVERHEAD: u64 = 128;

@@ -16,8 +16,8 @@ use log::Level;
 
 use self::kept::Kept;
 use super::block_reader::BlockSink;
-use super::inlet::{Inlet, Received};
 use super::lanes::Lanes;
+use super::message_reader::{MessageReader, Received};
 use super::records::Logged;
 use super::requests::Requests;
 use super::stream::Stream;
@@ -82,7 +82,7 @@ pub struct Connection {
     name: String,
     config: ConnectionConfig,
     stream: Stream,
-    inlet: Inlet,
+    reader: MessageReader,
     session: Session,
     peer: PeerInfo,
     counters: Arc<TrafficCounters>,
@@ -349,7 +349,7 @@ impl Connection {
         let now = Instant::now();
         let away = now.saturating_duration_since(self.left);
         self.session.on_reads_paused(self.left, now);
-        self.inlet.on_reads_paused(away);
+        self.reader.on_reads_paused(away);
         self.unsent.on_reads_paused(away);
         self.left = now;
     }

@@ -6,8 +6,8 @@ use std::time::Instant;
 use log::Level;
 
 use super::{Connection, WRITE_WAIT};
-use crate::connection::inlet::{LockSession, Next};
 use crate::connection::lanes::{Lane, Written};
+use crate::connection::message_reader::{ReadOutcome, SessionAccess};
 use crate::connection::progress::write_deadline;
 use crate::connection::records::{self, Logged};
 use crate::connection::stream::Stream;
@@ -29,7 +29,7 @@ impl Connection {
             let deadlines = [deadline, self.session.next_deadline(), again];
             let deadline = deadlines.into_iter().flatten().min();
             if self
-                .inlet
+                .reader
                 .read(&self.stream, &mut self.session, deadline, now)
             {
                 self.take_arrivals()?;
@@ -42,28 +42,27 @@ impl Connection {
 
     /// Decodes received frames and queues the messages for the caller.
     fn take_arrivals(&mut self) -> Result<(), DisconnectReason> {
-        self.inlet
-            .announce_blocks(self.requests.block_readers() > 0);
+        self.reader.stream_blocks(self.requests.block_readers() > 0);
         let is_recorded = self.logs(Level::Debug);
         loop {
-            let next = self.inlet.next(&mut self.session);
+            let next = self.reader.next(&mut self.session);
             if is_recorded {
                 records::received(self, &next);
             }
             match next {
-                Next::Received(received) => {
+                ReadOutcome::Received(received) => {
                     if let Some(ordinary) = self.requests.on_received(received, StreamType::General)
                     {
                         self.kept.push(ordinary);
                     }
                 }
-                Next::Handled => {}
-                Next::Block(part) => {
+                ReadOutcome::Handled => {}
+                ReadOutcome::Block(part) => {
                     if let Err(reason) = self.on_block_part(part) {
                         self.session.close(reason);
                     }
                 }
-                Next::NeedsMore => return self.drain(),
+                ReadOutcome::NeedsMore => return self.drain(),
             }
             self.drain()?;
         }
@@ -184,7 +183,7 @@ impl Connection {
         let failed = |error: io::Error| DisconnectReason::Io(error.kind());
         self.stream.set_nonblocking(true).map_err(failed)?;
         while self
-            .inlet
+            .reader
             .read_once(&self.stream, &mut AfterReset(&mut self.session))
         {
             self.take_arrivals()?;
@@ -210,7 +209,7 @@ impl Connection {
     fn read_what_is_there(&mut self) -> Result<bool, DisconnectReason> {
         let failed = |error: io::Error| DisconnectReason::Io(error.kind());
         self.stream.set_nonblocking(true).map_err(failed)?;
-        let came = self.inlet.read_once(&self.stream, &mut self.session);
+        let came = self.reader.read_once(&self.stream, &mut self.session);
         self.stream.set_nonblocking(false).map_err(failed)?;
         if came {
             self.take_arrivals()?;
@@ -223,7 +222,7 @@ impl Connection {
 /// The session of a connection that the peer reset. EOF counts as a reset.
 struct AfterReset<'a>(&'a mut Session);
 
-impl LockSession for AfterReset<'_> {
+impl SessionAccess for AfterReset<'_> {
     fn with<T>(&mut self, call: impl FnOnce(&mut Session) -> T) -> T {
         call(self.0)
     }

@@ -33,7 +33,7 @@ use self::order::{MarkerIds, Streams};
 use self::questions::Questions;
 use self::transactions::{FoundTransactions, TransactionRequests};
 use super::block_reader::BlockReader;
-use super::inlet::Received;
+use super::message_reader::Received;
 use crate::event::SharedMessage;
 use crate::session::DisconnectReason;
 use crate::wire::{

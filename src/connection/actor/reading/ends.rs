@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{End, Reading, Role, Wish};
 use crate::connection::actor::opening;
-use crate::connection::inlet::LockSession;
+use crate::connection::message_reader::SessionAccess;
 use crate::connection::records::{self, Logged};
 use crate::session::{ConnectionState, DisconnectReason, Output, SessionEvent, TransportClose};
 

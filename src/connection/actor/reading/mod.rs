@@ -16,7 +16,7 @@ use super::peer_streams::PeerStream;
 use super::streaming::Streaming;
 use super::telling::Events;
 use crate::connection::associations::Association;
-use crate::connection::inlet::{Inlet, LockSession, Next, Received};
+use crate::connection::message_reader::{MessageReader, ReadOutcome, Received, SessionAccess};
 use crate::connection::records::{self, Logged};
 use crate::connection::stop::Stop;
 use crate::session::{DisconnectReason, Session, TransportClose};
@@ -26,7 +26,7 @@ use crate::wire::CreateStrm;
 pub(super) struct Reading<'a> {
     pub(super) peer: &'a Arc<PeerConnection>,
     pub(super) link: &'a Arc<PeerStream>,
-    pub(super) inlet: Inlet,
+    pub(super) reader: MessageReader,
     pub(super) events: Events<'a>,
     pub(super) streaming: &'a mut Streaming,
     pub(super) role: Role<'a>,
@@ -84,7 +84,7 @@ impl Reading<'_> {
                 return end;
             }
             self.wait_for_subscribers();
-            if !self.inlet.has_memory()
+            if !self.reader.has_memory()
                 && let Err(reason) = self.wait_for_memory()
             {
                 return End::Ended(reason);
@@ -112,8 +112,8 @@ impl Reading<'_> {
     }
 
     fn read(&mut self, deadline: Option<Instant>, now: Instant) -> bool {
-        let (mut session, inlet) = self.parts();
-        let has_come = inlet.read(&session.link.stream, &mut session, deadline, now);
+        let (mut session, reader) = self.parts();
+        let has_come = reader.read(&session.link.stream, &mut session, deadline, now);
         self.transport_end = session.transport_end;
         has_come
     }
@@ -121,12 +121,12 @@ impl Reading<'_> {
     /// Handles all buffered frames. Returns the end of the connection if it is due.
     fn take_all(&mut self) -> Option<End> {
         let any_reader = self.peer.requests.any_block_reader();
-        self.inlet.announce_blocks(any_reader);
+        self.reader.stream_blocks(any_reader);
         let is_recorded = self.peer.logs(Level::Debug);
         loop {
-            let (mut session, inlet) = self.parts();
-            let next = inlet.next(&mut session);
-            if (self.inlet.has_output() || self.stop().is_set() || self.link.outbox.is_closed())
+            let (mut session, reader) = self.parts();
+            let next = reader.next(&mut session);
+            if (self.reader.has_output() || self.stop().is_set() || self.link.outbox.is_closed())
                 && let Some(end) = self.drain()
             {
                 return Some(end);
@@ -135,15 +135,15 @@ impl Reading<'_> {
                 records::received(&**self.peer, &next);
             }
             match next {
-                Next::NeedsMore => return None,
-                Next::Handled => {}
-                Next::Block(part) => {
+                ReadOutcome::NeedsMore => return None,
+                ReadOutcome::Handled => {}
+                ReadOutcome::Block(part) => {
                     self.set_pauses(true);
                     let link = Arc::downgrade(self.link);
                     let stop = self.role.stop(self.peer);
                     let taken =
                         self.streaming
-                            .take(part, self.peer, (&link, stop), &mut self.inlet);
+                            .take(part, self.peer, (&link, stop), &mut self.reader);
                     let ended = match taken {
                         Ok(Some((from, until))) => {
                             self.on_reads_paused(from, until);
@@ -157,12 +157,12 @@ impl Reading<'_> {
                         return ended;
                     }
                 }
-                Next::Received(Received::Message(message))
+                ReadOutcome::Received(Received::Message(message))
                     if !self.peer.requests.may_concern(&message) =>
                 {
                     self.events.deliver_message(self.peer, message);
                 }
-                Next::Received(received) => self.answer(received),
+                ReadOutcome::Received(received) => self.answer(received),
             }
             self.wait_for_subscribers();
         }
@@ -185,7 +185,7 @@ impl Reading<'_> {
         }
         self.config_version = self.peer.config_version();
         let config = self.peer.config();
-        self.inlet.update_config(&config);
+        self.reader.update_config(&config);
         self.link.outbox.update_config(&config);
         self.events.delivery.set_limits((&*config).into());
         if let Role::First { .. } = self.role {
@@ -204,13 +204,13 @@ impl Reading<'_> {
         self.role.stop(self.peer)
     }
 
-    fn parts(&mut self) -> (Locked<'_>, &mut Inlet) {
+    fn parts(&mut self) -> (Locked<'_>, &mut MessageReader) {
         let locked = Locked {
             peer: self.peer,
             link: self.link,
             transport_end: None,
         };
-        (locked, &mut self.inlet)
+        (locked, &mut self.reader)
     }
 }
 
@@ -221,7 +221,7 @@ struct Locked<'a> {
     transport_end: Option<TransportClose>,
 }
 
-impl LockSession for Locked<'_> {
+impl SessionAccess for Locked<'_> {
     fn with<T>(&mut self, call: impl FnOnce(&mut Session) -> T) -> T {
         let mut session = self.peer.session.lock();
         session.set_stream(self.link.kind);

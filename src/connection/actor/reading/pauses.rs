@@ -66,7 +66,7 @@ impl Reading<'_> {
         let from = Instant::now();
         let result = loop {
             let waited = from.elapsed();
-            if self.inlet.has_memory() {
+            if self.reader.has_memory() {
                 self.on_reads_paused(from, from + waited);
                 break Ok(());
             }
@@ -93,7 +93,7 @@ impl Reading<'_> {
 
     pub(super) fn on_reads_paused(&mut self, from: Instant, until: Instant) {
         self.peer.session.lock().on_reads_paused(from, until);
-        self.inlet
+        self.reader
             .on_reads_paused(until.saturating_duration_since(from));
     }
 

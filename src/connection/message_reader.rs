@@ -23,11 +23,11 @@ use crate::wire::{
 };
 
 /// The maximum number of pongs that are collected before they are sent.
-const GATHERED_PONGS: usize = 32;
+const MAX_COALESCED_PONGS: usize = 32;
 
 /// Reads frames from a socket, decodes their messages and passes them to the session.
 #[derive(Debug)]
-pub(super) struct Inlet {
+pub(super) struct MessageReader {
     frames: FrameReader,
     progress: ReadProgress,
     wait: ReadWait,
@@ -62,18 +62,18 @@ pub(super) enum Received {
 /// A part of a streamed block.
 #[derive(Debug)]
 pub(super) enum BlockPart {
-    /// The start of a block. The block is streamed if [`Inlet::stream_block`] is called
+    /// The start of a block. The block is streamed if [`MessageReader::stream_block`] is called
     /// immediately. It is handled like any other payload otherwise.
-    Begins { header: BlockHeader, len: u64 },
+    Start { header: BlockHeader, len: u64 },
     /// The next bytes of the block.
     Chunk(Vec<u8>),
     /// The end of the block.
-    Ends {
+    End {
         checksum: Result<(), FrameDropReason>,
     },
 }
 
-impl Inlet {
+impl MessageReader {
     pub(super) fn new(config: &ConnectionConfig, counters: Arc<TrafficCounters>) -> Self {
         let limits = config.session.limits.before_handshake();
         Self {
@@ -88,7 +88,7 @@ impl Inlet {
         }
     }
 
-    /// Creates an inlet that continues with `frames`, for a session with the given limits and
+    /// Creates a reader that continues with `frames`, for a session with the given limits and
     /// expected payloads.
     pub(super) fn resume(
         mut frames: FrameReader,
@@ -119,7 +119,7 @@ impl Inlet {
     }
 
     /// Counts the memory of payloads in `memory`.
-    pub(super) fn count_memory(&mut self, mut memory: MemoryGuard) {
+    pub(super) fn track_memory(&mut self, mut memory: MemoryGuard) {
         memory.reserve_exact(self.frames.held() as u64);
         self.memory = Some(memory);
     }
@@ -144,8 +144,8 @@ impl Inlet {
     }
 
     /// Sets whether the start of a block is reported before the rest has arrived.
-    pub(super) fn announce_blocks(&mut self, announce: bool) {
-        self.frames.stream_blocks(announce);
+    pub(super) fn stream_blocks(&mut self, enabled: bool) {
+        self.frames.stream_blocks(enabled);
     }
 
     /// Streams the block that has just started. `buffer` receives its first chunk.
@@ -154,7 +154,7 @@ impl Inlet {
     }
 
     /// Provides a buffer for the next chunk of a block.
-    pub(super) fn refill(&mut self, buffer: Vec<u8>) {
+    pub(super) fn provide_buffer(&mut self, buffer: Vec<u8>) {
         self.frames.refill(buffer);
     }
 
@@ -164,7 +164,7 @@ impl Inlet {
     pub(super) fn read(
         &mut self,
         stream: &Stream,
-        session: &mut impl LockSession,
+        session: &mut impl SessionAccess,
         deadline: Option<Instant>,
         now: Instant,
     ) -> bool {
@@ -182,7 +182,7 @@ impl Inlet {
     pub(super) fn read_once(
         &mut self,
         mut stream: &Stream,
-        session: &mut impl LockSession,
+        session: &mut impl SessionAccess,
     ) -> bool {
         let read = self.frames.read_from(&mut stream);
         let now = Instant::now();
@@ -230,11 +230,11 @@ impl Inlet {
     /// Returns the next item. Earlier frames were passed to the session.
     ///
     /// The output of the session must be handled after each call.
-    pub(super) fn next(&mut self, session: &mut impl LockSession) -> Next {
+    pub(super) fn next(&mut self, session: &mut impl SessionAccess) -> ReadOutcome {
         let found = match self.frames.find_next() {
             Ok(Some(Found::InPlace { command, at, .. })) => {
                 self.progress.on_frame();
-                return self.on_lying(command, at, session);
+                return self.decode_in_place(command, at, session);
             }
             Ok(Some(Found::Owned(incoming))) => incoming,
             Ok(None) => {
@@ -244,11 +244,11 @@ impl Inlet {
                 }
                 self.progress.on_bytes(self.frames.arriving(), self.now);
                 self.check_progress(session, self.now);
-                return Next::NeedsMore;
+                return ReadOutcome::NeedsMore;
             }
             Err(error) => {
                 session.with(|session| session.on_frame_error(error));
-                return Next::NeedsMore;
+                return ReadOutcome::NeedsMore;
             }
         };
         if let Incoming::BlockStart { .. } | Incoming::BlockChunk(_) = &found {
@@ -266,8 +266,8 @@ impl Inlet {
                 let number = cause.command().and_then(MessageKind::from_command);
                 self.counters.add_message_in(number, 0);
                 let now = self.now;
-                self.tell(session, false, |session| session.on_dropped(cause, now));
-                Next::Handled
+                self.with_session(session, false, |session| session.on_dropped(cause, now));
+                ReadOutcome::Handled
             }
             Incoming::Discarded {
                 command,
@@ -277,38 +277,40 @@ impl Inlet {
             } => {
                 self.counters
                     .add_message_in(MessageKind::from_command(command), len);
-                self.tell(session, false, |session| {
+                self.with_session(session, false, |session| {
                     session.on_discarded(command, len);
                 });
-                Next::Received(Received::Discarded {
+                ReadOutcome::Received(Received::Discarded {
                     command,
                     len,
                     limit,
                     block,
                 })
             }
-            Incoming::BlockStart { header, len } => Next::Block(BlockPart::Begins { header, len }),
-            Incoming::BlockChunk(chunk) => Next::Block(BlockPart::Chunk(chunk)),
+            Incoming::BlockStart { header, len } => {
+                ReadOutcome::Block(BlockPart::Start { header, len })
+            }
+            Incoming::BlockChunk(chunk) => ReadOutcome::Block(BlockPart::Chunk(chunk)),
             Incoming::BlockEnd { len, checksum } => {
                 self.counters.add_message_in(Some(MessageKind::Block), len);
                 let now = self.now;
                 let told = checksum.clone();
-                self.tell(session, false, |session| match told {
+                self.with_session(session, false, |session| match told {
                     Ok(()) => session.on_streamed_block(),
                     Err(cause) => session.on_dropped(cause, now),
                 });
-                Next::Block(BlockPart::Ends { checksum })
+                ReadOutcome::Block(BlockPart::End { checksum })
             }
         }
     }
 
     /// Decodes a payload in the receive buffer. It is copied only if the message shares it.
-    fn on_lying(
+    fn decode_in_place(
         &mut self,
         command: Command,
         at: Range<usize>,
-        session: &mut impl LockSession,
-    ) -> Next {
+        session: &mut impl SessionAccess,
+    ) -> ReadOutcome {
         let number = MessageKind::from_command(command);
         let Some(number) = number.filter(|number| !number.shares_payload()) else {
             let payload = Bytes::copy_from_slice(self.frames.in_place(at));
@@ -330,8 +332,8 @@ impl Inlet {
         command: Command,
         number: Option<MessageKind>,
         payload: Bytes,
-        session: &mut impl LockSession,
-    ) -> Next {
+        session: &mut impl SessionAccess,
+    ) -> ReadOutcome {
         let len = payload.len() as u64;
         self.counters.add_message_in(number, len);
         let memory = self.split_off(len);
@@ -350,10 +352,14 @@ impl Inlet {
     }
 
     /// Passes a message to the session. Returns whether the rest of it is delivered to the caller.
-    fn on_message(&mut self, message: &mut Message, session: &mut impl LockSession) -> Disposition {
+    fn on_message(
+        &mut self,
+        message: &mut Message,
+        session: &mut impl SessionAccess,
+    ) -> Disposition {
         let now = self.now;
         let is_ping = matches!(message, Message::Ping(_));
-        self.tell(session, is_ping, |session| {
+        self.with_session(session, is_ping, |session| {
             let delivery = session.on_message(message, now);
             if let Message::NotFound(missing) = message {
                 session.remove_end_marker(missing);
@@ -366,25 +372,25 @@ impl Inlet {
         &mut self,
         command: Command,
         error: &DecodeError,
-        session: &mut impl LockSession,
-    ) -> Next {
+        session: &mut impl SessionAccess,
+    ) -> ReadOutcome {
         let now = self.now;
-        self.tell(session, false, |session| {
+        self.with_session(session, false, |session| {
             session.on_malformed(command, error, now);
         });
-        Next::Handled
+        ReadOutcome::Handled
     }
 
     /// Passes a frame to the session and updates the limits for the next one, under a single lock.
-    fn tell<T>(
+    fn with_session<T>(
         &mut self,
-        session: &mut impl LockSession,
+        session: &mut impl SessionAccess,
         is_ping: bool,
-        tell: impl FnOnce(&mut Session) -> T,
+        call: impl FnOnce(&mut Session) -> T,
     ) -> T {
-        let (told, limits, expected, has_output, answered) = session.with(|session| {
+        let (result, limits, expected, has_output, answered) = session.with(|session| {
             (
-                tell(session),
+                call(session),
                 session.limits(),
                 session.expected_payloads(),
                 session.has_output(),
@@ -394,8 +400,8 @@ impl Inlet {
         self.frames.set_limits(limits);
         self.frames.set_expected(expected);
         self.answered_pings = if answered { self.answered_pings + 1 } else { 0 };
-        self.has_output = has_output && self.answered_pings.is_multiple_of(GATHERED_PONGS);
-        told
+        self.has_output = has_output && self.answered_pings.is_multiple_of(MAX_COALESCED_PONGS);
+        result
     }
 
     /// Returns a message together with its memory, unless the message itself holds that memory.
@@ -405,14 +411,14 @@ impl Inlet {
         message: Message,
         len: u64,
         memory: impl FnOnce(&mut Self, u64) -> Option<MemoryGuard>,
-    ) -> Next {
+    ) -> ReadOutcome {
         match delivery {
             Disposition::Deliver => {
                 let memory = memory(self, len);
                 let message = SharedMessage::with_memory(message, len, memory);
-                Next::Received(Received::Message(message))
+                ReadOutcome::Received(Received::Message(message))
             }
-            Disposition::Handled => Next::Handled,
+            Disposition::Handled => ReadOutcome::Handled,
         }
     }
 
@@ -420,7 +426,7 @@ impl Inlet {
         self.memory.as_mut().map(|memory| memory.split_off(len))
     }
 
-    fn check_progress(&self, session: &mut impl LockSession, now: Instant) {
+    fn check_progress(&self, session: &mut impl SessionAccess, now: Instant) {
         if self
             .progress
             .deadline()
@@ -432,12 +438,12 @@ impl Inlet {
     }
 }
 
-/// The result of [`Inlet::next`].
+/// The result of [`MessageReader::next`].
 #[derive(Debug)]
-pub(super) enum Next {
+pub(super) enum ReadOutcome {
     /// An item for the caller.
     Received(Received),
-    /// A part of a block, if blocks are [announced](Inlet::announce_blocks).
+    /// A part of a block, if blocks are [announced](MessageReader::announce_blocks).
     Block(BlockPart),
     /// A frame that the session handled.
     Handled,
@@ -448,7 +454,7 @@ pub(super) enum Next {
 /// Access to a session that is owned or protected by a lock.
 ///
 /// A lock is held for one call only, never during a read, decoding or delivery.
-pub(super) trait LockSession {
+pub(super) trait SessionAccess {
     fn with<T>(&mut self, call: impl FnOnce(&mut Session) -> T) -> T;
 
     /// Handles the end of the read side. An implementation may replace `end` by a more precise
@@ -458,7 +464,7 @@ pub(super) trait LockSession {
     }
 }
 
-impl LockSession for Session {
+impl SessionAccess for Session {
     fn with<T>(&mut self, call: impl FnOnce(&mut Session) -> T) -> T {
         call(self)
     }
