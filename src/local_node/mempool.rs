@@ -3,10 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
-use crate::wire::{Block, TransactionView, Tx, Txid};
-
-/// The maximum total amount of money, in satoshi.
-const MAX_MONEY: i64 = 2_100_000_000_000_000;
+use crate::wire::{Block, InvalidTransaction, TransactionView, Tx, Txid};
 
 /// Unconfirmed transactions in the order of their arrival.
 ///
@@ -45,37 +42,6 @@ pub enum InsertOutcome {
     Full,
 }
 
-/// The reason why a transaction is invalid outside of a block.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum InvalidTransaction {
-    /// The transaction has no inputs.
-    #[error("transaction has no inputs")]
-    NoInputs,
-    /// The transaction has no outputs.
-    #[error("transaction has no outputs")]
-    NoOutputs,
-    /// The amount of an output is negative or above the maximum.
-    #[error("output {index}: expected 0 to {MAX_MONEY} satoshi, got {got}")]
-    InvalidValue {
-        /// The index of the output, from 0.
-        index: usize,
-        /// The amount of the output in satoshi.
-        got: i64,
-    },
-    /// The total amount of the outputs is above the maximum.
-    #[error("outputs up to {index}: expected at most {MAX_MONEY} satoshi, got {got}")]
-    InvalidTotal {
-        /// The index of the output that exceeds the maximum, from 0.
-        index: usize,
-        /// The total amount up to and including this output, in satoshi.
-        got: i64,
-    },
-    /// The transaction is a coinbase, which is valid only in a block.
-    #[error("transaction is a coinbase")]
-    Coinbase,
-}
-
 impl TransactionPool {
     /// The default maximum number of bytes of all transactions: 32 MiB.
     pub const DEFAULT_MAX_BYTES: u64 = 32 * 1024 * 1024;
@@ -98,8 +64,7 @@ impl TransactionPool {
     ///
     /// # Errors
     ///
-    /// [`InvalidTransaction`], the first violated rule in the node's order (Bitcoin SV node,
-    /// `src/validation.cpp`, `CheckRegularTransaction`).
+    /// [`InvalidTransaction`], the rule that the transaction violates.
     pub fn insert(&mut self, tx: &Tx) -> Result<InsertOutcome, InvalidTransaction> {
         let position = self.order.last_key_value().map_or(0, |(last, _)| last + 1);
         self.insert_at(position, tx.view())
@@ -173,7 +138,7 @@ impl TransactionPool {
         if self.contains(&txid) {
             return Ok(InsertOutcome::Known);
         }
-        check_structure(view)?;
+        view.check()?;
         let bytes = self.bytes.saturating_add(view.bytes().len() as u64);
         if bytes > self.max_bytes || self.len() >= self.max_transactions {
             return Ok(InsertOutcome::Full);
@@ -199,31 +164,6 @@ impl fmt::Debug for TransactionPool {
             .field("bytes", &self.bytes)
             .finish()
     }
-}
-
-pub(super) fn check_structure(transaction: TransactionView<'_>) -> Result<(), InvalidTransaction> {
-    if transaction.is_coinbase() {
-        return Err(InvalidTransaction::Coinbase);
-    }
-    if transaction.inputs().len() == 0 {
-        return Err(InvalidTransaction::NoInputs);
-    }
-    if transaction.outputs().len() == 0 {
-        return Err(InvalidTransaction::NoOutputs);
-    }
-    let mut total = 0;
-    for (index, output) in transaction.outputs().enumerate() {
-        let got = output.value;
-        if !(0..=MAX_MONEY).contains(&got) {
-            return Err(InvalidTransaction::InvalidValue { index, got });
-        }
-        // Cannot overflow: both are at most `MAX_MONEY`.
-        total += got;
-        if total > MAX_MONEY {
-            return Err(InvalidTransaction::InvalidTotal { index, got: total });
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -45,7 +45,7 @@ mod state;
 pub use block_rules::BlockRejectReason;
 pub use chain::{AcceptOutcome, Chain};
 pub use locator::MAX_BLOCK_HASHES;
-pub use mempool::{InsertOutcome, InvalidTransaction, TransactionPool};
+pub use mempool::{InsertOutcome, TransactionPool};
 pub use mining::{BlockTemplate, regtest_subsidy};
 pub use node::LocalNode;
 pub use node_config::LocalNodeConfig;

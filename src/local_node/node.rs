@@ -10,12 +10,12 @@ use std::time::Duration;
 use super::listener::listen;
 use super::shared_state::SharedState;
 use super::state::NodeState;
-use super::{BlockRejectReason, Chain, InsertOutcome, InvalidTransaction, LocalNodeConfig};
+use super::{BlockRejectReason, Chain, InsertOutcome, LocalNodeConfig};
 use crate::connection::{ConnectionConfig, EventBus, EventReceiver, ListeningSocket};
 use crate::error::Error;
 use crate::event::Event;
 use crate::network::Network;
-use crate::wire::{Block, BlockHash, Services, Transaction, Tx, Txid};
+use crate::wire::{Block, BlockHash, InvalidTransaction, Services, Transaction, Tx, Txid};
 
 /// An in-process node on loopback with a real chain, for tests and examples.
 ///

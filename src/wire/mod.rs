@@ -157,8 +157,8 @@ pub use sha256d::sha256d;
 pub use short_id::ShortIdKey;
 pub use stream::{ParseStreamPolicyError, StreamPolicy, StreamType};
 pub use transaction::{
-    Inputs, OutPoint, Outputs, Transaction, TransactionInput, TransactionInputView,
-    TransactionOutput, TransactionOutputView, TransactionView,
+    Inputs, InvalidTransaction, OutPoint, Outputs, Transaction, TransactionInput,
+    TransactionInputView, TransactionOutput, TransactionOutputView, TransactionView,
 };
 pub use wire_string::WireString;
 pub use work::Work;

@@ -7,10 +7,10 @@ use std::borrow::Cow;
 use log::Level;
 
 use super::NodeState;
-use crate::local_node::{BlockRejectReason, InvalidTransaction};
+use crate::local_node::BlockRejectReason;
 use crate::peers::PeerId;
 use crate::session::Misbehavior;
-use crate::wire::{BlockError, ChainRuleError, Hash256, Reject, RejectCode};
+use crate::wire::{BlockError, ChainRuleError, Hash256, InvalidTransaction, Reject, RejectCode};
 
 /// How an invalid object is rejected.
 #[derive(Debug, PartialEq, Eq)]
@@ -82,6 +82,7 @@ impl ObjectRejection {
                 Self::invalid("bad-txns-txouttotal-toolarge", 100)
             }
             InvalidTransaction::Coinbase => Self::invalid("bad-tx-coinbase", 100),
+            InvalidTransaction::NullInput { .. } => Self::invalid("bad-txns-prevout-null", 10),
         }
     }
 
@@ -300,6 +301,11 @@ mod tests {
                 100,
             ),
             (InvalidTransaction::Coinbase, "bad-tx-coinbase", 100),
+            (
+                InvalidTransaction::NullInput { index: 1 },
+                "bad-txns-prevout-null",
+                10,
+            ),
         ] {
             let expected = ObjectRejection::invalid(reason, score);
             assert_eq!(

@@ -6,10 +6,9 @@ use log::Level;
 
 use super::NodeState;
 use super::rejects::ObjectRejection;
-use crate::local_node::mempool::check_structure;
-use crate::local_node::{InsertOutcome, InvalidTransaction};
+use crate::local_node::InsertOutcome;
 use crate::peers::PeerId;
-use crate::wire::{Inventory, Tx, Txid};
+use crate::wire::{InvalidTransaction, Inventory, Tx, Txid};
 
 impl NodeState {
     /// Adds a transaction of the application to the pool and announces it. Unknown parents do not
@@ -32,7 +31,7 @@ impl NodeState {
         if self.knows_transaction(&txid) {
             return;
         }
-        if let Err(invalid) = check_structure(tx.view()) {
+        if let Err(invalid) = tx.view().check() {
             self.reject(
                 from,
                 "tx",
