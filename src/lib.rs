@@ -92,14 +92,14 @@
 //! - [`uuid`](https://docs.rs/uuid/1): association ids of streams
 //!
 //! ```
-//! use bsv_p2p::connection::EventBus;
+//! use bsv_p2p::connection::{EventBus, QueuedEvent};
 //! use bsv_p2p::crossbeam_channel::Receiver;
 //! use bsv_p2p::event::ControlEvent;
 //! use bsv_p2p::wire::{AssociationId, Tx};
 //! use bsv_p2p::{LogLevel, bytes, log, uuid};
 //!
 //! let events = EventBus::new().subscribe_control();
-//! let channel: &Receiver<ControlEvent> = events.as_receiver();
+//! let channel: &Receiver<QueuedEvent<ControlEvent>> = events.as_receiver();
 //! let level = LogLevel::new(log::LevelFilter::Info);
 //! let id = AssociationId::Uuid(uuid::Uuid::nil());
 //! assert!(Tx::from_payload(bytes::Bytes::from_static(b"invalid")).is_err());

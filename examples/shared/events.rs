@@ -50,10 +50,14 @@ fn fields(event: &ControlEvent) -> Value {
             object["reason"] = with_sources(reason).into();
         }
         ControlEvent::PeerMisbehavior {
-            misbehavior, score, ..
+            misbehavior,
+            score,
+            count,
+            ..
         } => {
             object["reason"] = with_sources(misbehavior).into();
             object["score"] = (*score).into();
+            object["count"] = (*count).into();
         }
         ControlEvent::PeerBanned { peer, ban } => {
             object["peer"] = peer.map(|peer| peer.to_string()).into();

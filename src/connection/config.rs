@@ -102,20 +102,19 @@ pub struct ConnectionConfig {
     /// [`BlockReaderAbandoned`](crate::session::DisconnectReason::BlockReaderAbandoned).
     #[cfg_attr(feature = "serde", serde(with = "crate::serde_util::seconds"))]
     pub block_reader_timeout: Duration,
-    /// The maximum size of the events of one stream that are queued for [slow
+    /// The maximum size of the messages of one stream that are pending in the queues of [slow
     /// subscribers](crate::connection::OverflowPolicy::Block), in bytes. Defaults to 4 MiB. Must be
     /// at least 1.
     ///
-    /// An event counts as its payload and 512 bytes, once for each subscriber that it waits for.
-    /// The last event may exceed the limit. When the limit is reached, reading from that stream
-    /// pauses.
+    /// A message counts from the capacity of a queue on, once for each subscription, until it is
+    /// taken. It counts as its content in memory, at most twice its payload, and 512 bytes. The last
+    /// message may exceed the limit. When the limit is reached, reading from that stream pauses
+    /// until half of it is free.
     pub max_subscriber_backlog_bytes: u64,
-    /// The maximum time that reading may pause for a subscription that takes no events. Defaults to
-    /// 30 s.
+    /// The maximum time that reading may pause for a subscription that takes no event of any peer.
+    /// Defaults to 15 s, which is below the write timeout of a default peer.
     ///
     /// The subscription is then ended as [`TooSlow`](crate::event::SubscriptionEndReason::TooSlow).
-    /// A closed connection waits at most this long for its subscribers to take the remaining
-    /// events.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde_util::seconds"))]
     pub subscriber_timeout: Duration,
     /// The idle time after which TCP probes the peer. Defaults to 60 s; `None` disables the probes.
@@ -143,7 +142,7 @@ impl ConnectionConfig {
             payload_memory_timeout: Duration::from_secs(30),
             block_reader_timeout: Duration::from_secs(30),
             max_subscriber_backlog_bytes: 4 * 1024 * 1024,
-            subscriber_timeout: Duration::from_secs(30),
+            subscriber_timeout: Duration::from_secs(15),
             tcp_keepalive: Some(Duration::from_secs(60)),
         }
     }

@@ -45,12 +45,11 @@ pub use associations::AssociationRegistry;
 pub use block_reader::{BlockReader, BlockVisitor};
 pub use blocking::{Connection, Messages};
 pub use config::ConnectionConfig;
-pub(crate) use event_bus::Announcer;
-pub(crate) use event_bus::{EndRecorder, event_channel};
 pub use event_bus::{
-    EventBus, EventIntoIter, EventIter, EventReceiver, EventTryIter, OverflowPolicy, RecvError,
-    RecvTimeoutError, SubscriptionOptions, TryRecvError,
+    EventBus, EventIntoIter, EventIter, EventReceiver, EventTryIter, OverflowPolicy, QueuedEvent,
+    RecvError, RecvTimeoutError, SubscriptionOptions, TryRecvError,
 };
+pub(crate) use event_bus::{EventSender, event_queue};
 pub(crate) use keeper::{Keeper, NextLife};
 pub(crate) use listening::{AcceptFault, ListeningSocket};
 pub use peer_addr::PeerAddr;

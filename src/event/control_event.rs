@@ -110,15 +110,20 @@ pub enum ControlEvent {
     },
     /// The peer violated the protocol. The violation by itself does not close the connection, but
     /// its score may reach the threshold.
+    ///
+    /// Violations that score nothing are limited to one event per second: the first is emitted
+    /// immediately, and those of the next second together, at its end.
     PeerMisbehavior {
         /// The id of the peer.
         peer_id: PeerId,
         /// The address of the peer.
         address: SocketAddr,
-        /// The violation.
+        /// The violation. If there are several, the last one.
         misbehavior: Misbehavior,
         /// The score of the peer, including this violation.
         score: u32,
+        /// The number of violations. Above 1 only for violations that score nothing.
+        count: u64,
     },
     /// An address or a subnet was banned. Connections to it are closed.
     PeerBanned {
@@ -221,7 +226,8 @@ pub enum ControlEvent {
         /// The payload's length in bytes.
         len: u64,
     },
-    /// A subscription dropped events because its receiver was too slow.
+    /// A subscription dropped events because its receiver was too slow. [Life-cycle
+    /// events](Self::is_life_cycle) are never dropped.
     ///
     /// A subscription to control events, or to both kinds of events, receives this event itself.
     /// For a subscription to messages only, the event is emitted to the control subscriptions.
@@ -231,8 +237,8 @@ pub enum ControlEvent {
         /// The number of events dropped since the last `Lagged` of this subscription.
         missed: u64,
     },
-    /// A subscription failed and was ended, for all peers. Its receiver gets the events in its
-    /// queue, and then the [reason](SubscriptionEndReason). Events that were not yet queued are lost.
+    /// A subscription failed and was ended, for all peers. Its receiver gets the
+    /// [reason](SubscriptionEndReason). The events in its queue are lost.
     SubscriptionEnded {
         /// The name of the subscription.
         subscription: Arc<str>,
@@ -291,6 +297,25 @@ impl ControlEvent {
             ControlEvent::Lagged { .. } => "Lagged",
             ControlEvent::SubscriptionEnded { .. } => "SubscriptionEnded",
         }
+    }
+
+    /// Returns whether the event reports a change of a connection, a stream or a subscription.
+    ///
+    /// Receivers of control events get each life-cycle event, however many other events are
+    /// pending. [`EventBus`](crate::connection::EventBus) documents the limit.
+    pub const fn is_life_cycle(&self) -> bool {
+        matches!(
+            self,
+            ControlEvent::ConnectionEstablished { .. }
+                | ControlEvent::HandshakeComplete { .. }
+                | ControlEvent::StreamOpened { .. }
+                | ControlEvent::StreamRefused { .. }
+                | ControlEvent::ConnectionRestarting { .. }
+                | ControlEvent::ConnectionRejectedCapacity { .. }
+                | ControlEvent::ConnectionLost { .. }
+                | ControlEvent::ConnectionFailed { .. }
+                | ControlEvent::SubscriptionEnded { .. }
+        )
     }
 
     /// Returns the id and address of the peer whose connection the event belongs to.
@@ -408,10 +433,14 @@ impl fmt::Display for ControlEvent {
                 address,
                 misbehavior,
                 score,
+                count,
                 ..
             } => {
-                let misbehavior = WithSources(misbehavior);
-                write!(f, "{address}: misbehavior (score {score}): {misbehavior}")
+                write!(f, "{address}: misbehavior (score {score}")?;
+                if *count > 1 {
+                    write!(f, ", {count} times")?;
+                }
+                write!(f, "): {}", WithSources(misbehavior))
             }
             ControlEvent::PeerBanned { peer, ban } => {
                 if let Some(peer) = peer {

@@ -55,11 +55,12 @@ pub enum SubscriptionEndReason {
     /// The end of a connection does not end a subscription while the handle exists, even if the
     /// connection is not reopened. A [`ControlEvent`] reports it.
     PublishersDropped,
-    /// The receiver accepted no event for
-    /// [`ConnectionConfig::subscriber_timeout`](crate::ConnectionConfig::subscriber_timeout) while
-    /// it was blocking reads from a peer.
+    /// The receiver was too slow. The events in its queue were discarded.
     ///
-    /// Only possible with [`OverflowPolicy::Block`](crate::connection::OverflowPolicy::Block).
+    /// With [`OverflowPolicy::Block`](crate::connection::OverflowPolicy::Block), it took no event
+    /// for [`ConnectionConfig::subscriber_timeout`](crate::ConnectionConfig::subscriber_timeout)
+    /// while reading from a peer was paused. With control events, it may also have left 16,384
+    /// [life-cycle events](super::ControlEvent::is_life_cycle) untaken.
     TooSlow,
     /// The thread that published the events panicked. Only possible for
     /// [`Manager::subscribe_blocks`](crate::Manager::subscribe_blocks).
@@ -68,7 +69,7 @@ pub enum SubscriptionEndReason {
 
 impl SubscriptionEndReason {
     /// Returns whether the subscription ended although its publisher was neither shut down nor
-    /// dropped. Events are then missing after those in the queue.
+    /// dropped. Events are then missing.
     pub const fn is_failure(self) -> bool {
         match self {
             SubscriptionEndReason::Shutdown | SubscriptionEndReason::PublishersDropped => false,

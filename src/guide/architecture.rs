@@ -77,8 +77,9 @@
 //! 6. If the message is the response to a pending request, it is returned to the caller of the
 //!    request, and the path ends here.
 //! 7. The owner of the connection, such as a manager, receives the message before subscribers do.
-//! 8. The [`EventBus`](crate::connection::EventBus) publishes the message to each subscription. If
-//!    the queue of a subscription is full, the event waits in the backlog of the stream.
+//! 8. The [`EventBus`](crate::connection::EventBus) queues the message for each subscription. If a
+//!    queue is above its capacity, the message uses the credit of the stream. If the credit is
+//!    spent, reading pauses.
 //!
 //! If a block was requested by
 //! [`block_reader`](crate::connection::PeerConnectionHandle::block_reader), its bytes leave this
@@ -132,7 +133,7 @@
 //!
 //! | kind | subscription | if the subscriber is slow |
 //! | --- | --- | --- |
-//! | control events | [`subscribe_control`](crate::Manager::subscribe_control) | events are dropped and counted |
+//! | control events | [`subscribe_control`](crate::Manager::subscribe_control) | events are dropped and counted, except [life-cycle events](crate::event::ControlEvent::is_life_cycle) |
 //! | messages | [`subscribe_messages`](crate::Manager::subscribe_messages) | by [`OverflowPolicy`](crate::connection::OverflowPolicy) |
 //! | both, in one order | [`subscribe`](crate::Manager::subscribe) | by [`OverflowPolicy`](crate::connection::OverflowPolicy) |
 //!

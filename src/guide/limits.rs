@@ -67,21 +67,29 @@
 //! | bytes to send, per stream | 16 MiB | `max_send_queue_bytes` | `send` blocks, `try_send` fails |
 //! | messages to send, per stream | 10,000 | `max_send_queue_messages` | `send` blocks, `try_send` fails |
 //! | protocol replies to send, per stream | 1 MiB and 4,096 messages | - | [`SlowReader`] |
-//! | events of a subscription | 1,024 | [`capacity`] | [`OverflowPolicy`] |
-//! | backlog of events, per stream | 4 MiB and one message | `max_subscriber_backlog_bytes` | reading pauses |
-//! | events of a control subscription | 1,024 | - | dropped, [`Lagged`] |
+//! | messages of a subscription | 1,024 | [`capacity`] | [`OverflowPolicy`] |
+//! | messages above the capacity, per stream | 4 MiB and one message | `max_subscriber_backlog_bytes` | reading pauses |
+//! | life-cycle events of a subscription | 16,384 | - | [`TooSlow`] |
+//! | other control events of a subscription | 1,024, or [`capacity`] | - | dropped, [`Lagged`] |
+//! | violations without a score, per peer | 1 event per second | - | counted in the event |
 //! | updates of [`subscribe_blocks`] | 1,024 | - | [`skipped`] |
 //! | open requests per peer | 1,024 | - | [`TooManyRequests`](crate::Error::TooManyRequests) |
 //!
-//! A message above `max_send_queue_bytes` is accepted if the queue is empty. In the backlog, an
-//! event counts as its payload and 512 bytes.
+//! A message above `max_send_queue_bytes` is accepted if the queue is empty.
 //!
-//! A subscription first fills its own queue. Further events wait in the backlog of their stream,
-//! and pings are still answered. If the backlog is full, the stream is no longer read, and TCP
-//! slows the peer down. If a subscription then takes no event for `subscriber_timeout`, it ends. A
-//! slow subscription therefore ends only itself.
-//! [`OverflowPolicy::DropNewest`](crate::connection::OverflowPolicy::DropNewest) drops events
+//! An event is in the queue of a subscription as soon as it is published. A message that a queue
+//! takes above its capacity is charged to its stream until it is taken: the memory of its content,
+//! which is at most twice the payload, and 512 bytes. If a stream has spent its credit, it is not
+//! read until half of the credit is free, and TCP slows the peer down. If a subscription then takes
+//! no event of any peer for `subscriber_timeout`, it ends, and its queue is freed. A slow
+//! subscription therefore ends only itself.
+//! [`OverflowPolicy::DropNewest`](crate::connection::OverflowPolicy::DropNewest) drops messages
 //! instead, counts them and reports them.
+//!
+//! The messages of closed connections stay in the queue. While they exceed the credit of one
+//! stream, new connections are not read after the handshake.
+//!
+//! [Life-cycle events](crate::event::ControlEvent::is_life_cycle) are never dropped.
 //!
 //! # Timeouts
 //!
@@ -97,7 +105,7 @@
 //! | reply to a ping | 60 s | `session.ping_timeout` | closed |
 //! | silent peer | 20 min | `session.idle_timeout` | closed |
 //! | TCP keepalive | after 60 s | `tcp_keepalive` | the system probes the peer |
-//! | subscription that takes no event | 30 s | `subscriber_timeout` | [`TooSlow`] |
+//! | subscription that takes no event | 15 s | `subscriber_timeout` | [`TooSlow`] |
 //! | block reader that takes no data | 30 s | `block_reader_timeout` | [`BlockReaderAbandoned`] |
 //! | recommended for [`addresses`](crate::Connection::addresses) | 120 s | - | - |
 //! | shutdown of a manager | 10 s | `manager.shutdown_timeout` | [`ShutdownTimedOut`] |

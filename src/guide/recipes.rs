@@ -369,10 +369,10 @@
 //!
 //! - A larger `capacity` keeps more events in memory.
 //! - [`OverflowPolicy::Block`](crate::connection::OverflowPolicy::Block), the default, pauses
-//!   reading from the peers while the backlog is full. If the subscriber takes no event for 30 s,
-//!   the subscription ends with an error.
-//! - [`OverflowPolicy::DropNewest`](crate::connection::OverflowPolicy::DropNewest) drops events and
-//!   counts them. The subscription does not end.
+//!   reading from a peer while too many of its messages are pending. If the subscriber takes no
+//!   event for 15 s, the subscription ends with an error.
+//! - [`OverflowPolicy::DropNewest`](crate::connection::OverflowPolicy::DropNewest) drops messages
+//!   and counts them.
 //!
 //! A loop over an [`EventReceiver`](crate::connection::EventReceiver) must handle two cases. If the
 //! manager was shut down, the loop ends. If the subscription was too slow, the last item is an

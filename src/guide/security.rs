@@ -68,7 +68,9 @@
 //!   is disconnected.
 //! - A payload counts until its last holder drops it. If a caller keeps messages, their memory
 //!   stays in use, and reading from the peers pauses when the budget is used up.
-//! - A slow subscription ends after 30 s and does not affect others.
+//! - A subscription that takes no event ends after 15 s and does not affect others.
+//! - Life-cycle events are never dropped, and violations without a score cause at most one event per
+//!   second. A peer cannot hide the events of other peers.
 //!
 //! # Weaknesses of the protocol
 //!

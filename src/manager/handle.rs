@@ -18,7 +18,7 @@ use super::running::Running;
 use super::shared::Shared;
 use super::store_thread::StoreThread;
 use super::supervisor::{Beginning, ManagerSupervisor};
-use crate::connection::{Announcer, random_u64, resolve};
+use crate::connection::{random_u64, resolve};
 use crate::discovery::SeedResolver;
 use crate::error::Error;
 use crate::event::ControlEvent;
@@ -338,16 +338,14 @@ impl Manager {
                 let fixed = plan.fix(peers, now);
                 fixed.map_err(|(address, not_dialed)| not_dialed.into_error(address))?;
             }
-            let mut announcer = Announcer::new(&self.shared.bus, &config.connection);
             for error in troubles {
                 let event = ControlEvent::StoreFailed { error };
                 self.shared.log_event(&event);
-                announcer.tell(event);
+                self.shared.bus.publish_control(&event);
             }
             Ok(ManagerSupervisor::new(Beginning {
                 shared: self.shared.clone(),
                 plan,
-                announcer,
                 store: store_thread,
                 store_failures,
             }))

@@ -14,8 +14,8 @@ use crate::event::{BitcoinMessageEvent, ControlEvent, Event};
 impl Manager {
     /// Subscribes to control events: connections, bans, the listener, and failures.
     ///
-    /// The receiver holds 1,024 events. Events that do not fit are dropped and counted by
-    /// [`ControlEvent::Lagged`].
+    /// The receiver holds all [life-cycle events](ControlEvent::is_life_cycle), up to 16,384. Other
+    /// events are dropped while 1,024 events are pending, and counted by [`ControlEvent::Lagged`].
     pub fn subscribe_control(&self) -> EventReceiver<ControlEvent> {
         self.shared.bus.subscribe_control()
     }
@@ -24,7 +24,7 @@ impl Manager {
     ///
     /// Messages that answer a request are returned to the caller of the request only. A receiver
     /// that is too slow pauses the reading from peers, and ends with an error if it takes nothing
-    /// for 30 s; see [`OverflowPolicy::Block`](crate::connection::OverflowPolicy::Block).
+    /// for 15 s; see [`OverflowPolicy::Block`](crate::connection::OverflowPolicy::Block).
     pub fn subscribe_messages(&self) -> EventReceiver<BitcoinMessageEvent> {
         self.shared.bus.subscribe_messages()
     }
@@ -49,9 +49,8 @@ impl Manager {
     /// Subscribes to control events and messages in one receiver, with `options`.
     ///
     /// The events of each stream of a peer arrive in the order in which they occur. The commands of
-    /// `options` select messages; control events are always received. The policy
-    /// [`OverflowPolicy::DropNewest`](crate::connection::OverflowPolicy::DropNewest)
-    /// drops both kinds.
+    /// `options` select messages, not control events. If the queue is full, control events are
+    /// dropped and counted, except [life-cycle events](ControlEvent::is_life_cycle).
     pub fn subscribe_with(&self, options: SubscriptionOptions) -> EventReceiver<Event> {
         self.shared.bus.subscribe_with(options)
     }

@@ -3,12 +3,15 @@
 use std::collections::HashSet;
 use std::thread;
 
-use bsv_p2p::connection::{EventBus, PeerConnectionOptions};
+use bsv_p2p::ConnectionConfig;
+use bsv_p2p::connection::{EventBus, PeerConnectionHandle, PeerConnectionOptions};
 use bsv_p2p::event::{ControlEvent, Event};
 use bsv_p2p::session::DisconnectReason;
 use test_support::raw_peer::{ClosedPort, DEADLINE, RawListener, RawPeer, frame, wait_until};
 
-use crate::harness::{Actor, config, message, number_of, numbered};
+use crate::harness::{
+    Actor, config, discarded_frame, discarding_config, message, number_of, numbered,
+};
 
 /// The capacity of a receiver's queue.
 const QUEUE: usize = 1024;
@@ -21,9 +24,17 @@ fn on_bus(bus: &EventBus) -> PeerConnectionOptions {
 }
 
 /// Returns a connected actor on a bus, without receivers of its own.
-fn connected_on(bus: &EventBus) -> (bsv_p2p::connection::PeerConnectionHandle, RawPeer) {
+fn connected_on(bus: &EventBus) -> (PeerConnectionHandle, RawPeer) {
+    connected_with(bus, config())
+}
+
+fn connected_with(bus: &EventBus, config: ConnectionConfig) -> (PeerConnectionHandle, RawPeer) {
     let listener = RawListener::new();
-    let Actor { handle, .. } = Actor::dial_with(listener.address(), on_bus(bus));
+    let setup = PeerConnectionOptions {
+        events: bus.clone(),
+        ..PeerConnectionOptions::new(config)
+    };
+    let Actor { handle, .. } = Actor::dial_with(listener.address(), setup);
     let mut peer = listener.accept();
     peer.shake_hands();
     (handle, peer)
@@ -94,7 +105,7 @@ fn slow_message_receiver_delays_peer_without_loss() {
     let messages = 3 * QUEUE as u32;
     thread::scope(|scope| {
         scope.spawn(|| peer.send_bytes(&burst(0..messages)));
-        wait_until("the queue is full", || slow.as_receiver().is_full());
+        wait_until("the queue is full", || slow.len() >= QUEUE);
         for number in 0..messages {
             let event = slow.recv_timeout(DEADLINE).unwrap();
             assert_eq!(number_of(&event.message), Some(number));
@@ -126,19 +137,12 @@ fn dropped_message_receiver_blocks_nobody() {
         });
         // The connection waits for one of the two receivers, and after its drop for the other.
         wait_until("somebody is full", || {
-            stuck.as_receiver().is_full() || both.as_receiver().is_full()
+            stuck.len() >= QUEUE || both.len() >= QUEUE
         });
         drop(stuck);
-        wait_until("the other is full", || both.as_receiver().is_full());
+        wait_until("the other is full", || both.len() >= QUEUE);
         drop(both);
     });
-}
-
-/// Returns a frame with an undecodable payload: it scores zero, and emits one event.
-fn malformed() -> Vec<u8> {
-    let mut bytes = frame(&message(vec![1]));
-    bytes[4..16].copy_from_slice(b"feefilter\0\0\0");
-    bytes
 }
 
 #[test]
@@ -149,33 +153,33 @@ fn slow_control_receiver_gets_number_of_missed_events() {
         bus.subscribe_control(),
         bus.subscribe_control(),
     );
-    let (handle, mut peer) = connected_on(&bus);
+    let (handle, mut peer) = connected_with(&bus, discarding_config());
     drop(gone);
-    let misbehaviors = 3000;
+    let discards = 3000;
     thread::scope(|scope| {
         let reader = scope.spawn(|| {
-            let events = (0..2 + misbehaviors).map(|_| reading.recv_timeout(DEADLINE).unwrap());
+            let events = (0..2 + discards).map(|_| reading.recv_timeout(DEADLINE).unwrap());
             let lagged = events.filter(|event| matches!(event, ControlEvent::Lagged { .. }));
             lagged.count()
         });
-        for _ in 0..misbehaviors / 100 {
-            peer.send_bytes(&malformed().repeat(100));
-            // The rejects must be read, and the other receiver keeps up.
+        for _ in 0..discards / 100 {
+            peer.send_bytes(&discarded_frame().repeat(100));
+            // The other receiver keeps up.
             peer.ping(1);
             wait_until("the reader keeps up", || reading.is_empty());
         }
         assert_eq!(reader.join().unwrap(), 0, "who reads misses nothing");
     });
-    // Two events of the start, then misbehavior.
+    // Two events of the start, then discarded payloads.
     let taken: Vec<_> = stuck.try_iter().map(Result::unwrap).take(QUEUE).collect();
     assert_eq!(taken.len(), QUEUE);
     assert!(!taken.iter().any(|event| event.name() == "Lagged"));
-    peer.send_bytes(&malformed());
+    peer.send_bytes(&discarded_frame());
     peer.close();
     handle.join();
     drop((handle, bus));
     let rest: Vec<_> = stuck.iter().map(Result::unwrap).collect();
-    let missed = (2 + misbehaviors - QUEUE) as u64;
+    let missed = (2 + discards - QUEUE) as u64;
     assert_eq!(
         rest[0],
         ControlEvent::Lagged {
@@ -183,7 +187,7 @@ fn slow_control_receiver_gets_number_of_missed_events() {
             missed
         }
     );
-    assert_eq!(rest[1].name(), "PeerMisbehavior");
+    assert_eq!(rest[1].name(), "PayloadDiscarded");
     assert_eq!(rest[2].name(), "ConnectionLost");
     assert_eq!(rest.len(), 3);
 }

@@ -42,6 +42,21 @@ pub(crate) fn numbered(number: u32, len: usize) -> Message {
     message(payload)
 }
 
+/// Returns a configuration with which a [`discarded_frame`] is discarded.
+pub(crate) fn discarding_config() -> ConnectionConfig {
+    let mut config = config();
+    config.session.limits.unrequested = 10;
+    config
+}
+
+/// Returns a frame that emits `PayloadDiscarded`: an unrequested transaction of 11 bytes.
+pub(crate) fn discarded_frame() -> Vec<u8> {
+    test_support::raw_peer::frame(&Message::Unknown {
+        command: const { Command::new("tx") },
+        payload: vec![0; 11].into(),
+    })
+}
+
 /// Returns the number of a [`numbered`] message; `None` for any other.
 pub(crate) fn number_of(message: &Message) -> Option<u32> {
     match message {

@@ -30,4 +30,6 @@ mod running_config;
 mod sending;
 mod slow_readers;
 mod stalls;
+mod subscriber_pairs;
+mod subscribers;
 mod teranode;

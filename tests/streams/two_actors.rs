@@ -6,8 +6,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use bsv_p2p::connection::{
-    CommandTraffic, ConnectionStatistics, EventReceiver, PeerConnectionActor, PeerConnectionHandle,
-    PeerConnectionOptions, QueueStats, RestartConfig, Supervisor,
+    CommandTraffic, ConnectionStatistics, EventBus, EventReceiver, PeerConnectionActor,
+    PeerConnectionHandle, PeerConnectionOptions, QueueStats, RestartConfig, SubscriptionOptions,
+    Supervisor,
 };
 use bsv_p2p::event::{BitcoinMessageEvent, ControlEvent};
 use bsv_p2p::local_node::LocalNode;
@@ -356,4 +357,41 @@ fn end_during_stream_opening_leaves_nothing_behind() {
             });
         },
     );
+}
+
+/// Its queue holds more than its capacity on both sides.
+#[test]
+fn second_stream_opens_beside_stuck_subscribers() {
+    let owner = Owner::new(config());
+    let (stuck_dialed, stuck_dialer) = (owner.subscribe_to_one(), EventBus::new());
+    let _both = stuck_dialer.subscribe_with(SubscriptionOptions {
+        capacity: 2,
+        ..SubscriptionOptions::default()
+    });
+    let control = stuck_dialer.subscribe_control();
+    let dial = || {
+        let setup = PeerConnectionOptions {
+            events: stuck_dialer.clone(),
+            ..PeerConnectionOptions::new(config())
+        };
+        PeerConnectionActor::spawn_outbound(owner.address(), setup).unwrap()
+    };
+    // The events of the first peer fill the queues.
+    for peers in 1..=2 {
+        let began = Instant::now();
+        let dialer = dial();
+        let dialed = owner.accept();
+        owner.accept().join();
+        let opened = |event: &ControlEvent| matches!(event, ControlEvent::StreamOpened { .. });
+        wait_for(&control, "the second stream", opened);
+        owner.wait_for("the second stream", opened);
+        assert!(began.elapsed() < Duration::from_secs(1));
+        for handle in [&dialer, &dialed] {
+            handle.ping(DEADLINE).unwrap();
+            (0..10).for_each(|number| handle.try_send(message(number)).unwrap());
+        }
+        wait_until("the queue is above its capacity", || {
+            stuck_dialed.len() >= 10 * peers
+        });
+    }
 }

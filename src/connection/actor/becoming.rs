@@ -84,7 +84,7 @@ pub(super) fn hand_over(
     }
     await_readiness(newcomer, &peer)?;
     let mut ended = None;
-    let begun = peer.second.begin(|delivery, stop| {
+    let begun = peer.second.begin(|stop| {
         // After this, the owner of `newcomer` can no longer shut the socket down.
         if let Err(reason) = link.outbox.let_go(DisconnectReason::AttachedAsStream) {
             ended = Some(reason);
@@ -112,7 +112,7 @@ pub(super) fn hand_over(
             frames: Box::new(std::mem::replace(reader, empty).into_frames()),
             policy,
         };
-        let thread = second_life::spawn(&peer, delivery, stop, beginning)?;
+        let thread = second_life::spawn(&peer, stop, beginning)?;
         Ok((Some(link), thread))
     });
     match begun {

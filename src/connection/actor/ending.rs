@@ -4,30 +4,23 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use log::Level;
-use parking_lot::MutexGuard;
 
 use super::peer_connection::PeerConnection;
-use crate::connection::event_bus::Delivery;
 use crate::connection::records::Logged;
 use crate::connection::{Keeper, NextLife};
 use crate::event::ControlEvent;
 use crate::session::{Direction, DisconnectReason};
-use crate::wire::StreamType;
 
 /// Handles the end of a run: schedules a restart or emits the final event. Called once per run, on
 /// its thread.
-pub(super) fn after_life(
-    peer: &Arc<PeerConnection>,
-    mut delivery: MutexGuard<'_, Delivery>,
-    reason: DisconnectReason,
-) {
+pub(super) fn after_life(peer: &Arc<PeerConnection>, reason: DisconnectReason) {
     let connected_at = {
         let mut history = peer.history.lock();
         history.last_error = Some(reason.clone());
         history.connected.take().map(|(at, _)| at)
     };
     let Some((keeper, after)) = next_life(peer, &reason, connected_at) else {
-        return end(peer, delivery, reason, connected_at.is_some());
+        return end(peer, reason, connected_at.is_some());
     };
     let due = Instant::now() + after;
     let record = peer.log(Level::Info).error(&reason);
@@ -36,17 +29,13 @@ pub(super) fn after_life(
     } else {
         record.write(format_args!("reconnecting in {after:.1?}"));
     }
-    let signals = peer.signals(StreamType::General, &peer.stop);
-    let event = ControlEvent::ConnectionRestarting {
-        peer_id: peer.peer_id,
-        address: peer.address,
-        reason: reason.clone(),
-        after,
-    };
-    delivery.control(event, &signals);
-    // Events that subscribers do not receive by then are kept for the next run.
-    delivery.settle(after, &signals);
-    drop(delivery);
+    peer.events
+        .publish_control(&ControlEvent::ConnectionRestarting {
+            peer_id: peer.peer_id,
+            address: peer.address,
+            reason: reason.clone(),
+            after,
+        });
     if peer.stages.wait_for_next(|| peer.is_stopped()) {
         keeper.on_waiting(due, reason, NextLife::of(peer.clone()));
     } else {
@@ -55,14 +44,9 @@ pub(super) fn after_life(
 }
 
 /// Ends a connection that was attached to another peer before any event. Emits no event.
-pub(super) fn after_unseen_life(
-    peer: &PeerConnection,
-    mut delivery: MutexGuard<'_, Delivery>,
-    reason: DisconnectReason,
-) {
+pub(super) fn after_unseen_life(peer: &PeerConnection, reason: DisconnectReason) {
     peer.history.lock().last_error = Some(reason.clone());
-    delivery.finish(&peer.signals(StreamType::General, &peer.stop));
-    over(peer, delivery, reason);
+    over(peer, reason);
 }
 
 /// Returns the observer and the delay before the restart, or `None` for no restart.
@@ -79,7 +63,6 @@ fn next_life<'a>(
 /// Cancels a scheduled restart, if there is one, and emits the final event.
 pub(in crate::connection) fn stop_waiting(peer: &PeerConnection, reason: DisconnectReason) {
     if let Some(thread) = peer.stages.take_waiting() {
-        // The signal also ends the wait for subscribers.
         peer.stop.set(reason.clone());
         peer.stages.keep_thread(thread);
         give_up(peer, reason);
@@ -92,15 +75,10 @@ pub(in crate::connection) fn stop_waiting(peer: &PeerConnection, reason: Disconn
 /// of its wait.
 pub(in crate::connection) fn give_up(peer: &PeerConnection, reason: DisconnectReason) {
     let reason = peer.stop.reason().unwrap_or(reason);
-    end(peer, peer.delivery.lock(), reason, false);
+    end(peer, reason, false);
 }
 
-fn end(
-    peer: &PeerConnection,
-    mut delivery: MutexGuard<'_, Delivery>,
-    reason: DisconnectReason,
-    was_connected: bool,
-) {
+fn end(peer: &PeerConnection, reason: DisconnectReason, was_connected: bool) {
     let (peer_id, address) = (peer.peer_id, peer.address);
     let event = match reason.clone() {
         reason if was_connected => ControlEvent::ConnectionLost {
@@ -117,14 +95,12 @@ fn end(
             reason,
         },
     };
-    let signals = peer.signals(StreamType::General, &peer.stop);
-    delivery.control(event, &signals);
-    delivery.finish(&signals);
-    over(peer, delivery, reason);
+    peer.events.publish_control(&event);
+    peer.events.report_lag(true);
+    over(peer, reason);
 }
 
-fn over(peer: &PeerConnection, delivery: MutexGuard<'_, Delivery>, reason: DisconnectReason) {
-    drop(delivery);
+fn over(peer: &PeerConnection, reason: DisconnectReason) {
     peer.stages.end();
     peer.notify_progress();
     if let Some(keeper) = &peer.keeper {

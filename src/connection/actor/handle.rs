@@ -371,11 +371,8 @@ impl PeerConnectionHandle {
     /// Waits until the connection is permanently closed and its threads have ended. Does not close
     /// it.
     ///
-    /// Blocks without a limit while the connection is open or waits for a restart. After the peer
-    /// or an error has closed a connection, it waits for subscribers to take the remaining events.
-    /// That takes at most
-    /// [`ConnectionConfig::subscriber_timeout`](crate::ConnectionConfig::subscriber_timeout), or
-    /// until [`disconnect`](Self::disconnect) is called.
+    /// Blocks without a limit while the connection is open or waits for a restart. Does not wait
+    /// for subscribers: the last events are in their queues.
     pub fn join(&self) {
         self.peer.stages.join();
     }

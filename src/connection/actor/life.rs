@@ -36,12 +36,10 @@ pub(in crate::connection) struct Accepted {
 ///
 /// A panic closes this connection only.
 pub(super) fn run(peer: &Arc<PeerConnection>, accepted: Option<Accepted>, slot: Option<SlotGuard>) {
-    let mut delivery = peer.delivery.lock();
     let (mut streaming, mut held) = (Streaming::default(), Vec::new());
     let life = AssertUnwindSafe(|| {
         let events = Events {
-            delivery: &mut delivery,
-            signals: peer.signals(StreamType::General, &peer.stop),
+            publisher: peer.publisher(StreamType::General),
             held: &mut held,
         };
         live(peer, accepted, events, &mut streaming)
@@ -55,9 +53,7 @@ pub(super) fn run(peer: &Arc<PeerConnection>, accepted: Option<Accepted>, slot: 
     };
     peer.notify_progress();
     // The second stream must end before the final event is emitted.
-    if let Some(left) = peer.second.end(&reason) {
-        delivery.absorb(left);
-    }
+    peer.second.end(&reason);
     peer.requests.close(&reason);
     streaming.cut(&reason);
     let links = peer.remove_links();
@@ -75,12 +71,13 @@ pub(super) fn run(peer: &Arc<PeerConnection>, accepted: Option<Accepted>, slot: 
     peer.log(level).error(&reason).write(text);
     if reason == DisconnectReason::AttachedAsStream && !held.is_empty() {
         // No event was emitted for this connection, so no final event is due.
-        return ending::after_unseen_life(peer, delivery, reason);
+        return ending::after_unseen_life(peer, reason);
     }
     for event in held {
-        delivery.control(event, &peer.signals(StreamType::General, &peer.stop));
+        peer.events.publish_control(&event);
     }
-    ending::after_life(peer, delivery, reason);
+    peer.publish_misbehavior(peer.misbehavior.flush());
+    ending::after_life(peer, reason);
 }
 
 /// Connects, then reads and replies until one side closes the connection. Returns the reason.
@@ -100,7 +97,6 @@ fn live(
     reader.track_memory(MemoryGuard::new(peer.memory.clone()));
     // The limit may have changed since the last run.
     peer.memory.set_max(config.max_payload_memory);
-    events.delivery.set_limits((&*config).into());
     drop(config);
     let mut reading = Reading {
         peer,

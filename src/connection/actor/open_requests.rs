@@ -1,5 +1,6 @@
 //! The open requests of a connection, shared by its threads and all callers.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
@@ -24,7 +25,7 @@ pub(super) struct OpenRequests {
     /// Whether a request needs a ping after its end marker.
     wants_fence: AtomicBool,
     /// Signals to the threads of the first and the second stream that a request was opened.
-    opened: [Waker; 2],
+    opened: [Arc<Waker>; 2],
     /// Held from the entry of a request in the table until it is sent, if responses are matched by
     /// the order of requests.
     sending: Mutex<()>,
@@ -54,7 +55,7 @@ impl OpenRequests {
             open: AtomicUsize::new(0),
             block_readers: AtomicUsize::new(0),
             wants_fence: AtomicBool::new(false),
-            opened: [Waker::new(), Waker::new()],
+            opened: [(); 2].map(|()| Arc::new(Waker::new())),
             sending: Mutex::new(()),
             headers_turn: bounded(1),
         }
@@ -80,18 +81,12 @@ impl OpenRequests {
         self.wants_fence.load(SeqCst)
     }
 
-    /// Returns the number of open requests.
-    pub(super) fn count(&self) -> &AtomicUsize {
-        &self.open
-    }
-
-    /// Returns a channel that receives a signal when a request is opened. The signal interrupts any
-    /// wait of the thread of `stream`.
-    pub(super) fn opened(&self, stream: StreamType) -> &Receiver<()> {
+    /// Returns the waker of the thread of `stream`, which is woken when a request is opened.
+    pub(super) fn waker(&self, stream: StreamType) -> &Arc<Waker> {
         let [first, second] = &self.opened;
         match stream {
-            StreamType::General => first.signal(),
-            _ => second.signal(),
+            StreamType::General => first,
+            _ => second,
         }
     }
 
@@ -104,7 +99,7 @@ impl OpenRequests {
         self.block_readers.store(table.block_readers(), SeqCst);
         self.wants_fence.store(table.want_fence(), SeqCst);
         if self.open.swap(open, SeqCst) < open {
-            self.opened.iter().for_each(Waker::wake);
+            self.opened.iter().for_each(|waker| waker.wake());
         }
         result
     }
@@ -188,16 +183,23 @@ mod tests {
     #[test]
     fn open_request_is_visible_and_selectable() {
         let requests = OpenRequests::new(&BlockHeader::genesis(&Network::Regtest));
-        assert!(!requests.any() && requests.opened(StreamType::General).is_empty());
+        assert!(!requests.any() && requests.waker(StreamType::General).signal().is_empty());
         let one = requests.with(|table| table.ask_ping(1)).unwrap();
         let other = requests.with(|table| table.ask_ping(2)).unwrap();
         assert!(requests.any());
-        assert_eq!(requests.opened(StreamType::General).try_iter().count(), 1);
+        assert_eq!(
+            requests
+                .waker(StreamType::General)
+                .signal()
+                .try_iter()
+                .count(),
+            1
+        );
         requests.on_pong(1, Duration::ZERO, StreamType::General);
         assert_eq!(one.answer.try_recv(), Ok(Ok(Duration::ZERO)));
-        assert!(requests.any() && requests.opened(StreamType::General).is_empty());
+        assert!(requests.any() && requests.waker(StreamType::General).signal().is_empty());
         requests.with(|table| table.give_up(other.id));
-        assert!(!requests.any() && requests.opened(StreamType::General).is_empty());
+        assert!(!requests.any() && requests.waker(StreamType::General).signal().is_empty());
     }
     #[test]
     fn fence_ping_is_due_until_sent() {

@@ -30,9 +30,9 @@ pub(super) fn begin(
 ) -> Result<(), StreamSetupError> {
     let local = first.stream.local_address();
     let from = local.map_err(|error| StreamSetupError::BindFailed(error.into()))?;
-    let begun = peer.second.begin(|delivery, stop| {
+    let begun = peer.second.begin(|stop| {
         let beginning = Beginning::Open { request, from };
-        let thread = second_life::spawn(peer, delivery, stop, beginning)?;
+        let thread = second_life::spawn(peer, stop, beginning)?;
         Ok((None, thread))
     });
     begun.map_err(|_| StreamSetupError::ThreadSpawnFailed)

@@ -12,15 +12,16 @@ use super::peer_streams::{PeerStream, PeerStreams};
 use super::second::SecondStream;
 use super::setup::PeerConnectionOptions;
 use super::stage::Stages;
-use crate::connection::event_bus::{Delivery, DeliveryLimits, Signals};
+use crate::connection::event_bus::{AggregatedMisbehavior, EventPublisher, MisbehaviorAggregator};
 use crate::connection::records::Logged;
 use crate::connection::requests::Failure;
 use crate::connection::stop::Stop;
 use crate::connection::traffic::TrafficCounters;
 use crate::connection::{
-    AssociationRegistry, ConnectionConfig, Keeper, SlotGuard, TrafficStats, random,
+    AssociationRegistry, ConnectionConfig, EventBus, Keeper, SlotGuard, TrafficStats, random,
 };
 use crate::error::Error;
+use crate::event::ControlEvent;
 use crate::log_level::LogLevel;
 use crate::log_record::LogRecord;
 use crate::memory::PeerMemory;
@@ -35,8 +36,8 @@ pub(in crate::connection) struct PeerConnection {
     pub(super) peer_id: PeerId,
     pub(super) address: SocketAddr,
     pub(super) direction: Direction,
-    /// Locked by the thread of the connection during each run.
-    pub(super) delivery: Mutex<Delivery>,
+    pub(super) events: EventBus,
+    pub(super) misbehavior: MisbehaviorAggregator,
     nonces: NonceRegistry,
     pub(super) associations: AssociationRegistry,
     /// Locked for one call, never during a wait. Each run has its own session.
@@ -97,12 +98,12 @@ impl PeerConnection {
         config.validate()?;
         let session = new_session(direction, &config, &nonces)?;
         let requests = OpenRequests::new(&BlockHeader::genesis(&config.network));
-        let delivery = events.delivery(DeliveryLimits::from(&config));
         let peer = Self {
             peer_id,
             address,
             direction,
-            delivery: Mutex::new(delivery),
+            events,
+            misbehavior: MisbehaviorAggregator::default(),
             nonces,
             associations,
             session: Mutex::new(session),
@@ -199,12 +200,22 @@ impl PeerConnection {
         self.config_version.fetch_add(1, Relaxed);
     }
 
-    /// Returns the signals that end a wait of that stream's thread for subscribers.
-    pub(super) fn signals<'a>(&'a self, stream: StreamType, stop: &'a Stop) -> Signals<'a> {
-        Signals {
-            stop,
-            open_requests: self.requests.count(),
-            wake: self.requests.opened(stream),
+    /// Creates the publisher of the events of a stream.
+    pub(super) fn publisher(&self, stream: StreamType) -> EventPublisher {
+        let waker = self.requests.waker(stream).clone();
+        self.events.publisher(&self.config(), waker)
+    }
+
+    /// Emits an event about violations of the peer.
+    pub(super) fn publish_misbehavior(&self, violations: Option<AggregatedMisbehavior>) {
+        if let Some(violations) = violations {
+            self.events.publish_control(&ControlEvent::PeerMisbehavior {
+                peer_id: self.peer_id,
+                address: self.address,
+                misbehavior: violations.misbehavior,
+                score: violations.score,
+                count: violations.count,
+            });
         }
     }
 
@@ -240,10 +251,12 @@ impl PeerConnection {
     }
 
     /// Sends the ping that is due, if the peer closes connections on which this side is silent.
+    /// Emits the events about misbehavior that are due.
     ///
     /// The ping uses the first stream, so that a block on the second one delays neither ping nor
     /// pong. Must be called about once a second while reading is paused.
     pub(super) fn keep_alive(&self, now: Instant) {
+        self.publish_misbehavior(self.misbehavior.poll(now));
         let ping = self.session.lock().keepalive_ping(now);
         if let Some(ping) = ping
             && let Some(first) = self.links().first()

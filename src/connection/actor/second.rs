@@ -8,7 +8,6 @@ use std::thread::JoinHandle;
 use parking_lot::Mutex;
 
 use super::peer_streams::PeerStream;
-use crate::connection::event_bus::Delivery;
 use crate::connection::stop::Stop;
 use crate::session::DisconnectReason;
 
@@ -29,8 +28,8 @@ enum State {
     Closed,
     /// The peer may request a second stream. It starts once all earlier events are emitted.
     Announced,
-    /// A second stream may start. The delivery emits its events.
-    Awaited(Box<Delivery>),
+    /// A second stream may start.
+    Awaited,
     /// The stream has a thread.
     Begun {
         stop: Arc<Stop>,
@@ -38,7 +37,7 @@ enum State {
         link: Option<Arc<PeerStream>>,
         /// Whether both sides have agreed on the stream.
         is_open: bool,
-        thread: Option<JoinHandle<Delivery>>,
+        thread: Option<JoinHandle<()>>,
     },
 }
 
@@ -61,14 +60,14 @@ impl SecondStream {
         *self.state.lock() = State::Announced;
     }
 
-    /// Allows a second stream to start. `delivery` emits its events.
-    pub(super) fn allow(&self, delivery: Delivery) {
-        *self.state.lock() = State::Awaited(Box::new(delivery));
+    /// Allows a second stream to start.
+    pub(super) fn allow(&self) {
+        *self.state.lock() = State::Awaited;
     }
 
     /// Returns whether a second stream may be opened and none exists.
     pub(super) fn is_awaited(&self) -> bool {
-        matches!(&*self.state.lock(), State::Announced | State::Awaited(_))
+        matches!(&*self.state.lock(), State::Announced | State::Awaited)
     }
 
     /// Returns whether a second stream may start once earlier events are emitted.
@@ -79,16 +78,13 @@ impl SecondStream {
     /// Starts the stream with the thread that `begin` spawns.
     pub(super) fn begin(
         &self,
-        begin: impl FnOnce(
-            Delivery,
-            Arc<Stop>,
-        ) -> io::Result<(Option<Arc<PeerStream>>, JoinHandle<Delivery>)>,
+        begin: impl FnOnce(Arc<Stop>) -> io::Result<(Option<Arc<PeerStream>>, JoinHandle<()>)>,
     ) -> Result<(), NotBegun> {
         let mut state = self.state.lock();
         match std::mem::take(&mut *state) {
-            State::Awaited(delivery) => {
+            State::Awaited => {
                 let stop = Arc::new(Stop::new());
-                let begun = begin(*delivery, stop.clone());
+                let begun = begin(stop.clone());
                 let (link, thread) = begun.map_err(|_| NotBegun::Failed)?;
                 *state = State::Begun {
                     stop,
@@ -144,7 +140,7 @@ impl SecondStream {
     pub(super) fn link(&self) -> Option<Arc<PeerStream>> {
         match &*self.state.lock() {
             State::Begun { link, .. } => link.clone(),
-            State::Closed | State::Announced | State::Awaited(_) => None,
+            State::Closed | State::Announced | State::Awaited => None,
         }
     }
 
@@ -159,8 +155,8 @@ impl SecondStream {
     }
 
     /// Handles the close of the first connection by the peer. Waits until the thread has read the
-    /// data that arrived on the stream. Returns the pending events of the stream.
-    pub(super) fn cut(&self, reason: &DisconnectReason) -> Option<Delivery> {
+    /// data that arrived on the stream.
+    pub(super) fn cut(&self, reason: &DisconnectReason) {
         if let State::Begun {
             stop,
             link,
@@ -176,26 +172,24 @@ impl SecondStream {
                 link.outbox.close(reason.clone());
             }
         }
-        self.join()
+        self.join();
     }
 
-    /// Ends the stream and waits for its thread, which does not block any more. Returns the pending
-    /// events of the stream.
-    pub(super) fn end(&self, reason: &DisconnectReason) -> Option<Delivery> {
+    /// Ends the stream and waits for its thread, which does not block any more.
+    pub(super) fn end(&self, reason: &DisconnectReason) {
         self.stop(reason);
-        self.join()
+        self.join();
     }
 
-    fn join(&self) -> Option<Delivery> {
+    fn join(&self) {
         let thread = match &mut *self.state.lock() {
             State::Begun { thread, .. } => thread.take(),
-            State::Closed | State::Announced | State::Awaited(_) => None,
+            State::Closed | State::Announced | State::Awaited => None,
         };
         // A panic has already ended the session. The state stays `Begun` during the join, so that a
         // stop reaches the thread.
-        let delivery = thread.and_then(|thread| thread.join().ok());
+        let _ = thread.map(JoinHandle::join);
         *self.state.lock() = State::Closed;
-        delivery
     }
 
     /// Records whether the thread of the stream has paused reading.

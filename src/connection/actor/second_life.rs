@@ -14,7 +14,6 @@ use super::peer_streams::PeerStream;
 use super::reading::{End, Reading, Role};
 use super::streaming::Streaming;
 use super::telling::Events;
-use crate::connection::event_bus::Delivery;
 use crate::connection::message_reader::MessageReader;
 use crate::connection::records::Logged;
 use crate::connection::stop::Stop;
@@ -39,32 +38,25 @@ pub(super) enum Beginning {
     },
 }
 
-/// Spawns the thread of a second stream. The thread returns the pending events of the stream.
+/// Spawns the thread of a second stream.
 pub(super) fn spawn(
     peer: &Arc<PeerConnection>,
-    delivery: Delivery,
     stop: Arc<Stop>,
     beginning: Beginning,
-) -> io::Result<JoinHandle<Delivery>> {
+) -> io::Result<JoinHandle<()>> {
     let peer = peer.clone();
     thread::Builder::new()
         .name(format!("bsv-p2p data {}", peer.address))
         .stack_size(256 * 1024)
-        .spawn(move || run(&peer, delivery, &stop, beginning))
+        .spawn(move || run(&peer, &stop, beginning))
 }
 
 /// Runs a second stream. The end of an open stream closes the connection, as does a panic.
-fn run(
-    peer: &Arc<PeerConnection>,
-    mut delivery: Delivery,
-    stop: &Stop,
-    beginning: Beginning,
-) -> Delivery {
+fn run(peer: &Arc<PeerConnection>, stop: &Stop, beginning: Beginning) {
     let (mut streaming, mut held) = (Streaming::default(), Vec::new());
     let life = AssertUnwindSafe(|| {
         let events = Events {
-            delivery: &mut delivery,
-            signals: peer.signals(StreamType::Data1, stop),
+            publisher: peer.publisher(StreamType::Data1),
             held: &mut held,
         };
         live(peer, events, &mut streaming, stop, beginning)
@@ -74,7 +66,6 @@ fn run(
         streaming.cut(&reason);
         peer.end_second(&reason);
     }
-    delivery
 }
 
 /// Reads the stream until the connection ends. Returns `Ok` if no stream was opened and the

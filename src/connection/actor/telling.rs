@@ -1,7 +1,7 @@
 //! Emits the events of one stream.
 
 use super::peer_connection::PeerConnection;
-use crate::connection::event_bus::{Delivery, Signals};
+use crate::connection::event_bus::EventPublisher;
 use crate::connection::message_reader::Received;
 use crate::connection::records::Logged;
 use crate::event::{BitcoinMessageEvent, ControlEvent, SharedMessage};
@@ -11,8 +11,7 @@ use std::time::{Instant, SystemTime};
 
 /// Emits the events of one stream to subscribers.
 pub(super) struct Events<'a> {
-    pub(super) delivery: &'a mut Delivery,
-    pub(super) signals: Signals<'a>,
+    pub(super) publisher: EventPublisher,
     /// Events to emit before all others, once the connection is known not to be a second stream.
     pub(super) held: &'a mut Vec<ControlEvent>,
 }
@@ -21,13 +20,13 @@ impl Events<'_> {
     /// Emits the held events.
     pub(super) fn release(&mut self) {
         for event in self.held.drain(..) {
-            self.delivery.control(event, &self.signals);
+            self.publisher.control(&event);
         }
     }
 
     pub(super) fn control(&mut self, event: ControlEvent) {
         self.release();
-        self.delivery.control(event, &self.signals);
+        self.publisher.control(&event);
     }
 
     /// Emits an event of the session. A pong goes to the open requests instead.
@@ -51,12 +50,9 @@ impl Events<'_> {
             SessionEvent::Misbehavior { misbehavior, score } => {
                 let record = peer.log(Level::Debug).error(&misbehavior);
                 record.write(format_args!("misbehavior (score {score})"));
-                ControlEvent::PeerMisbehavior {
-                    peer_id,
-                    address,
-                    misbehavior,
-                    score,
-                }
+                self.release();
+                let due = peer.misbehavior.add(misbehavior, score, Instant::now());
+                return peer.publish_misbehavior(due);
             }
             SessionEvent::StreamSetupFailed(refusal) => {
                 let record = peer.log(Level::Info).error(&refusal);
@@ -103,6 +99,6 @@ impl Events<'_> {
             address: peer.address,
             message,
         };
-        self.delivery.message(event, &self.signals);
+        self.publisher.message(event);
     }
 }

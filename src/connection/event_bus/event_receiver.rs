@@ -2,11 +2,12 @@
 
 use std::fmt;
 use std::iter::FusedIterator;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::Receiver;
 
+use super::event_queue::{QueuedEvent, ReceiverGuard};
 use super::recv_error::{RecvError, RecvTimeoutError, TryRecvError};
 use crate::event::SubscriptionEndReason;
 
@@ -19,14 +20,16 @@ use crate::event::SubscriptionEndReason;
 ///
 /// A subscription ends for one of the reasons in [`SubscriptionEndReason`]. Events that were
 /// already in the queue are returned first. After them, every method that receives returns an error
-/// with the reason.
+/// with the reason. A subscription that ends as
+/// [`TooSlow`](SubscriptionEndReason::TooSlow) loses the events in its queue, and the next call
+/// returns the reason.
 ///
 /// The iterators separate the two cases that a loop must not confuse:
 ///
 /// - If the publisher was shut down or dropped, the iteration ends. That is the usual end of a
 ///   loop, and every event in the queue was returned.
 /// - If the subscription failed ([`SubscriptionEndReason::is_failure`]), the last item is an error.
-///   Events after it are missing.
+///   Events are missing.
 ///
 /// ```
 /// use bsv_p2p::connection::EventBus;
@@ -48,7 +51,7 @@ use crate::event::SubscriptionEndReason;
 ///
 /// [`as_receiver`](Self::as_receiver) returns the receiver to use in
 /// [`select!`](https://docs.rs/crossbeam-channel/0.5/crossbeam_channel/macro.select.html).
-/// [`with_end_reason`](Self::with_end_reason) adds the reason to its result.
+/// [`with_end_reason`](Self::with_end_reason) returns the event, or the reason of the end.
 ///
 /// ```
 /// use std::time::Duration;
@@ -82,18 +85,20 @@ use crate::event::SubscriptionEndReason;
 ///
 /// # Cost
 ///
-/// Receiving an event costs the same as with the channel alone. The reason is read only after the
-/// end.
+/// Receiving an event costs the same as with the channel alone while the queue is below its
+/// capacity. The reason is read only after the end.
 #[must_use = "dropping a receiver cancels its subscription"]
 pub struct EventReceiver<T> {
-    receiver: Receiver<T>,
-    end: EndCell,
+    receiver: Receiver<QueuedEvent<T>>,
+    guard: Arc<ReceiverGuard<T>>,
 }
 
-/// The reason of the end. Set once, before the sender is dropped.
-type EndCell = Arc<OnceLock<SubscriptionEndReason>>;
-
 impl<T> EventReceiver<T> {
+    pub(super) fn new(receiver: Receiver<QueuedEvent<T>>, guard: ReceiverGuard<T>) -> Self {
+        let guard = Arc::new(guard);
+        Self { receiver, guard }
+    }
+
     /// Blocks until an event is available.
     ///
     /// # Errors
@@ -110,8 +115,7 @@ impl<T> EventReceiver<T> {
     /// - [`RecvTimeoutError::Timeout`] if no event was received in time.
     /// - [`RecvTimeoutError::Ended`] if the subscription ended and its queue is empty.
     pub fn recv_timeout(&self, timeout: Duration) -> Result<T, RecvTimeoutError> {
-        let received = self.receiver.recv_timeout(timeout);
-        received.map_err(|error| self.timed_out_or_ended(error))
+        self.with_timeout(self.receiver.recv_timeout(timeout))
     }
 
     /// Blocks until an event is available, until `deadline` at most.
@@ -121,8 +125,7 @@ impl<T> EventReceiver<T> {
     /// - [`RecvTimeoutError::Timeout`] if no event was received in time.
     /// - [`RecvTimeoutError::Ended`] if the subscription ended and its queue is empty.
     pub fn recv_deadline(&self, deadline: Instant) -> Result<T, RecvTimeoutError> {
-        let received = self.receiver.recv_deadline(deadline);
-        received.map_err(|error| self.timed_out_or_ended(error))
+        self.with_timeout(self.receiver.recv_deadline(deadline))
     }
 
     /// Returns the next event in the queue. Does not block.
@@ -132,17 +135,18 @@ impl<T> EventReceiver<T> {
     /// - [`TryRecvError::Empty`] if the queue is empty.
     /// - [`TryRecvError::Ended`] if the queue is empty and the subscription ended.
     pub fn try_recv(&self) -> Result<T, TryRecvError> {
-        self.receiver.try_recv().map_err(|error| match error {
-            crossbeam_channel::TryRecvError::Empty => TryRecvError::Empty,
-            crossbeam_channel::TryRecvError::Disconnected => self.ended().into(),
-        })
+        match self.receiver.try_recv() {
+            Ok(queued) => Ok(queued.into_event()),
+            Err(crossbeam_channel::TryRecvError::Empty) => Err(TryRecvError::Empty),
+            Err(crossbeam_channel::TryRecvError::Disconnected) => Err(self.ended().into()),
+        }
     }
 
     /// Returns why the subscription ended, or `None` if it is active.
     ///
     /// The queue may still contain events. Does not block.
     pub fn end_reason(&self) -> Option<SubscriptionEndReason> {
-        self.end.get().copied()
+        self.guard.end_reason()
     }
 
     /// Returns the number of events in the queue.
@@ -180,22 +184,27 @@ impl<T> EventReceiver<T> {
     /// [`select!`](https://docs.rs/crossbeam-channel/0.5/crossbeam_channel/macro.select.html) and
     /// [`Select`](https://docs.rs/crossbeam-channel/0.5/crossbeam_channel/struct.Select.html).
     ///
-    /// A clone of it keeps the subscription active after this receiver is dropped.
-    pub fn as_receiver(&self) -> &Receiver<T> {
+    /// Pass the result of receiving to [`with_end_reason`](Self::with_end_reason) at once: an event
+    /// counts as pending until then. The channel has no capacity of its own. A clone of it ends
+    /// when the last clone of this receiver is dropped.
+    pub fn as_receiver(&self) -> &Receiver<QueuedEvent<T>> {
         &self.receiver
     }
 
-    /// Adds the reason of the end to the result of receiving from
-    /// [`as_receiver`](Self::as_receiver).
+    /// Returns the event that was received from [`as_receiver`](Self::as_receiver), or the reason
+    /// of the end.
     ///
     /// # Errors
     ///
     /// [`RecvError`] if `received` is an error.
     pub fn with_end_reason(
         &self,
-        received: Result<T, crossbeam_channel::RecvError>,
+        received: Result<QueuedEvent<T>, crossbeam_channel::RecvError>,
     ) -> Result<T, RecvError> {
-        received.map_err(|_| self.ended())
+        match received {
+            Ok(queued) => Ok(queued.into_event()),
+            Err(_) => Err(self.ended()),
+        }
     }
 
     fn ended(&self) -> RecvError {
@@ -206,10 +215,14 @@ impl<T> EventReceiver<T> {
         }
     }
 
-    fn timed_out_or_ended(&self, error: crossbeam_channel::RecvTimeoutError) -> RecvTimeoutError {
-        match error {
-            crossbeam_channel::RecvTimeoutError::Timeout => RecvTimeoutError::Timeout,
-            crossbeam_channel::RecvTimeoutError::Disconnected => self.ended().into(),
+    fn with_timeout(
+        &self,
+        received: Result<QueuedEvent<T>, crossbeam_channel::RecvTimeoutError>,
+    ) -> Result<T, RecvTimeoutError> {
+        match received {
+            Ok(queued) => Ok(queued.into_event()),
+            Err(crossbeam_channel::RecvTimeoutError::Timeout) => Err(RecvTimeoutError::Timeout),
+            Err(crossbeam_channel::RecvTimeoutError::Disconnected) => Err(self.ended().into()),
         }
     }
 }
@@ -218,7 +231,7 @@ impl<T> Clone for EventReceiver<T> {
     fn clone(&self) -> Self {
         Self {
             receiver: self.receiver.clone(),
-            end: self.end.clone(),
+            guard: self.guard.clone(),
         }
     }
 }
@@ -328,42 +341,12 @@ fn last<T>(reason: SubscriptionEndReason, is_over: &mut bool) -> Option<Result<T
     reason.is_failure().then_some(Err(RecvError { reason }))
 }
 
-/// Records why a subscription ended.
-///
-/// Must be stored in a field before that of the sender, so that it is dropped first: the reason is
-/// then set before the receiver can notice the end.
-#[derive(Debug)]
-pub(crate) struct EndRecorder(EndCell);
-
-impl EndRecorder {
-    /// Records the reason, unless one was recorded. Must be called before the sender is dropped.
-    pub(crate) fn record(&self, reason: SubscriptionEndReason) {
-        // The first reason is the cause, later ones are its effects.
-        let _ = self.0.set(reason);
-    }
-}
-
-impl Drop for EndRecorder {
-    fn drop(&mut self) {
-        self.record(SubscriptionEndReason::PublishersDropped);
-    }
-}
-
-/// Creates the queue of a subscription.
-pub(crate) fn event_channel<T>(capacity: usize) -> (EndRecorder, Sender<T>, EventReceiver<T>) {
-    let (sender, receiver) = bounded(capacity);
-    let end = EndCell::default();
-    let recorder = EndRecorder(end.clone());
-    (recorder, sender, EventReceiver { receiver, end })
-}
-
 #[cfg(test)]
 mod tests {
-    use std::thread;
-
     use crossbeam_channel::select;
 
     use super::*;
+    use crate::connection::event_bus::event_queue::event_queue;
     use SubscriptionEndReason::{InternalError, PublishersDropped, Shutdown, TooSlow};
 
     type Receive = fn(&EventReceiver<u32>) -> Result<u32, RecvTimeoutError>;
@@ -372,10 +355,10 @@ mod tests {
 
     /// Returns a receiver with the events 0 and 1 whose subscription ended for `reason`.
     fn ended_with(reason: SubscriptionEndReason) -> EventReceiver<u32> {
-        let (recorder, sender, receiver) = event_channel(2);
-        sender.send(0).unwrap();
-        sender.send(1).unwrap();
-        recorder.record(reason);
+        let (sender, receiver) = event_queue();
+        sender.push(0).unwrap();
+        sender.push(1).unwrap();
+        sender.end(reason);
         receiver
     }
 
@@ -430,7 +413,7 @@ mod tests {
 
     #[test]
     fn active_subscription_is_empty_or_times_out() {
-        let (_recorder, _sender, receiver) = event_channel::<u32>(1);
+        let (_sender, receiver) = event_queue::<u32>();
         assert_eq!(receiver.try_recv(), Err(TryRecvError::Empty));
         assert_eq!(receiver.try_iter().next(), None);
         let none = Duration::from_millis(1);
@@ -454,10 +437,10 @@ mod tests {
 
     #[test]
     fn first_reason_wins() {
-        let (recorder, sender, receiver) = event_channel::<u32>(1);
-        recorder.record(TooSlow);
-        recorder.record(Shutdown);
-        drop((recorder, sender));
+        let (sender, receiver) = event_queue::<u32>();
+        sender.end(TooSlow);
+        sender.end(Shutdown);
+        drop(sender);
         assert_eq!(receiver.recv(), Err(RecvError { reason: TooSlow }));
     }
 
@@ -468,28 +451,6 @@ mod tests {
         assert_eq!(receiver.iter().count(), 3);
         drop(receiver);
         assert_eq!(clone.recv(), Err(RecvError { reason: TooSlow }));
-    }
-
-    /// In the order in which fields are dropped.
-    #[test]
-    fn reason_is_set_before_receiver_wakes() {
-        struct Owner {
-            recorder: EndRecorder,
-            _sender: Sender<u32>,
-        }
-        for reason in [Some(TooSlow), None] {
-            for _ in 0..500 {
-                let (recorder, _sender, receiver) = event_channel(1);
-                let owner = Owner { recorder, _sender };
-                let waiting = thread::spawn(move || receiver.recv());
-                reason
-                    .iter()
-                    .for_each(|reason| owner.recorder.record(*reason));
-                drop(owner);
-                let reason = reason.unwrap_or(PublishersDropped);
-                assert_eq!(waiting.join().unwrap(), Err(RecvError { reason }));
-            }
-        }
     }
 
     #[test]

@@ -1,28 +1,32 @@
 //! Distributes the events of connections to subscribers.
 
-mod announcer;
-mod backlog;
-mod control;
-mod delivery;
+mod credit;
+mod event_queue;
 mod event_receiver;
-mod hub;
+mod misbehavior_aggregator;
 mod options;
+mod publisher;
 mod recv_error;
+mod registry;
 mod subscription;
-mod waiting;
+#[cfg(test)]
+mod test_events;
 
-pub(crate) use announcer::Announcer;
-pub(super) use delivery::{Delivery, DeliveryLimits};
-pub(crate) use event_receiver::{EndRecorder, event_channel};
+pub use event_queue::QueuedEvent;
+pub(crate) use event_queue::{EventSender, event_queue};
 pub use event_receiver::{EventIntoIter, EventIter, EventReceiver, EventTryIter};
+pub(super) use misbehavior_aggregator::{AggregatedMisbehavior, MisbehaviorAggregator};
 pub use options::{OverflowPolicy, SubscriptionOptions};
+pub(super) use publisher::EventPublisher;
 pub use recv_error::{RecvError, RecvTimeoutError, TryRecvError};
-pub(super) use waiting::Signals;
 
 use std::sync::Arc;
 
-use self::hub::Hub;
-use self::subscription::Queue;
+use self::publisher::PublisherLimits;
+use self::registry::SubscriptionRegistry;
+use self::subscription::{Queue, Subscription};
+use super::ConnectionConfig;
+use super::waker::Waker;
 use crate::event::{BitcoinMessageEvent, ControlEvent, Event};
 use crate::log_level::LogLevel;
 
@@ -33,21 +37,23 @@ use crate::log_level::LogLevel;
 /// events. Dropping a receiver cancels its subscription. A bus can be used from several threads,
 /// and its methods do not block.
 ///
-/// A receiver of messages that is too slow causes backpressure by default. Its events are queued up
-/// to a limit for each stream of a peer, then reading from that stream pauses. If it takes nothing
-/// for some time, its subscription is ended as
-/// [`TooSlow`](crate::event::SubscriptionEndReason::TooSlow), and the receiver reports that.
-/// [`OverflowPolicy`] has the details.
+/// An event is in the queue of a subscription as soon as it is published. If a receiver of messages
+/// is slow, events above the capacity of its queue are limited for each stream of a peer, and then
+/// reading from that stream pauses. If the receiver takes nothing for some time, its subscription is
+/// ended as [`TooSlow`](crate::event::SubscriptionEndReason::TooSlow), and the receiver reports
+/// that. [`OverflowPolicy`] has the details.
 ///
-/// A receiver of control events never causes backpressure. Events that exceed its capacity are
-/// dropped. [`ControlEvent::Lagged`] reports the number of dropped events.
+/// Control events never pause reading. [Life-cycle events](ControlEvent::is_life_cycle) are always
+/// queued. A subscription that leaves 16,384 of them untaken is ended as too slow at the next one.
+/// Other control events are dropped if the queue is full. [`ControlEvent::Lagged`] reports the
+/// number of dropped events.
 ///
 /// A receiver also ends when the bus and all connections that use it are dropped, or when the
 /// [`Manager`](crate::Manager) that owns the bus shuts down. Events in its queue are returned
 /// first. [`EventReceiver`] documents how it reports the reason.
 #[derive(Clone, Debug, Default)]
 pub struct EventBus {
-    hub: Arc<Hub>,
+    registry: Arc<SubscriptionRegistry>,
 }
 
 impl EventBus {
@@ -58,17 +64,21 @@ impl EventBus {
 
     /// Creates a bus whose log records have a maximum level.
     pub(crate) fn with_log_level(log_level: LogLevel) -> Self {
-        let hub = Arc::new(Hub::new(log_level));
-        Self { hub }
+        let registry = Arc::new(SubscriptionRegistry::new(log_level));
+        Self { registry }
     }
 
     /// Subscribes to control events.
     ///
-    /// The receiver holds up to 1,024 events. Further events are dropped and reported by
-    /// [`ControlEvent::Lagged`]. The subscription is never ended as too slow. Its name is `control`
-    /// and a number.
+    /// The receiver holds all life-cycle events, up to 16,384. Other events are dropped while 1,024
+    /// events are pending, and reported by [`ControlEvent::Lagged`]. The name of the subscription is
+    /// `control` and a number.
     pub fn subscribe_control(&self) -> EventReceiver<ControlEvent> {
-        self.hub.subscribe_control()
+        let (sender, receiver) = event_queue();
+        let options = Subscription::control_options();
+        self.registry
+            .subscribe("control", options, Queue::Control(sender));
+        receiver
     }
 
     /// Subscribes to messages, with the default [`SubscriptionOptions`].
@@ -81,11 +91,12 @@ impl EventBus {
     /// Receivers of control events get a [`ControlEvent::Lagged`] if messages are dropped.
     pub fn subscribe_messages_with(
         &self,
-        options: SubscriptionOptions,
+        mut options: SubscriptionOptions,
     ) -> EventReceiver<BitcoinMessageEvent> {
-        let (end, sender, receiver) = event_channel(options.capacity.max(1));
-        let queue = Queue::Messages(sender);
-        self.hub.subscribe("messages", options, end, queue);
+        options.capacity = options.capacity.max(1);
+        let (sender, receiver) = event_queue();
+        self.registry
+            .subscribe("messages", options, Queue::Messages(sender));
         receiver
     }
 
@@ -97,24 +108,37 @@ impl EventBus {
 
     /// Subscribes to messages and control events with one receiver.
     ///
-    /// Events keep the order of each stream of a peer. With [`OverflowPolicy::DropNewest`], control
-    /// events may be dropped as well. Dropped events are reported by a [`ControlEvent::Lagged`] in
-    /// the same receiver.
-    pub fn subscribe_with(&self, options: SubscriptionOptions) -> EventReceiver<Event> {
-        let (end, sender, receiver) = event_channel(options.capacity.max(2));
-        self.hub
-            .subscribe("both", options, end, Queue::Both(sender));
+    /// Events keep the order of each stream of a peer. If the queue is full, control events are
+    /// dropped, with either [`OverflowPolicy`], except [life-cycle
+    /// events](ControlEvent::is_life_cycle). Dropped events are reported by a
+    /// [`ControlEvent::Lagged`] in the same receiver.
+    pub fn subscribe_with(&self, mut options: SubscriptionOptions) -> EventReceiver<Event> {
+        options.capacity = options.capacity.max(2);
+        let (sender, receiver) = event_queue();
+        self.registry
+            .subscribe("both", options, Queue::Both(sender));
         receiver
     }
 
     /// Ends all subscriptions. Receivers return queued events first. Later subscriptions end
     /// immediately.
     pub(crate) fn close(&self) {
-        self.hub.close();
+        self.registry.close();
     }
 
-    /// Creates the publisher of one stream.
-    pub(super) fn delivery(&self, limits: DeliveryLimits) -> Delivery {
-        Delivery::new(self.hub.clone(), limits)
+    /// Publishes a control event. Does not block.
+    pub(crate) fn publish_control(&self, event: &ControlEvent) {
+        self.registry.publish_control(event);
+    }
+
+    /// Reports dropped events to the receivers of control events. If `at_last` is set, reports them
+    /// at once, also to full receivers.
+    pub(crate) fn report_lag(&self, at_last: bool) {
+        self.registry.report_lag(at_last);
+    }
+
+    /// Creates the publisher of one stream, whose thread waits for `waker`.
+    pub(super) fn publisher(&self, config: &ConnectionConfig, waker: Arc<Waker>) -> EventPublisher {
+        EventPublisher::new(self.registry.clone(), PublisherLimits::from(config), waker)
     }
 }

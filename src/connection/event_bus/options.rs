@@ -12,9 +12,10 @@ use crate::wire::{Command, Message};
 /// # End of a subscription
 ///
 /// The [`EventReceiver`](super::EventReceiver) reports why its subscription ended. When it is ended
-/// as too slow, which happens with [`OverflowPolicy::Block`] only, a
+/// as too slow, its pending events are discarded. A
 /// [`ControlEvent::SubscriptionEnded`](crate::event::ControlEvent::SubscriptionEnded) with its name
-/// is also emitted to the other subscriptions that receive control events. A warning is logged.
+/// is also emitted to the other subscriptions that receive control events. A warning with the
+/// number of discarded events is logged.
 ///
 /// # Example
 ///
@@ -32,12 +33,12 @@ use crate::wire::{Command, Message};
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SubscriptionOptions {
-    /// The maximum number of events in the receiver. Defaults to 1,024.
+    /// The number of pending events from which the queue of the receiver is full. Defaults to
+    /// 1,024.
     ///
-    /// The minimum is 1, or 2 for a receiver of both kinds of events. Lower values are raised. The
-    /// memory is allocated immediately.
+    /// The minimum is 1, or 2 for a receiver of both kinds of events. Lower values are raised.
     pub capacity: usize,
-    /// The policy for events that exceed the capacity. Defaults to [`OverflowPolicy::Block`].
+    /// The policy for messages that exceed the capacity. Defaults to [`OverflowPolicy::Block`].
     pub overflow: OverflowPolicy,
     /// The commands of the messages to receive. Defaults to `None`, which means all. Control events
     /// are not filtered.
@@ -48,26 +49,33 @@ pub struct SubscriptionOptions {
     pub name: Option<String>,
 }
 
-/// The policy for events that exceed the capacity of a receiver.
+/// The policy for messages that exceed the capacity of a receiver.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OverflowPolicy {
-    /// Queue the events, and pause reading from the peer when the queue is full.
+    /// Queue the events, and pause reading from a peer that has too many of them in the queue.
     ///
+    /// Each stream of a peer has a credit of
     /// [`ConnectionConfig::max_subscriber_backlog_bytes`](crate::ConnectionConfig::max_subscriber_backlog_bytes)
-    /// limits the queue of each stream. When it is full, TCP slows the peer down, and no event is
-    /// lost. The subscription is ended if it takes no event for
-    /// [`ConnectionConfig::subscriber_timeout`](crate::ConnectionConfig::subscriber_timeout) while
-    /// reading is paused for it.
+    /// for the messages that it adds to full queues, until they are taken. When the credit is
+    /// spent, reading pauses, and TCP slows the peer down. No message is lost. Reading resumes when
+    /// half of the credit is free.
     ///
-    /// While a request to the peer is open, reading continues. Messages that exceed the queue are
-    /// then dropped and counted, and so are control events that do not report a change of a
-    /// connection.
+    /// The subscription is ended if its receiver takes no event of any peer for
+    /// [`ConnectionConfig::subscriber_timeout`](crate::ConnectionConfig::subscriber_timeout) while
+    /// reading from a peer is paused and the queue is above its capacity.
+    ///
+    /// While a request to the peer is open, reading continues. Messages for full queues are then
+    /// dropped and counted once the credit is spent.
+    ///
+    /// The messages of closed connections stay in the queue. While they exceed the credit of one
+    /// stream, reading from new connections pauses after the handshake.
     #[default]
     Block,
-    /// Drop the events and count them.
+    /// Drop the messages and count them.
     ///
-    /// The subscription never delays a peer, and is never ended as too slow.
+    /// The subscription never delays a peer. [Life-cycle
+    /// events](crate::event::ControlEvent::is_life_cycle) are not dropped.
     DropNewest,
 }
 

@@ -1,80 +1,108 @@
-//! Subscription to messages, alone or with control events.
+//! The publishing side of a subscription.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use log::Level;
-use parking_lot::RwLock;
+use parking_lot::Mutex;
 
-use super::event_receiver::EndRecorder;
+use super::credit::Credit;
+use super::event_queue::EventSender;
 use super::options::{OverflowPolicy, SubscriptionOptions};
-use crate::connection::stop::Never;
 use crate::event::{BitcoinMessageEvent, ControlEvent, Event, SubscriptionEndReason};
 use crate::log_level::LogLevel;
 use crate::log_record::{Component, LogRecord};
+use crate::wire::Message;
 
-/// The sending side of a subscription to messages.
+/// The maximum number of pending events in a receiver of control events. Further ones are dropped
+/// and reported by [`ControlEvent::Lagged`], except life-cycle events.
+const CONTROL_CAPACITY: usize = 1024;
+/// The maximum number of pending life-cycle events in a receiver. At the next one, the subscription
+/// ends as too slow.
+pub(super) const MAX_LIFE_CYCLE_EVENTS: u64 = 16_384;
+/// The size of a pending event in addition to its message, in bytes: the queue's slot, the shared
+/// pointer and the fields of the message.
+pub(super) const EVENT_OVERHEAD: u64 = 512;
+
+/// The publishing side of a subscription. Used by all streams at once; no method blocks.
 #[derive(Debug)]
 pub(super) struct Subscription {
     name: Arc<str>,
     log_level: LogLevel,
     options: SubscriptionOptions,
-    takes_control: bool,
-    /// Declared before the sender, as [`EndRecorder`] requires.
-    end: EndRecorder,
-    /// `None` once the subscription has ended.
-    open: RwLock<Option<Open>>,
-    /// Closes when the subscription ends.
-    ended: Receiver<Never>,
+    queue: Queue,
+    /// The number of pending life-cycle events.
+    life_cycle: Arc<Credit>,
     /// The number of dropped events that were not reported.
     missed: AtomicU64,
+    /// The last check of a receiver that delays a stream.
+    progress: Mutex<Option<Progress>>,
 }
 
+/// The queue of a subscription, by the events that it takes.
 #[derive(Debug)]
-struct Open {
-    queue: Queue,
-    _until_ended: Sender<Never>,
-}
-
-/// The sender of a subscription.
-#[derive(Clone, Debug)]
 pub(super) enum Queue {
-    Messages(Sender<BitcoinMessageEvent>),
-    Both(Sender<Event>),
+    Control(EventSender<ControlEvent>),
+    Messages(EventSender<BitcoinMessageEvent>),
+    Both(EventSender<Event>),
 }
 
-/// The result of offering an event to a subscription.
+/// Calls a method of the queue, whatever its events are.
+macro_rules! with_queue {
+    ($subscription:expr, $queue:ident => $call:expr) => {
+        match &$subscription.queue {
+            Queue::Control($queue) => $call,
+            Queue::Messages($queue) => $call,
+            Queue::Both($queue) => $call,
+        }
+    };
+}
+
+/// The number of events that a receiver had taken, and the first check that found this number.
+#[derive(Clone, Copy, Debug)]
+struct Progress {
+    taken: u64,
+    since: Instant,
+}
+
+/// The result of publishing an event to a subscription.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Offer {
-    Taken,
-    Full,
-    /// The receiver was dropped, or the subscription has ended.
-    Gone,
+pub(super) enum Publication {
+    /// The event was queued, or the subscription does not include it.
+    Queued,
+    /// The event was dropped and counted.
+    Dropped,
+    /// The subscription has ended, or its receiver was dropped.
+    Ended,
+    /// The receiver left too many life-cycle events untaken. The subscription must be ended.
+    TooSlow,
 }
 
 impl Subscription {
     pub(super) fn new(
-        (name, log_level): (Arc<str>, LogLevel),
+        name: Arc<str>,
+        log_level: LogLevel,
         options: SubscriptionOptions,
-        end: EndRecorder,
         queue: Queue,
     ) -> Self {
-        let (sender, ended) = bounded(0);
-        let takes_control = matches!(queue, Queue::Both(_));
-        let open = Open {
-            queue,
-            _until_ended: sender,
-        };
         Self {
             name,
             log_level,
             options,
-            takes_control,
-            end,
-            open: RwLock::new(Some(open)),
-            ended,
+            queue,
+            life_cycle: Arc::default(),
             missed: AtomicU64::new(0),
+            progress: Mutex::new(None),
+        }
+    }
+
+    /// Returns the options of a subscription to control events only.
+    pub(super) fn control_options() -> SubscriptionOptions {
+        SubscriptionOptions {
+            capacity: CONTROL_CAPACITY,
+            overflow: OverflowPolicy::DropNewest,
+            ..SubscriptionOptions::default()
         }
     }
 
@@ -87,160 +115,185 @@ impl Subscription {
         LogRecord::new(Component::Connection, level, Some(&self.log_level)).subscription(&self.name)
     }
 
-    pub(super) fn overflow(&self) -> OverflowPolicy {
-        self.options.overflow
-    }
-
-    /// Returns whether the subscription includes this kind of event.
-    pub(super) fn wants(&self, event: &Event) -> bool {
-        match event {
-            Event::Message(event) => self.options.wants(&event.message),
-            Event::Control(_) => self.takes_control(),
-        }
-    }
-
-    /// Returns whether the receiver gets both kinds of events.
+    /// Returns whether the receiver gets control events.
     pub(super) fn takes_control(&self) -> bool {
-        self.takes_control
+        !matches!(self.queue, Queue::Messages(_))
     }
 
-    /// Queues an event for the receiver if there is room. The subscription must include the event.
-    pub(super) fn offer(&self, event: &Event) -> Offer {
-        let open = self.open.read();
-        let Some(open) = &*open else {
-            return Offer::Gone;
-        };
-        match (&open.queue, event) {
-            (Queue::Messages(sender), Event::Message(event)) => try_send(sender, event),
-            (Queue::Messages(_), Event::Control(_)) => Offer::Taken,
-            (Queue::Both(sender), event) => match self.tell_in(sender) {
-                Offer::Taken => try_send(sender, event),
-                other => other,
-            },
-        }
+    /// Returns whether the receiver gets messages.
+    pub(super) fn takes_messages(&self) -> bool {
+        !matches!(self.queue, Queue::Control(_))
     }
 
-    /// Queues a message if the receiver gets messages only.
+    /// Returns whether the subscription includes this message.
+    pub(super) fn wants(&self, message: &Message) -> bool {
+        self.options.wants(message)
+    }
+
+    /// Publishes a message. The subscription must include it.
     ///
-    /// Returns the message if it was not queued. [`offer`](Subscription::offer) then finds the
-    /// reason.
-    pub(super) fn offer_message(
+    /// If the queue is full, the message is charged to `credit`, or dropped if that is `None`.
+    pub(super) fn publish_message(
         &self,
         event: BitcoinMessageEvent,
-    ) -> Result<(), BitcoinMessageEvent> {
-        if !self.options.wants(&event.message) {
-            return Ok(());
+        credit: Option<&Arc<Credit>>,
+    ) -> Publication {
+        let mut charge = None;
+        if !self.has_room() {
+            match credit {
+                Some(credit) if self.options.overflow == OverflowPolicy::Block => {
+                    charge = Some(credit.charge(cost(&event)));
+                }
+                _ => return self.on_drop(),
+            }
         }
-        match &*self.open.read() {
-            Some(Open {
-                queue: Queue::Messages(sender),
-                ..
-            }) => sender.try_send(event).map_err(TrySendError::into_inner),
-            _ => Err(event),
+        let queued = match &self.queue {
+            Queue::Messages(queue) => queue.push_charged(event, charge).is_ok(),
+            Queue::Both(queue) => {
+                self.push_lag();
+                let event = Event::Message(event);
+                queue.push_charged(event, charge).is_ok()
+            }
+            Queue::Control(_) => true,
+        };
+        Publication::queued(queued)
+    }
+
+    /// Publishes a control event. Drops it if the queue is full, unless it is a life-cycle event.
+    pub(super) fn publish_control(&self, event: &ControlEvent) -> Publication {
+        if !self.takes_control() {
+            return Publication::Queued;
         }
-    }
-
-    /// Returns whether at least half of the queue is free, or the subscription has ended.
-    pub(super) fn is_half_empty(&self) -> bool {
-        let half = |waiting: usize, all: Option<usize>| all.is_none_or(|all| waiting * 2 <= all);
-        match self.open.read().as_ref().map(|open| &open.queue) {
-            Some(Queue::Messages(sender)) => half(sender.len(), sender.capacity()),
-            Some(Queue::Both(sender)) => half(sender.len(), sender.capacity()),
-            None => true,
+        let mut charge = None;
+        if event.is_life_cycle() {
+            if self.life_cycle.used() >= MAX_LIFE_CYCLE_EVENTS {
+                return Publication::TooSlow;
+            }
+            charge = Some(self.life_cycle.charge(1));
+        } else if !self.has_room() {
+            return self.on_drop();
         }
-    }
-
-    /// Returns the sender, for a blocking send. The caller must drop it when
-    /// [`Subscription::ended`] closes.
-    pub(super) fn queue(&self) -> Option<Queue> {
-        self.open.read().as_ref().map(|open| open.queue.clone())
-    }
-
-    /// Returns a channel that closes when the subscription ends.
-    pub(super) fn ended(&self) -> &Receiver<Never> {
-        &self.ended
-    }
-
-    /// Records why the subscription ends. It ends when it is dropped.
-    pub(super) fn record_end(&self, reason: SubscriptionEndReason) {
-        self.end.record(reason);
-    }
-
-    /// Ends the subscription. The receiver returns queued events first, and then the reason.
-    /// Returns whether the subscription was open.
-    pub(super) fn end(&self, reason: SubscriptionEndReason) -> bool {
-        let mut open = self.open.write();
-        self.record_end(reason);
-        open.take().is_some()
-    }
-
-    /// Frees the queue of a subscription whose receiver was dropped.
-    pub(super) fn close(&self) {
-        self.open.write().take();
-    }
-
-    /// Counts dropped events.
-    pub(super) fn add_missed(&self, events: u64) {
-        self.missed.fetch_add(events, Relaxed);
-    }
-
-    /// Returns the report of the events that were dropped since the last call, if any.
-    pub(super) fn take_lagged(&self) -> Option<ControlEvent> {
-        let missed = self.missed.swap(0, Relaxed);
-        (missed > 0).then(|| {
-            let text = format_args!("subscription {} dropped {missed} events", self.name);
-            self.log(Level::Warn).write(text);
-            self.lagged(missed)
+        // The report shows where events are missing.
+        self.push_lag();
+        let event = event.clone();
+        Publication::queued(match &self.queue {
+            Queue::Control(queue) => queue.push_charged(event, charge).is_ok(),
+            Queue::Both(queue) => queue.push_charged(Event::Control(event), charge).is_ok(),
+            Queue::Messages(_) => true,
         })
     }
 
-    /// Reports dropped events to a receiver of both kinds. Returns whether no report is pending.
-    pub(super) fn tell_missed(&self) -> bool {
-        match &*self.open.read() {
-            Some(Open {
-                queue: Queue::Both(sender),
-                ..
-            }) => self.tell_in(sender) != Offer::Full,
-            _ => true,
-        }
+    fn has_room(&self) -> bool {
+        with_queue!(self, queue => queue.has_room(self.options.capacity))
     }
 
-    /// Reports dropped events if the next event has room as well. A slow receiver would only
-    /// receive reports otherwise.
+    fn on_drop(&self) -> Publication {
+        self.missed.fetch_add(1, Relaxed);
+        Publication::Dropped
+    }
+
+    /// Returns whether the subscription has ended or its receiver was dropped.
+    pub(super) fn has_ended(&self) -> bool {
+        with_queue!(self, queue => queue.has_ended())
+    }
+
+    /// Ends the subscription. The receiver returns pending events first, and then the reason.
+    /// Returns whether the subscription was active.
+    pub(super) fn end(&self, reason: SubscriptionEndReason) -> bool {
+        with_queue!(self, queue => queue.end(reason))
+    }
+
+    /// Discards all pending events. Returns the number of events that the receiver loses, with those
+    /// that were dropped before and not reported.
+    pub(super) fn clear(&self) -> u64 {
+        with_queue!(self, queue => queue.clear()) + self.missed.swap(0, Relaxed)
+    }
+
+    /// Checks a receiver that may delay a stream. Returns the time at which the subscription must
+    /// be ended as too slow: `timeout` after the first check since the receiver last took an event.
     ///
-    /// The queue of a dropped receiver is empty, so that the send detects it.
-    fn tell_in(&self, sender: &Sender<Event>) -> Offer {
-        let missed = self.missed.load(Relaxed);
-        if missed == 0 {
-            return Offer::Taken;
+    /// Returns `None` if the subscription delays no stream.
+    pub(super) fn too_slow_at(&self, timeout: Duration, now: Instant) -> Option<Instant> {
+        if self.options.overflow != OverflowPolicy::Block {
+            return None;
         }
-        if sender.capacity().is_some_and(|all| sender.len() + 2 > all) {
-            return Offer::Full;
+        let (pending, taken) = with_queue!(self, queue => (queue.len(), queue.taken()));
+        let mut progress = self.progress.lock();
+        if pending <= self.options.capacity {
+            *progress = None;
+            return None;
+        }
+        let since = match *progress {
+            // Another thread may have read the number later.
+            Some(before) if taken <= before.taken => before.since,
+            _ => {
+                *progress = Some(Progress { taken, since: now });
+                now
+            }
+        };
+        since.checked_add(timeout)
+    }
+
+    /// Returns the report of the events that were dropped since the last report, if any.
+    pub(super) fn take_lag(&self) -> Option<ControlEvent> {
+        if self.missed.load(Relaxed) == 0 {
+            return None;
         }
         let missed = self.missed.swap(0, Relaxed);
-        if missed == 0 {
-            return Offer::Taken;
-        }
-        let told = try_send(sender, &Event::Control(self.lagged(missed)));
-        if told == Offer::Full {
-            self.add_missed(missed);
-        }
-        told
-    }
-
-    /// Returns the report of `missed` dropped events.
-    pub(super) fn lagged(&self, missed: u64) -> ControlEvent {
-        ControlEvent::Lagged {
+        (missed > 0).then(|| ControlEvent::Lagged {
             subscription: self.name.clone(),
             missed,
+        })
+    }
+
+    /// Reports dropped events to a receiver of control events. Returns whether no report is
+    /// pending.
+    ///
+    /// Unless `at_last` is set, the next event must have room as well. A slow receiver would only
+    /// receive reports otherwise.
+    pub(super) fn report_lag(&self, at_last: bool) -> bool {
+        if self.missed.load(Relaxed) == 0 {
+            return true;
+        }
+        let pending = with_queue!(self, queue => queue.len());
+        if !at_last && pending + 2 > self.options.capacity {
+            return false;
+        }
+        self.push_lag();
+        true
+    }
+
+    /// Queues a report of dropped events, if there are any.
+    fn push_lag(&self) {
+        let Some(lagged) = self.take_lag() else {
+            return;
+        };
+        // Fails only if the subscription has ended.
+        let _ = match &self.queue {
+            Queue::Control(queue) => queue.push(lagged).is_ok(),
+            Queue::Both(queue) => queue.push(Event::Control(lagged)).is_ok(),
+            Queue::Messages(_) => true,
+        };
+    }
+}
+
+impl Publication {
+    fn queued(is_queued: bool) -> Self {
+        match is_queued {
+            true => Publication::Queued,
+            false => Publication::Ended,
         }
     }
 }
 
-fn try_send<T: Clone>(sender: &Sender<T>, event: &T) -> Offer {
-    match sender.try_send(event.clone()) {
-        Ok(()) => Offer::Taken,
-        Err(TrySendError::Full(_)) => Offer::Full,
-        Err(TrySendError::Disconnected(_)) => Offer::Gone,
-    }
+/// Returns the size of a pending message event in memory, in bytes.
+///
+/// A decoded message may hold twice its payload. A message that shares its payload holds it once.
+fn cost(event: &BitcoinMessageEvent) -> u64 {
+    let payload = event.message.payload_len();
+    let content = match event.message.payload_bytes() {
+        Some(_) => payload,
+        None => payload.saturating_mul(2),
+    };
+    content.saturating_add(EVENT_OVERHEAD)
 }

@@ -12,8 +12,8 @@ use super::header_requests::{HeaderAnswer, HeaderRequests};
 use super::header_writer::HeaderWriter;
 use super::sync_core::{SendResult, SyncCore, SyncPort};
 use crate::connection::{
-    Announcer, EventReceiver, OverflowPolicy, PeerConnectionHandle, StartHeadersError,
-    SubscriptionOptions, TryRecvError,
+    EventReceiver, OverflowPolicy, PeerConnectionHandle, StartHeadersError, SubscriptionOptions,
+    TryRecvError,
 };
 use crate::error::Error;
 use crate::event::{BitcoinMessageEvent, ControlEvent, Event};
@@ -49,7 +49,6 @@ pub(super) struct SyncThread {
 struct ConnectionPort {
     shared: Arc<Shared>,
     requests: HeaderRequests,
-    publisher: Announcer,
 }
 
 impl SyncThread {
@@ -61,14 +60,12 @@ impl SyncThread {
             overflow: OverflowPolicy::DropNewest,
             ..SubscriptionOptions::with_name(NAME).with_commands(commands)
         };
-        let limits = shared.config().connection.clone();
         Self {
             events: shared.bus.subscribe_with(options),
             core: SyncCore::new(state.clone(), Now::read()),
             state,
             writer: None,
             port: ConnectionPort {
-                publisher: Announcer::new(&shared.bus, &limits),
                 requests: HeaderRequests::default(),
                 shared,
             },
@@ -104,7 +101,6 @@ impl SyncThread {
         if let Err(error) = &written {
             self.port.emit_store_failure(error.clone());
         }
-        self.port.publisher.finish();
         written
     }
 
@@ -116,13 +112,11 @@ impl SyncThread {
         }
         let timeout = self.port.shared.config().stale_tip_timeout;
         self.core.set_stale_timeout(timeout);
-        self.port.publisher.on_wake();
         self.core.poll(now, &mut self.port);
         self.write(now.instant);
         let deadline = self.core.next_deadline(now);
-        let wake = self.port.publisher.next_wake();
         let write = self.writer.as_ref().and_then(HeaderWriter::next_deadline);
-        wake.into_iter().chain(write).fold(deadline, Instant::min)
+        write.into_iter().fold(deadline, Instant::min)
     }
 
     /// Writes the changes of the chain to its file, once the manager is started.
@@ -290,10 +284,8 @@ impl SyncPort for ConnectionPort {
     }
 
     fn emit(&mut self, event: ControlEvent) {
-        let config = self.shared.config();
         self.shared.log_event(&event);
-        self.publisher.set_limits(&config.connection);
-        self.publisher.tell(event);
+        self.shared.bus.publish_control(&event);
     }
 }
 

@@ -1,9 +1,7 @@
 //! Subscribers of tip updates.
 
-use crossbeam_channel::{Sender, TrySendError};
-
 use super::TipUpdate;
-use crate::connection::{EndRecorder, EventReceiver, event_channel};
+use crate::connection::{EventReceiver, EventSender, event_queue};
 use crate::event::SubscriptionEndReason;
 
 /// Capacity of a receiver, in updates.
@@ -18,9 +16,7 @@ pub(super) struct TipSubscribers {
 }
 
 struct TipSubscriber {
-    /// Before the sender: see [`EndRecorder`].
-    end: EndRecorder,
-    sender: Sender<TipUpdate>,
+    sender: EventSender<TipUpdate>,
     /// Number of updates discarded since the last delivered one.
     skipped: u64,
 }
@@ -28,14 +24,12 @@ struct TipSubscriber {
 impl TipSubscribers {
     /// Adds a subscription. Its receiver ends at once after [`TipSubscribers::close`].
     pub(super) fn add(&mut self) -> EventReceiver<TipUpdate> {
-        let (end, sender, receiver) = event_channel(RECEIVER_CAPACITY);
+        let (sender, receiver) = event_queue();
         match self.end_reason {
-            Some(reason) => end.record(reason),
-            None => self.list.push(TipSubscriber {
-                end,
-                sender,
-                skipped: 0,
-            }),
+            Some(reason) => {
+                sender.end(reason);
+            }
+            None => self.list.push(TipSubscriber { sender, skipped: 0 }),
         }
         receiver
     }
@@ -43,17 +37,16 @@ impl TipSubscribers {
     /// Sends an update to all receivers. Full receivers skip it, dropped receivers are removed.
     pub(super) fn publish(&mut self, tip: &TipUpdate) {
         self.list.retain_mut(|subscriber| {
-            let skipped = subscriber.skipped;
-            let sent = subscriber.sender.try_send(TipUpdate {
+            if subscriber.sender.len() >= RECEIVER_CAPACITY {
+                subscriber.skipped += 1;
+                return true;
+            }
+            let skipped = std::mem::take(&mut subscriber.skipped);
+            let update = TipUpdate {
                 skipped,
                 ..tip.clone()
-            });
-            subscriber.skipped = match sent {
-                Ok(()) => 0,
-                Err(TrySendError::Full(_)) => skipped + 1,
-                Err(TrySendError::Disconnected(_)) => return false,
             };
-            true
+            subscriber.sender.push(update).is_ok()
         });
     }
 
@@ -61,7 +54,7 @@ impl TipSubscribers {
     pub(super) fn close(&mut self, reason: SubscriptionEndReason) {
         let reason = *self.end_reason.get_or_insert(reason);
         for subscriber in self.list.drain(..) {
-            subscriber.end.record(reason);
+            subscriber.sender.end(reason);
         }
     }
 }

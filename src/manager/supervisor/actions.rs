@@ -44,7 +44,7 @@ impl ManagerSupervisor {
             count(&self.shared.counters.banned);
         }
         self.shared.log_event(&event);
-        self.announcer.tell(event);
+        self.shared.bus.publish_control(&event);
     }
 
     /// Sends a best-effort message. Drops it if the peer is disconnected or its send queue is full.

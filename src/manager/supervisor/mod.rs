@@ -28,7 +28,7 @@ use super::listener::{Listener, ListenerNews};
 use super::plan::Plan;
 use super::shared::Shared;
 use super::store_thread::StoreThread;
-use crate::connection::{Announcer, NextLife, PeerConnectionHandle};
+use crate::connection::{NextLife, PeerConnectionHandle};
 use crate::event::ControlEvent;
 use crate::peers::{PeerId, StoreError};
 use crate::session::{ConfigError, Direction, DisconnectReason};
@@ -42,7 +42,6 @@ const NEWS_AT_ONCE: usize = 64;
 pub(super) struct ManagerSupervisor {
     pub(super) shared: Arc<Shared>,
     pub(super) plan: Plan,
-    announcer: Announcer,
     /// The scheduled restarts of connections.
     waiting: HashMap<PeerId, NextLife>,
     /// Connections that are being rejected because no slot is free.
@@ -82,7 +81,6 @@ pub(super) struct End {
 pub(super) struct Beginning {
     pub(super) shared: Arc<Shared>,
     pub(super) plan: Plan,
-    pub(super) announcer: Announcer,
     pub(super) store: Option<StoreThread>,
     pub(super) store_failures: Receiver<StoreError>,
 }
@@ -95,7 +93,6 @@ impl ManagerSupervisor {
         let supervisor = Self {
             shared: beginning.shared,
             plan: beginning.plan,
-            announcer: beginning.announcer,
             waiting: HashMap::new(),
             turned_away: HashMap::new(),
             stream_candidates: HashMap::new(),
@@ -126,13 +123,12 @@ impl ManagerSupervisor {
             self.plan.on_timeout(now);
             self.carry_out();
             self.announce_transactions(now.instant);
-            self.announcer.on_wake();
+            self.shared.bus.report_lag(false);
             self.store_changes(now);
             self.wait(now);
         }
         self.stop();
         self.record_life("manager stopped");
-        self.announcer.finish();
         self.end
     }
 
@@ -184,7 +180,7 @@ impl ManagerSupervisor {
         let store = self.store.as_ref().filter(|_| self.plan.has_changes());
         let store = store.map(|_| self.store_at);
         let transactions = self.shared.transactions.next_deadline();
-        let others = [newcomer, store, transactions, self.announcer.next_wake()];
+        let others = [newcomer, store, transactions];
         let others = others.into_iter().flatten();
         others.fold(self.plan.next_deadline(), Instant::min)
     }
@@ -239,7 +235,7 @@ impl ManagerSupervisor {
     fn on_store_failure(&mut self, error: StoreError) {
         let event = ControlEvent::StoreFailed { error };
         self.shared.log_event(&event);
-        self.announcer.tell(event);
+        self.shared.bus.publish_control(&event);
     }
 
     /// Replaces the configuration of the manager and its connections. `config` must be valid.
@@ -255,7 +251,6 @@ impl ManagerSupervisor {
         self.shared.log_level.set(config.log_level);
         self.shared.memory.set_max(config.max_payload_memory);
         self.shared.slots.set_max(config.max_connections);
-        self.announcer.set_limits(&config.connection);
         for handle in self.shared.connections.all() {
             let mut connection = config.connection.clone();
             if handle.direction() == Direction::Inbound {

@@ -101,12 +101,10 @@ impl Reading<'_> {
                 let is_cut = cut.is_some() && ours_is_cut;
                 let ours = ours.or(cut).map(|reason| self.peer.agree_on(reason));
                 // Data that arrived on the other stream before the peer closed both is still read.
-                let left = match &ours {
-                    Some(reason) if is_cut => self.peer.second.cut(reason),
-                    _ => None,
-                };
-                if let Some(left) = left {
-                    self.events.delivery.absorb(left);
+                if let Some(reason) = &ours
+                    && is_cut
+                {
+                    self.peer.second.cut(reason);
                 }
                 let mut session = self.peer.session.lock();
                 match ours {
@@ -155,8 +153,8 @@ impl Reading<'_> {
         }
     }
 
-    /// Opens or allows the second stream once all earlier events have reached the queues of the
-    /// subscribers. Its own events follow them.
+    /// Opens or allows the second stream once the events of the handshake were emitted. Its own
+    /// events follow them.
     pub(super) fn begin_second(&mut self) {
         let Role::First {
             association,
@@ -165,17 +163,13 @@ impl Reading<'_> {
         else {
             return;
         };
-        if second.is_none()
-            || !self.events.delivery.is_idle()
-            || self.peer.session.lock().state() != ConnectionState::Connected
-        {
+        if second.is_none() || self.peer.session.lock().state() != ConnectionState::Connected {
             return;
         }
-        let delivery = || self.events.delivery.another();
         match second.take() {
-            Some(Wish::Await) if association.is_some() => self.peer.second.allow(delivery()),
+            Some(Wish::Await) if association.is_some() => self.peer.second.allow(),
             Some(Wish::Open(request)) => {
-                self.peer.second.allow(delivery());
+                self.peer.second.allow();
                 if let Err(refusal) = opening::begin(self.peer, self.link, request) {
                     let refused = SessionEvent::StreamSetupFailed(refusal);
                     self.events.tell(self.peer, refused);

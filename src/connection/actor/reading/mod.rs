@@ -79,6 +79,8 @@ impl Reading<'_> {
         loop {
             self.apply_config();
             let now = Instant::now();
+            self.peer
+                .publish_misbehavior(self.peer.misbehavior.poll(now));
             let deadline = self.look_at_clock(now);
             if let Some(end) = self.drain() {
                 return end;
@@ -90,24 +92,19 @@ impl Reading<'_> {
                 return End::Ended(reason);
             }
             self.begin_second();
-            let Events {
-                delivery, signals, ..
-            } = &mut self.events;
-            delivery.lend_to_brisk(signals);
-            let deadline = delivery.wake_by(deadline);
-            if std::mem::take(&mut has_come) || self.read(deadline, now) {
-                if let Some(end) = self.take_all() {
-                    return end;
-                }
-            } else {
-                self.events.delivery.lend(&self.events.signals);
+            let misbehavior = self.peer.misbehavior.next_deadline();
+            let deadline = deadline.into_iter().chain(misbehavior).min();
+            if (std::mem::take(&mut has_come) || self.read(deadline, now))
+                && let Some(end) = self.take_all()
+            {
+                return end;
             }
             if let Some(end) = self.transport_end.take()
                 && let Some(end) = self.on_transport_end(end)
             {
                 return end;
             }
-            self.events.delivery.on_wake(&self.events.signals);
+            self.events.publisher.report_lag();
         }
     }
 
@@ -187,7 +184,7 @@ impl Reading<'_> {
         let config = self.peer.config();
         self.reader.update_config(&config);
         self.link.outbox.update_config(&config);
-        self.events.delivery.set_limits((&*config).into());
+        self.events.publisher.set_limits((&*config).into());
         if let Role::First { .. } = self.role {
             self.peer.memory.set_max(config.max_payload_memory);
             // The configuration was validated when it was set.

@@ -3,7 +3,6 @@
 use std::time::{Duration, Instant};
 
 use super::{Reading, Role};
-use crate::connection::actor::telling::Events;
 use crate::session::{ConnectionState, DisconnectReason};
 
 /// The interval at which suspended timeouts are checked again.
@@ -37,27 +36,44 @@ impl Reading<'_> {
         session.next_deadline()
     }
 
-    /// Pauses reading while the backlog of subscribers is full. Suspends the timeouts of the peer.
+    /// Pauses reading while subscribers have too many pending events of this stream, unless a
+    /// request is open. Suspends the timeouts of the peer.
     pub(super) fn wait_for_subscribers(&mut self) {
-        if !self.events.delivery.is_full() {
+        if !self.events.publisher.is_blocked() || self.peer.requests.any() {
             return;
         }
         self.set_pauses(true);
-        let (peer, link) = (self.peer, self.link);
-        let is_over = || {
-            peer.keep_alive(Instant::now());
-            // Data received before the peer closed the connection is still read.
-            let closed = link.outbox.closed();
-            closed.is_some_and(|reason| !reason.is_peer_close())
-                || peer.session.lock().close_reason().is_some()
+        let from = Instant::now();
+        let until = loop {
+            self.apply_config();
+            let now = Instant::now();
+            let publisher = &mut self.events.publisher;
+            let too_slow_at = publisher.end_stuck_subscriptions(now);
+            publisher.report_lag();
+            let continues = publisher.pause_continues() && !self.peer.requests.any();
+            if !continues || self.is_closing() {
+                break now;
+            }
+            self.peer.keep_alive(now);
+            let next = too_slow_at.map_or(STANDSTILL, |at| at.saturating_duration_since(now));
+            crossbeam_channel::select! {
+                recv(self.stop().signal()) -> _ => {}
+                recv(self.peer.requests.waker(self.link.kind).signal()) -> _ => {}
+                default(next.min(STANDSTILL)) => {}
+            }
         };
-        let Events {
-            delivery, signals, ..
-        } = &mut self.events;
-        if let Some((from, until)) = delivery.wait_for_room(signals, is_over) {
-            self.on_reads_paused(from, until);
-        }
+        self.events.publisher.end_pause();
+        self.on_reads_paused(from, until);
         self.set_pauses(false);
+    }
+
+    /// Returns whether the connection was closed by this side. Data that arrived before the peer
+    /// closed it is still read.
+    fn is_closing(&self) -> bool {
+        let closed = self.link.outbox.closed();
+        self.stop().is_set()
+            || closed.is_some_and(|reason| !reason.is_peer_close())
+            || self.peer.session.lock().close_reason().is_some()
     }
 
     /// Pauses reading until payload memory is available. Suspends the timeouts of the peer.
@@ -84,8 +100,7 @@ impl Reading<'_> {
             if stop.wait(step) {
                 break Err(stop.reason().unwrap_or(DisconnectReason::Requested));
             }
-            // Messages in the backlog hold memory as well.
-            self.events.delivery.on_wake(&self.events.signals);
+            self.events.publisher.report_lag();
         };
         self.set_pauses(false);
         result
