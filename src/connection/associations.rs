@@ -8,7 +8,7 @@ use std::sync::{Arc, Weak};
 use parking_lot::Mutex;
 use uuid::Uuid;
 
-use super::actor::PeerConnection;
+use super::actor::{ActiveConnection, PeerConnection};
 
 /// A registry that assigns the second streams of inbound peers to their connections.
 ///
@@ -24,6 +24,7 @@ pub struct AssociationRegistry {
 struct Entry {
     address: IpAddr,
     peer: Weak<PeerConnection>,
+    connection: Weak<ActiveConnection>,
 }
 
 impl AssociationRegistry {
@@ -32,16 +33,20 @@ impl AssociationRegistry {
         let peers = self.peers.lock();
         let at_address = peers.values().filter(|entry| entry.address == address);
         let awaits = |entry: &&Entry| {
-            entry
-                .peer
-                .upgrade()
-                .is_some_and(|peer| peer.awaits_stream())
+            let connection = entry.connection.upgrade();
+            connection.is_some_and(|connection| connection.awaits_stream())
         };
         at_address.filter(awaits).count()
     }
 
-    /// Adds a peer until the returned guard is dropped. Returns `None` if the id is already in use.
-    pub(super) fn enter(&self, id: Uuid, peer: &Arc<PeerConnection>) -> Option<Association> {
+    /// Adds a connection until the returned guard is dropped. Returns `None` if the id is already in
+    /// use.
+    pub(super) fn enter(
+        &self,
+        id: Uuid,
+        peer: &Arc<PeerConnection>,
+        connection: &Arc<ActiveConnection>,
+    ) -> Option<Association> {
         let mut peers = self.peers.lock();
         if peers.contains_key(&id) {
             return None;
@@ -49,6 +54,7 @@ impl AssociationRegistry {
         let entry = Entry {
             address: peer.address().ip().to_canonical(),
             peer: Arc::downgrade(peer),
+            connection: Arc::downgrade(connection),
         };
         peers.insert(id, entry);
         Some(Association {
@@ -57,9 +63,11 @@ impl AssociationRegistry {
         })
     }
 
-    /// Returns the peer with an association id.
-    pub(super) fn find(&self, id: Uuid) -> Option<Arc<PeerConnection>> {
-        self.peers.lock().get(&id)?.peer.upgrade()
+    /// Returns the peer with an association id, and its connection.
+    pub(super) fn find(&self, id: Uuid) -> Option<(Arc<PeerConnection>, Arc<ActiveConnection>)> {
+        let peers = self.peers.lock();
+        let entry = peers.get(&id)?;
+        Some((entry.peer.upgrade()?, entry.connection.upgrade()?))
     }
 
     /// Returns the number of peers in the registry.

@@ -4,19 +4,20 @@ use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-use super::stop::Stop;
+use super::close_cell::CloseCell;
 use crate::deadline::deadline_after;
 use crate::session::DisconnectReason;
 use crate::sockets::{self, OpenError};
 use crate::system_error::SystemError;
+use crate::wire::StreamType;
 
-/// Opens a TCP connection. Returns early if `stop` is set, with its reason.
+/// Opens the first TCP connection to a peer. Returns early if `close` has a reason, with the reason.
 pub(super) fn dial(
     address: SocketAddr,
     timeout: Duration,
-    stop: &Stop,
+    close: &CloseCell,
 ) -> Result<TcpStream, DisconnectReason> {
-    open(None, address, timeout, stop).map_err(|error| match error {
+    open(None, address, timeout, close).map_err(|error| match error {
         NotDialed::NotBound(error) => DisconnectReason::LocalFault(error),
         NotDialed::NotConnected(reason) => reason,
     })
@@ -31,28 +32,34 @@ pub(super) enum NotDialed {
     NotConnected(DisconnectReason),
 }
 
-/// Like [`dial`], but from the local address `from`. If its port is 0, the system chooses one.
+/// Opens the TCP connection of a data stream from the local address `from`. If its port is 0, the
+/// system chooses one. Returns early if `close` has a reason.
 pub(super) fn dial_from(
     from: SocketAddr,
     address: SocketAddr,
     timeout: Duration,
-    stop: &Stop,
+    close: &CloseCell,
 ) -> Result<TcpStream, NotDialed> {
-    open(Some(from), address, timeout, stop)
+    open(Some(from), address, timeout, close)
 }
 
 fn open(
     from: Option<SocketAddr>,
     address: SocketAddr,
     timeout: Duration,
-    stop: &Stop,
+    close: &CloseCell,
 ) -> Result<TcpStream, NotDialed> {
     let deadline = deadline_after(timeout);
-    let opened = sockets::open(from, address, deadline, |pause| stop.wait(pause));
+    // Each stream has a thread and a waker of its own.
+    let stream = match from {
+        None => StreamType::General,
+        Some(_) => StreamType::Data1,
+    };
+    let opened = sockets::open(from, address, deadline, |pause| close.wait(stream, pause));
     opened.map_err(|error| {
         NotDialed::NotConnected(match error {
             OpenError::BindFailed(error) => return NotDialed::NotBound(error.into()),
-            OpenError::Cancelled => stop.reason().unwrap_or(DisconnectReason::Requested),
+            OpenError::Cancelled => close.reason().unwrap_or(DisconnectReason::Requested),
             OpenError::TimedOut => DisconnectReason::ConnectTimeout { after: timeout },
             OpenError::StartFailed(error) => not_started(&error, timeout),
             OpenError::Failed(error) => failed(&error, timeout),
@@ -92,17 +99,17 @@ mod tests {
     fn dial_binds_requested_local_address_or_fails() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let stop = Stop::new();
+        let close = CloseCell::new();
         // An address of this host that the system would not choose.
         let from = "127.0.0.77:0".parse().unwrap();
-        let dialed = dial_from(from, address, 10 * SECOND, &stop).unwrap();
+        let dialed = dial_from(from, address, 10 * SECOND, &close).unwrap();
         let (_, seen) = listener.accept().unwrap();
         assert_eq!(seen.ip(), from.ip());
         assert_eq!(dialed.local_addr().unwrap(), seen);
 
         // An address that this host does not have.
         let elsewhere = "192.0.2.1:0".parse().unwrap();
-        let not_dialed = dial_from(elsewhere, address, 10 * SECOND, &stop);
+        let not_dialed = dial_from(elsewhere, address, 10 * SECOND, &close);
         assert!(
             matches!(not_dialed, Err(NotDialed::NotBound(_))),
             "{not_dialed:?}"
@@ -115,7 +122,7 @@ mod tests {
         let listener = std::net::TcpListener::bind("127.0.0.92:0").unwrap();
         let address = listener.local_addr().unwrap();
         drop(listener);
-        let dialed = dial_from(address, address, 10 * SECOND, &Stop::new());
+        let dialed = dial_from(address, address, 10 * SECOND, &CloseCell::new());
         let Err(NotDialed::NotConnected(reason)) = dialed else {
             panic!("{dialed:?}");
         };
@@ -128,7 +135,7 @@ mod tests {
     fn refused_connect_is_local_fault_with_number() {
         // A link-local address without its scope, which no system can route.
         let address = "[fe80::1]:8333".parse().unwrap();
-        let fault = dial(address, 10 * SECOND, &Stop::new()).unwrap_err();
+        let fault = dial(address, 10 * SECOND, &CloseCell::new()).unwrap_err();
         let DisconnectReason::LocalFault(error) = fault else {
             panic!("{fault:?}");
         };

@@ -82,8 +82,7 @@ impl NextLife {
             // The join does not block for long, because the last run has ended.
             let _ = thread.join();
         }
-        if connection.renew().is_ok() && begin_life(&connection, None, slot).is_ok() {
-            connection.count_restart();
+        if connection.restart(|next| begin_life(&connection, next, None, slot)) {
             return Ok(());
         }
         if connection.stages.wait_for_next(|| connection.is_stopped()) {

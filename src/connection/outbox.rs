@@ -7,16 +7,13 @@
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{
-    AtomicBool,
-    Ordering::{Acquire, Release},
-};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::ConnectionConfig;
+use super::close_cell::CloseCell;
 use super::lanes::{Lane, Lanes, Written};
 use super::progress::write_deadline;
 use super::stream::Stream;
@@ -43,9 +40,9 @@ struct Shared {
     stream: Arc<Stream>,
     magic: Magic,
     counters: Arc<TrafficCounters>,
+    /// Gets the reason if a write fails.
+    close: Arc<CloseCell>,
     state: Mutex<State>,
-    /// Mirrors `state.closed.is_some()`, readable without the lock.
-    is_closed: AtomicBool,
     /// Notified after each write of the writer thread, after an update of the limits, and when the
     /// outbox closes.
     room: Condvar,
@@ -63,7 +60,7 @@ struct State {
     scratch: Vec<u8>,
     /// The time at which bytes of a large frame were last written.
     last_transfer: Option<Instant>,
-    closed: Option<DisconnectReason>,
+    is_closed: bool,
 }
 
 /// The limits of the queue, and the write timeout.
@@ -99,7 +96,7 @@ impl State {
             writer_runs: false,
             scratch: Vec::new(),
             last_transfer: None,
-            closed: None,
+            is_closed: false,
         }
     }
 
@@ -123,26 +120,28 @@ impl State {
 }
 
 /// The reason why a message was not queued.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NotTaken {
     /// The queue was full until the deadline.
     Full,
-    /// The connection is closed.
-    Closed(DisconnectReason),
+    /// The outbox is closed. The [`CloseCell`] of the connection has the reason.
+    Closed,
 }
 
 impl Outbox {
+    /// Creates an open queue. If a write fails, the outbox records the reason in `close`.
     pub(super) fn new(
         stream: Arc<Stream>,
         config: &ConnectionConfig,
         counters: Arc<TrafficCounters>,
+        close: Arc<CloseCell>,
     ) -> Self {
         let shared = Shared {
             stream,
             magic: config.magic(),
             counters,
+            close,
             state: Mutex::new(State::new(config)),
-            is_closed: AtomicBool::new(false),
             room: Condvar::new(),
             work: Condvar::new(),
         };
@@ -190,8 +189,8 @@ impl Outbox {
         let len = frames.iter().map(EncodedFrame::len).sum();
         let mut state = self.shared.state.lock();
         while !state.has_room(frames.len(), len) {
-            if let Some(reason) = &state.closed {
-                return Err(NotTaken::Closed(reason.clone()));
+            if state.is_closed {
+                return Err(NotTaken::Closed);
             }
             self.shared.wait_for_room(&mut state, deadline)?;
         }
@@ -237,8 +236,7 @@ impl Outbox {
             if !push(&mut state.lanes, frame, max_messages) {
                 let waiting = state.lanes.bytes() as u64;
                 let reason = DisconnectReason::SlowReader { waiting };
-                self.shared.close(&mut state, reason.clone());
-                return Err(NotTaken::Closed(reason));
+                return Err(self.shared.fail(&mut state, reason));
             }
             self.shared.counters.add_message_out(message.command(), len);
             self.set_off(&mut state, 1)?;
@@ -258,8 +256,8 @@ impl Outbox {
         let mut state = self.shared.state.lock();
         loop {
             // Queued data was dropped by the close.
-            if let Some(reason) = &state.closed {
-                return Err(NotTaken::Closed(reason.clone()));
+            if state.is_closed {
+                return Err(NotTaken::Closed);
             }
             if state.is_idle() {
                 return Ok(());
@@ -280,38 +278,9 @@ impl Outbox {
         self.shared.state.lock().last_transfer
     }
 
-    /// Returns the reason if the outbox is closed.
-    pub(super) fn closed(&self) -> Option<DisconnectReason> {
-        if !self.is_closed() {
-            return None;
-        }
-        self.shared.state.lock().closed.clone()
-    }
-
-    /// Returns whether the outbox is closed. Does not lock.
-    pub(super) fn is_closed(&self) -> bool {
-        self.shared.is_closed.load(Acquire)
-    }
-
-    /// Closes the outbox, drops queued data and shuts the socket down. The first reason is kept.
-    /// Does not block.
-    pub(super) fn close(&self, reason: DisconnectReason) {
-        self.shared.close(&mut self.shared.state.lock(), reason);
-    }
-
-    /// Closes the outbox, but leaves the socket open for another owner. Nothing may have been sent.
-    ///
-    /// # Errors
-    ///
-    /// The reason if the outbox is already closed. The socket is then shut down.
-    pub(super) fn let_go(&self, reason: DisconnectReason) -> Result<(), DisconnectReason> {
-        let mut state = self.shared.state.lock();
-        if let Some(reason) = &state.closed {
-            return Err(reason.clone());
-        }
-        state.closed = Some(reason);
-        self.shared.is_closed.store(true, Release);
-        Ok(())
+    /// Closes the outbox, drops queued data and shuts the socket down. Does not block.
+    pub(super) fn close(&self) {
+        self.shared.close(&mut self.shared.state.lock());
     }
 
     /// Waits for the writer thread to end. The outbox must be closed.
@@ -324,8 +293,8 @@ impl Outbox {
 
     /// Writes small messages directly if the queue is empty. Returns whether it was.
     fn write_small(&self, state: &mut State, messages: &[Message]) -> Result<bool, NotTaken> {
-        if let Some(reason) = &state.closed {
-            return Err(NotTaken::Closed(reason.clone()));
+        if state.is_closed {
+            return Err(NotTaken::Closed);
         }
         if !state.is_idle() || !Stream::WRITES_WITHOUT_WAITING {
             return Ok(false);
@@ -368,8 +337,8 @@ impl Outbox {
         mut state: MutexGuard<'_, State>,
         frames: Vec<EncodedFrame>,
     ) -> Result<(), NotTaken> {
-        if let Some(reason) = &state.closed {
-            return Err(NotTaken::Closed(reason.clone()));
+        if state.is_closed {
+            return Err(NotTaken::Closed);
         }
         let count = frames.len();
         for frame in frames {
@@ -406,16 +375,32 @@ impl Outbox {
             .spawn(move || {
                 let run = AssertUnwindSafe(|| shared.run_writer());
                 if catch_unwind(run).is_err() {
-                    shared.close(&mut shared.state.lock(), DisconnectReason::InternalError);
+                    shared.fail(&mut shared.state.lock(), DisconnectReason::InternalError);
                 }
             });
         match spawned {
             Ok(handle) => {
                 state.writer_runs = true;
-                // An earlier writer thread has ended by itself and needs no join.
-                *self.writer.lock() = Some(handle);
+                // An earlier writer thread has released the lock of the state and only has to
+                // exit, so this join is short.
+                if let Some(earlier) = self.writer.lock().replace(handle) {
+                    let _ = earlier.join();
+                }
             }
-            Err(error) => self.shared.close(state, DisconnectReason::Io(error.kind())),
+            Err(error) => {
+                self.shared.fail(state, DisconnectReason::Io(error.kind()));
+            }
+        }
+    }
+}
+
+impl Drop for Outbox {
+    fn drop(&mut self) {
+        // Without a writer thread there is nothing to wait for, and the socket may have another
+        // owner by now.
+        if self.writer.get_mut().is_some() {
+            self.close();
+            self.join();
         }
     }
 }
@@ -435,12 +420,24 @@ impl Shared {
         }
     }
 
-    fn close(&self, state: &mut State, reason: DisconnectReason) {
-        if state.closed.is_some() {
+    /// Records the reason of a failure and closes the outbox.
+    fn fail(&self, state: &mut State, reason: DisconnectReason) -> NotTaken {
+        if !state.is_closed {
+            if reason.is_peer_close() {
+                self.close.record_peer_close(reason);
+            } else {
+                self.close.record(reason);
+            }
+            self.close(state);
+        }
+        NotTaken::Closed
+    }
+
+    fn close(&self, state: &mut State) {
+        if state.is_closed {
             return;
         }
-        state.closed = Some(reason);
-        self.is_closed.store(true, Release);
+        state.is_closed = true;
         state.lanes = Lanes::default();
         self.stream.shut_down();
         self.room.notify_all();
@@ -467,12 +464,7 @@ impl Shared {
                 }
                 Ok(())
             }
-            Err(error) => {
-                self.close(state, write_failure(&error));
-                Err(NotTaken::Closed(
-                    state.closed.clone().unwrap_or(write_failure(&error)),
-                ))
-            }
+            Err(error) => Err(self.fail(state, write_failure(&error))),
         }
     }
 
@@ -481,14 +473,14 @@ impl Shared {
     fn run_writer(&self) {
         let mut state = self.state.lock();
         loop {
-            while state.closed.is_none() && state.lanes.is_empty() {
+            while !state.is_closed && state.lanes.is_empty() {
                 let idle = self.work.wait_for(&mut state, WRITER_IDLE).timed_out();
                 if idle && state.lanes.is_empty() {
                     state.writer_runs = false;
                     return;
                 }
             }
-            if state.closed.is_some() {
+            if state.is_closed {
                 state.writer_runs = false;
                 return;
             }
@@ -501,7 +493,7 @@ impl Shared {
             let written =
                 MutexGuard::unlocked(&mut state, || self.stream.write_soon(&batch.parts()));
             state.in_flight = (0, 0);
-            if state.closed.is_some() {
+            if state.is_closed {
                 continue;
             }
             let written = written.map(|bytes| batch.written(bytes));
@@ -512,7 +504,7 @@ impl Shared {
             state.lanes.put_back(batch, bytes, deadline);
             if state.lanes.is_late(Instant::now()) {
                 let waiting = state.lanes.bytes() as u64;
-                self.close(&mut state, DisconnectReason::SlowReader { waiting });
+                self.fail(&mut state, DisconnectReason::SlowReader { waiting });
             }
             self.room.notify_all();
         }

@@ -1,6 +1,11 @@
-//! Wakes the thread of a stream out of its waits.
+//! Wakes the threads of streams out of their waits.
+
+use std::sync::Arc;
+use std::time::Instant;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
+
+use crate::wire::StreamType;
 
 /// Ends the current or next wait of one thread.
 ///
@@ -30,15 +35,48 @@ impl Waker {
     }
 
     /// Waits for a wake-up, until `deadline` at most. Returns whether there was one.
-    #[cfg(test)]
-    pub(super) fn wait_until(&self, deadline: std::time::Instant) -> bool {
+    pub(super) fn wait_until(&self, deadline: Instant) -> bool {
         self.signal.recv_deadline(deadline).is_ok()
+    }
+}
+
+/// The wakers of the threads that read the streams of one connection. A clone shares them.
+#[derive(Clone, Debug)]
+pub(super) struct StreamWakers {
+    primary: Arc<Waker>,
+    data: Arc<Waker>,
+}
+
+impl StreamWakers {
+    pub(super) fn new() -> Self {
+        Self {
+            primary: Arc::new(Waker::new()),
+            data: Arc::new(Waker::new()),
+        }
+    }
+
+    /// Returns the waker of the thread that reads `stream`.
+    pub(super) fn of(&self, stream: StreamType) -> &Arc<Waker> {
+        match stream {
+            StreamType::General => &self.primary,
+            _ => &self.data,
+        }
+    }
+
+    /// Returns whether both are clones of the same wakers.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.primary, &other.primary)
+    }
+
+    pub(super) fn wake_all(&self) {
+        self.primary.wake();
+        self.data.wake();
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, Instant};
+    use std::time::Duration;
 
     use super::*;
 
@@ -61,5 +99,15 @@ mod tests {
             waker.wake();
             assert!(waiting.join().unwrap());
         });
+    }
+
+    #[test]
+    fn each_stream_has_a_waker_of_its_own() {
+        let wakers = StreamWakers::new();
+        wakers.wake_all();
+        for stream in [StreamType::General, StreamType::Data1] {
+            assert!(wakers.of(stream).wait_until(Instant::now()));
+            assert!(!wakers.of(stream).wait_until(Instant::now()));
+        }
     }
 }

@@ -109,6 +109,14 @@ impl PeerCapabilities {
         check_policy(message, self)
     }
 
+    /// Returns the properties before the handshake, when no message is accepted.
+    pub(crate) fn before_handshake(self) -> Self {
+        Self {
+            ready: false,
+            ..self
+        }
+    }
+
     /// Returns whether pings have nonces and are answered.
     pub(super) fn supports_ping_nonce(self) -> bool {
         self.version > PING_WITHOUT_NONCE

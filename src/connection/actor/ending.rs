@@ -63,7 +63,7 @@ fn next_life<'a>(
 /// Cancels a scheduled restart, if there is one, and emits the final event.
 pub(in crate::connection) fn stop_waiting(peer: &PeerConnection, reason: DisconnectReason) {
     if let Some(thread) = peer.stages.take_waiting() {
-        peer.stop.set(reason.clone());
+        peer.stop(reason.clone());
         peer.stages.keep_thread(thread);
         give_up(peer, reason);
     }
@@ -74,7 +74,7 @@ pub(in crate::connection) fn stop_waiting(peer: &PeerConnection, reason: Disconn
 /// Exactly one thread must call this: that of the last run, or the one that took the connection out
 /// of its wait.
 pub(in crate::connection) fn give_up(peer: &PeerConnection, reason: DisconnectReason) {
-    let reason = peer.stop.reason().unwrap_or(reason);
+    let reason = peer.stop_reason().cloned().unwrap_or(reason);
     end(peer, reason, false);
 }
 

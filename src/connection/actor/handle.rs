@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::active_connection::ActiveConnection;
 use super::patience::Patience;
 use super::peer_connection::PeerConnection;
 use super::{ConnectionStatistics, QueueStats, ending};
@@ -94,28 +95,28 @@ impl PeerConnectionHandle {
 
     /// Returns the state of the connection.
     pub fn state(&self) -> ConnectionState {
-        self.peer.session.lock().state()
+        self.peer.current().state()
     }
 
     /// Returns whether the connection has ended, permanently or until a restart. The event follows.
     pub(crate) fn has_ended(&self) -> bool {
-        self.peer.session.lock().close_reason().is_some()
+        self.peer.current().close.is_closed()
     }
 
     /// Returns whether the connection was attached to another peer as its second stream.
     pub(crate) fn became_stream(&self) -> bool {
-        self.peer.session.lock().close_reason() == Some(&DisconnectReason::AttachedAsStream)
+        self.peer.current().close.final_reason() == Some(DisconnectReason::AttachedAsStream)
     }
 
     /// Returns what the peer announced about itself, or `None` before its `version` has been
     /// accepted.
     pub fn peer_info(&self) -> Option<PeerInfo> {
-        self.peer.session.lock().peer_info().cloned()
+        self.peer.current().session().peer_info().cloned()
     }
 
     /// Returns the round-trip times of the pings on this connection.
     pub fn round_trip(&self) -> RoundTrip {
-        self.peer.session.lock().round_trip()
+        self.peer.current().session().round_trip()
     }
 
     /// Returns whether the peer asked for new blocks to be announced with `headers`. Otherwise they
@@ -124,7 +125,7 @@ impl PeerConnectionHandle {
     /// Always returns `false` for a [Teranode](crate::session::PeerProfile::Teranode), which closes
     /// the connection for headers that it did not request.
     pub fn wants_headers(&self) -> bool {
-        self.peer.session.lock().wants_headers()
+        self.peer.current().session().wants_headers()
     }
 
     /// Returns the maximum payload that the peer accepts, in bytes, for commands without a limit of
@@ -134,7 +135,7 @@ impl PeerConnectionHandle {
     /// handshake. A `protoconf` never announces less. [`max_inventory`](Self::max_inventory)
     /// returns the maximum number of entries of a list.
     pub fn peer_max_payload(&self) -> u32 {
-        self.peer.session.lock().peer_max_payload()
+        self.peer.current().session().peer_max_payload()
     }
 
     /// Returns the number of entries that an `inv`, `getdata` or `notfound` to this peer should
@@ -144,13 +145,13 @@ impl PeerConnectionHandle {
     /// [`Inv::split`](crate::wire::Inv::split) and [`GetData::split`](crate::wire::GetData::split)
     /// accept this number.
     pub fn max_inventory(&self) -> usize {
-        self.peer.session.lock().max_inventory()
+        self.peer.current().session().max_inventory()
     }
 
     /// Returns the limit of the peer's `protoconf` in bytes, or 0 before it has arrived. A node
     /// limits its enriched headers by this value.
     pub(crate) fn peer_protoconf_payload(&self) -> u32 {
-        self.peer.session.lock().peer_protoconf_payload()
+        self.peer.current().session().peer_protoconf_payload()
     }
 
     /// Returns the numbers of messages and bytes received and sent, over all restarts and streams.
@@ -179,7 +180,7 @@ impl PeerConnectionHandle {
     ///   the connection.
     pub fn update_config(&self, config: ConnectionConfig) -> Result<(), Error> {
         config.validate()?;
-        let current = self.peer.config();
+        let (current, _) = self.peer.config();
         let same = config.network == current.network;
         let expected = "a connection keeps its network";
         ConfigError::unless(same, "network", &config.network, expected)?;
@@ -192,7 +193,7 @@ impl PeerConnectionHandle {
 
     /// Returns the numbers of messages and bytes in the send queues of all streams.
     pub fn send_queue(&self) -> QueueStats {
-        let (messages, bytes) = self.peer.links().load();
+        let (messages, bytes) = self.peer.current().streams().load();
         QueueStats { messages, bytes }
     }
 
@@ -235,6 +236,7 @@ impl PeerConnectionHandle {
     /// - [`Error::Disconnected`] if the connection is closed.
     pub fn send(&self, message: impl Into<Message>, timeout: Duration) -> Result<(), Error> {
         self.send_checked(
+            &self.peer.current(),
             &message.into(),
             Patience::new(timeout),
             PeerCapabilities::check,
@@ -268,6 +270,7 @@ impl PeerConnectionHandle {
     ) -> Result<(), Error> {
         let message = message.into();
         self.send_checked(
+            &self.peer.current(),
             &message,
             Patience::new(timeout),
             PeerCapabilities::check_lenient,
@@ -282,10 +285,11 @@ impl PeerConnectionHandle {
     /// - The errors of [`send`](Self::send).
     pub fn send_encoded(&self, prepared: &EncodedMessage, timeout: Duration) -> Result<(), Error> {
         let patience = Patience::new(timeout);
-        let right = prepared.magic() == self.peer.config().magic();
+        let right = prepared.magic() == self.peer.config().0.magic();
         let expected = "the magic of the connection";
         ConfigError::unless(right, "magic", &prepared.magic(), expected)?;
         self.send_by(
+            &self.peer.current(),
             prepared.message(),
             patience,
             PeerCapabilities::check,
@@ -303,17 +307,17 @@ impl PeerConnectionHandle {
     /// - [`Error::Disconnected`] if the connection is closed.
     pub fn flush(&self, timeout: Duration) -> Result<(), Error> {
         let patience = Patience::new(timeout);
-        let links = self.peer.links();
-        match links.first() {
-            Some(_) => links.all().try_for_each(|link| {
-                let flushed = link.outbox.flush(patience.deadline);
-                flushed.map_err(|error| self.not_taken(error, patience))
-            }),
-            None => match self.peer.session.lock().close_reason() {
-                Some(reason) => Err(self.disconnected(reason.clone())),
-                None => Ok(()),
-            },
+        let connection = self.peer.current();
+        let streams = connection.streams();
+        if streams.first().is_none()
+            && let Some(reason) = connection.close.reason()
+        {
+            return Err(self.disconnected(reason));
         }
+        streams.all().try_for_each(|stream| {
+            let flushed = stream.outbox.flush(patience.deadline);
+            flushed.map_err(|error| self.not_taken(&connection, error, patience))
+        })
     }
 
     /// Executes a command. Does not block on a full queue.
@@ -344,8 +348,7 @@ impl PeerConnectionHandle {
 
     /// Closes the connection permanently with `reason`.
     pub(crate) fn stop(&self, reason: DisconnectReason) {
-        self.peer.stop.set(reason.clone());
-        self.peer.close_links(&reason);
+        self.peer.stop(reason.clone());
         // No thread emits the final event of a connection that waits for a restart.
         ending::stop_waiting(&self.peer, reason);
     }
@@ -355,16 +358,14 @@ impl PeerConnectionHandle {
     ///
     /// The event is emitted within a second.
     pub(crate) fn misbehaved(&self, misbehavior: Misbehavior) {
-        let end = {
-            let mut session = self.peer.session.lock();
-            if session.close_reason().is_some() {
-                return;
-            }
-            session.misbehaved(misbehavior);
-            session.close_reason().cloned()
-        };
-        if let Some(reason) = end {
-            self.stop(reason);
+        let connection = self.peer.current();
+        if connection.close.is_closed() {
+            return;
+        }
+        connection.session().misbehaved(misbehavior);
+        match connection.close.final_reason() {
+            Some(reason) => self.stop(reason),
+            None => connection.close.wakers().wake_all(),
         }
     }
 
@@ -390,47 +391,41 @@ impl PeerConnectionHandle {
 
     pub(super) fn send_checked(
         &self,
+        connection: &ActiveConnection,
         message: &Message,
         patience: Patience,
         check: fn(PeerCapabilities, &Message) -> Result<(), SendError>,
     ) -> Result<(), Error> {
-        self.send_by(message, patience, check, |outbox| {
+        self.send_by(connection, message, patience, check, |outbox| {
             outbox.send(message, patience.deadline)
         })
     }
 
-    /// Checks `message`, passes it to the outbox with `send`, and records it in the session.
+    /// Checks `message`, passes it to the outbox of its stream with `send`, and records it in the
+    /// session.
     fn send_by(
         &self,
+        connection: &ActiveConnection,
         message: &Message,
         patience: Patience,
         check: fn(PeerCapabilities, &Message) -> Result<(), SendError>,
         send: impl FnOnce(&Outbox) -> Result<(), NotTaken>,
     ) -> Result<(), Error> {
-        let receiver = {
-            let session = self.peer.session.lock();
-            if let Some(reason) = session.close_reason() {
-                return Err(self.disconnected(reason.clone()));
-            }
-            session.peer_capabilities()
-        };
-        check(receiver, message).map_err(|refused| Error::Send {
-            peer: self.name(),
-            refused,
-        })?;
+        let capabilities = self.capabilities(connection)?;
+        check(capabilities, message).map_err(|refused| self.refused(refused))?;
         if Session::is_request(message) {
-            self.peer.session.lock().on_sent(message);
+            connection.session().on_sent(message);
         }
-        let Some(link) = self.peer.carrying(message) else {
-            return Err(self.ended());
+        let Some(stream) = connection.stream_for(message) else {
+            return Err(self.ended(connection));
         };
-        send(&link.outbox).map_err(|error| self.not_taken(error, patience))?;
+        send(&stream.outbox).map_err(|error| self.not_taken(connection, error, patience))?;
         if Session::is_answer(message) {
-            self.peer.session.lock().on_sent(message);
+            connection.session().on_sent(message);
         }
         records::sent(&*self.peer, message);
         if message.command() == Message::GetAddr.command() {
-            self.peer.requests.with(Requests::on_getaddr_sent);
+            connection.requests.with(Requests::on_getaddr_sent);
         }
         Ok(())
     }
@@ -440,42 +435,47 @@ impl PeerConnectionHandle {
     /// The peer handles them in this order. `patience` limits the wait for queue capacity.
     pub(super) fn send_together(
         &self,
+        connection: &ActiveConnection,
         messages: &[Message],
         patience: Patience,
     ) -> Result<(), Error> {
         let Some(first) = messages.first() else {
             return Ok(());
         };
+        let capabilities = self.capabilities(connection)?;
+        let mut checks = messages.iter().map(|one| capabilities.check(one));
+        checks
+            .try_for_each(|checked| checked)
+            .map_err(|refused| self.refused(refused))?;
         {
-            let mut session = self.peer.session.lock();
-            if let Some(reason) = session.close_reason() {
-                return Err(self.disconnected(reason.clone()));
-            }
-            let receiver = session.peer_capabilities();
-            let refused = messages.iter().find_map(|one| receiver.check(one).err());
-            if let Some(refused) = refused {
-                return Err(Error::Send {
-                    peer: self.name(),
-                    refused,
-                });
-            }
+            let mut session = connection.session();
             let requests = messages.iter().filter(|one| Session::is_request(one));
             requests.for_each(|request| session.on_sent(request));
         }
-        let Some(link) = self.peer.carrying(first) else {
-            return Err(self.ended());
+        let Some(stream) = connection.stream_for(first) else {
+            return Err(self.ended(connection));
         };
-        let sent = link.outbox.send_all(messages, patience.deadline);
-        sent.map_err(|error| self.not_taken(error, patience))?;
+        let sent = stream.outbox.send_all(messages, patience.deadline);
+        sent.map_err(|error| self.not_taken(connection, error, patience))?;
         for message in messages {
             records::sent(&*self.peer, message);
         }
         Ok(())
     }
 
+    /// Returns the messages that the peer accepts now. Fails if the connection has ended.
+    fn capabilities(&self, connection: &ActiveConnection) -> Result<PeerCapabilities, Error> {
+        let capabilities = connection.peer_capabilities();
+        capabilities.map_err(|reason| self.disconnected(reason))
+    }
+
     /// Fails if a peer of this kind does not answer the request.
-    pub(super) fn check_supported(&self, request: PeerRequest) -> Result<(), Error> {
-        let unsupported = self.peer.session.lock().unsupported(request);
+    pub(super) fn check_supported(
+        &self,
+        connection: &ActiveConnection,
+        request: PeerRequest,
+    ) -> Result<(), Error> {
+        let unsupported = connection.session().unsupported(request);
         match unsupported {
             None => Ok(()),
             Some(profile) => Err(Error::NotSupportedByPeer {
@@ -486,20 +486,26 @@ impl PeerConnectionHandle {
         }
     }
 
-    /// Returns the error of a call that found the connection without a stream.
-    fn ended(&self) -> Error {
-        let end = self.peer.session.lock().close_reason().cloned();
-        self.disconnected(end.unwrap_or(DisconnectReason::Requested))
+    fn refused(&self, refused: SendError) -> Error {
+        let peer = self.name();
+        Error::Send { peer, refused }
     }
 
-    fn not_taken(&self, error: NotTaken, patience: Patience) -> Error {
+    /// Returns the error of a call that found the connection without a stream.
+    fn ended(&self, connection: &ActiveConnection) -> Error {
+        let reason = connection.close.reason();
+        self.disconnected(reason.unwrap_or(DisconnectReason::Requested))
+    }
+
+    fn not_taken(
+        &self,
+        connection: &ActiveConnection,
+        error: NotTaken,
+        patience: Patience,
+    ) -> Error {
         match error {
             NotTaken::Full => self.timed_out(Timeout::Send, patience),
-            // The final event reports the reason of the session, so the error does as well.
-            NotTaken::Closed(reason) => {
-                let end = self.peer.session.lock().close_reason().cloned();
-                self.disconnected(end.unwrap_or_else(|| self.peer.agree_on(reason)))
-            }
+            NotTaken::Closed => self.ended(connection),
         }
     }
 

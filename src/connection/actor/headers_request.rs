@@ -5,11 +5,12 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::Receiver;
 
+use super::active_connection::ActiveConnection;
 use super::handle::PeerConnectionHandle;
 use super::open_requests::HeadersTurn;
 use super::patience::Patience;
 use super::peer_connection::PeerConnection;
-use crate::connection::requests::{Asked, Failure};
+use crate::connection::requests::{Asked, Failure, Requests};
 use crate::error::{Error, Timeout};
 use crate::session::{PROTOCOL_VERSION, PeerRequest};
 use crate::wire::{BlockHash, BlockHeader, GetHeaders, Message};
@@ -56,9 +57,11 @@ impl PeerConnectionHandle {
         locator: Vec<BlockHash>,
     ) -> Result<HeadersRequest, StartHeadersError> {
         let at_once = Patience::new(Duration::ZERO);
-        let turn = self.peer.requests.headers_turn(at_once.deadline);
+        let connection = self.peer.current();
+        let turn = connection.requests.headers_turn(at_once.deadline);
         let turn = turn.ok_or(StartHeadersError::Busy)?;
-        let started = self.send_headers_request(locator, BlockHash::default(), turn, at_once);
+        let (stop, turn) = (BlockHash::default(), (connection, turn));
+        let started = self.send_headers_request(turn, locator, stop, at_once);
         started.map_err(|error| match error {
             Error::Timeout { .. } => StartHeadersError::Busy,
             error => StartHeadersError::Failed(error),
@@ -71,9 +74,11 @@ impl PeerConnectionHandle {
         stop: BlockHash,
         patience: Patience,
     ) -> Result<Vec<BlockHeader>, Error> {
-        let turn = self.peer.requests.headers_turn(patience.deadline);
+        let connection = self.peer.current();
+        let turn = connection.requests.headers_turn(patience.deadline);
         let turn = turn.ok_or_else(|| self.timed_out(Timeout::RequestQueue, patience))?;
-        let request = self.send_headers_request(locator.to_vec(), stop, turn, patience)?;
+        let turn = (connection, turn);
+        let request = self.send_headers_request(turn, locator.to_vec(), stop, patience)?;
         match self.receive(request.receiver(), patience) {
             Ok(answer) => answer.map_err(|failure| self.peer.request_error(failure)),
             Err(given_up) => request
@@ -85,32 +90,34 @@ impl PeerConnectionHandle {
     /// Queues the messages of a header request. `patience` limits the wait for queue capacity.
     fn send_headers_request(
         &self,
+        (connection, turn): (Arc<ActiveConnection>, HeadersTurn),
         locator: Vec<BlockHash>,
         stop: BlockHash,
-        turn: HeadersTurn,
         patience: Patience,
     ) -> Result<HeadersRequest, Error> {
         if locator.is_empty() {
-            self.check_supported(PeerRequest::HeaderByHash)?;
+            self.check_supported(&connection, PeerRequest::HeaderByHash)?;
         }
         let getheaders = GetHeaders {
             version: PROTOCOL_VERSION,
             locator,
             stop,
         };
-        let requests = &self.peer.requests;
+        let requests = &connection.requests;
         let needs_fence = requests.with(|table| table.headers_need_fence());
-        let fence = needs_fence.then(|| self.new_ping());
+        let fence = needs_fence.then(|| connection.session().ping(Instant::now()));
         let nonce = fence.and_then(|ping| ping.nonce);
-        let (ticket, marker) = self.enter(|table| table.ask_headers(&getheaders, nonce))?;
+        let ask = |table: &mut Requests| table.ask_headers(&getheaders, nonce);
+        let (ticket, marker) = self.enter(&connection, ask)?;
         let mut messages = Vec::from_iter(fence.map(Message::from));
         messages.extend([getheaders.into(), marker.into()]);
-        if let Err(error) = self.send_together(&messages, patience) {
+        if let Err(error) = self.send_together(&connection, &messages, patience) {
             requests.with(|table| table.withdraw(ticket.id));
             return Err(error);
         }
         Ok(HeadersRequest {
             peer: self.peer.clone(),
+            connection,
             ticket,
             started: Instant::now(),
             _turn: turn,
@@ -136,6 +143,8 @@ pub(crate) enum StartHeadersError {
 /// A request does not keep the connection or its threads alive.
 pub(crate) struct HeadersRequest {
     peer: Arc<PeerConnection>,
+    /// The connection on which the request was sent.
+    connection: Arc<ActiveConnection>,
     ticket: Asked<Vec<BlockHeader>>,
     started: Instant,
     /// Dropped after the request is cancelled.
@@ -184,7 +193,7 @@ impl HeadersRequest {
 
     fn give_up(&self) {
         let id = self.ticket.id;
-        self.peer.requests.with(|table| table.give_up(id));
+        self.connection.requests.with(|table| table.give_up(id));
     }
 }
 

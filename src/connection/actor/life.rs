@@ -8,7 +8,8 @@ use std::time::Instant;
 
 use log::Level;
 
-use super::becoming::{self, NotBecome};
+use super::active_connection::ActiveConnection;
+use super::data_stream::{AttachError, claim_stream};
 use super::ending;
 use super::peer_connection::PeerConnection;
 use super::peer_streams::PeerStream;
@@ -16,14 +17,13 @@ use super::reading::{End, Reading, Role};
 use super::streaming::Streaming;
 use super::telling::Events;
 use crate::connection::message_reader::MessageReader;
-use crate::connection::outbox::Outbox;
 use crate::connection::records::Logged;
 use crate::connection::stream::Stream;
 use crate::connection::{ConnectionConfig, SlotGuard, dial, random};
 use crate::event::ControlEvent;
 use crate::memory::MemoryGuard;
-use crate::session::{Direction, DisconnectReason};
-use crate::wire::StreamType;
+use crate::session::{Direction, DisconnectReason, StreamError};
+use crate::wire::{CreateStrm, FrameReader, StreamType};
 
 /// An accepted socket.
 pub(in crate::connection) struct Accepted {
@@ -35,31 +35,32 @@ pub(in crate::connection) struct Accepted {
 /// Runs a connection until it closes, then schedules a restart or emits the final event.
 ///
 /// A panic closes this connection only.
-pub(super) fn run(peer: &Arc<PeerConnection>, accepted: Option<Accepted>, slot: Option<SlotGuard>) {
+pub(super) fn run(
+    peer: &Arc<PeerConnection>,
+    connection: &Arc<ActiveConnection>,
+    accepted: Option<Accepted>,
+    slot: Option<SlotGuard>,
+) {
     let (mut streaming, mut held) = (Streaming::default(), Vec::new());
     let life = AssertUnwindSafe(|| {
         let events = Events {
-            publisher: peer.publisher(StreamType::General),
+            peer,
+            connection,
+            publisher: peer.publisher(connection, StreamType::General),
             held: &mut held,
         };
-        live(peer, accepted, events, &mut streaming)
+        live(peer, connection, accepted, events, &mut streaming)
     });
     let reason = catch_unwind(life).unwrap_or(DisconnectReason::InternalError);
-    let reason = {
-        let mut session = peer.session.lock();
-        session.close(reason.clone());
-        // Events and senders report the first reason.
-        session.close_reason().cloned().unwrap_or(reason)
-    };
+    let reason = connection.close(reason);
+    connection.session().close(reason.clone());
     peer.notify_progress();
-    // The second stream must end before the final event is emitted.
-    peer.second.end(&reason);
-    peer.requests.close(&reason);
+    // The data stream must end before the final event is emitted.
+    connection.data_stream.join();
     streaming.cut(&reason);
-    let links = peer.remove_links();
-    links.close(&reason);
-    links.all().for_each(|link| link.outbox.join());
-    drop(links);
+    let streams = connection.remove_streams();
+    streams.all().for_each(|stream| stream.outbox.join());
+    drop(streams);
     // The slot must be free when the final event is emitted.
     drop(slot);
     let level = match reason {
@@ -83,24 +84,24 @@ pub(super) fn run(peer: &Arc<PeerConnection>, accepted: Option<Accepted>, slot: 
 /// Connects, then reads and replies until one side closes the connection. Returns the reason.
 fn live(
     peer: &Arc<PeerConnection>,
+    connection: &Arc<ActiveConnection>,
     accepted: Option<Accepted>,
     mut events: Events<'_>,
     streaming: &mut Streaming,
 ) -> DisconnectReason {
-    let config_version = peer.config_version();
-    let config = peer.config();
-    let link = match connect(peer, &config, accepted, &mut events) {
-        Ok(link) => link,
-        Err(reason) => return peer.stop.reason().unwrap_or(reason),
+    let (config, config_version) = peer.config();
+    let stream = match connect(peer, connection, &config, accepted, &mut events) {
+        Ok(stream) => stream,
+        Err(reason) => return reason,
     };
-    let mut reader = MessageReader::new(&config, peer.counters.clone());
+    let mut reader = MessageReader::new(&config, peer.counters());
     reader.track_memory(MemoryGuard::new(peer.memory.clone()));
-    // The limit may have changed since the last run.
-    peer.memory.set_max(config.max_payload_memory);
+    events.publisher.set_limits((&*config).into());
     drop(config);
     let mut reading = Reading {
         peer,
-        link: &link,
+        connection,
+        stream: &stream,
         reader,
         events,
         streaming,
@@ -116,17 +117,53 @@ fn live(
             End::Ended(reason) => return reason,
             End::Becomes(request) => request,
         };
-        match becoming::hand_over(peer, &link, &mut reading.reader, &request) {
+        let frames = || reading.take_frames();
+        match hand_over(peer, connection, &stream, &request, frames) {
             Ok(()) => return DisconnectReason::AttachedAsStream,
-            Err(NotBecome::Ended(reason)) => return peer.stop.reason().unwrap_or(reason),
+            Err(NotAttached::Ended(reason)) => return reason,
             // The session queues a `reject` and closes. The read loop then returns that end.
-            Err(NotBecome::Fault(fault)) => peer.session.lock().reject_stream(fault),
+            Err(NotAttached::Fault(fault)) => connection.session().reject_stream(fault),
         }
     }
 }
 
+/// Why the socket of a connection was not attached to another peer.
+enum NotAttached {
+    /// The request is invalid. The peer receives a `reject`.
+    Fault(StreamError),
+    /// The connection was closed, or spawning the thread of the stream failed.
+    Ended(DisconnectReason),
+}
+
+/// Hands the socket of an accepted connection to the peer that is named in `request`, with the
+/// frames received after it.
+fn hand_over(
+    peer: &PeerConnection,
+    connection: &ActiveConnection,
+    stream: &PeerStream,
+    request: &CreateStrm,
+    frames: impl FnOnce() -> FrameReader,
+) -> Result<(), NotAttached> {
+    let ended = |reason: Option<DisconnectReason>| {
+        NotAttached::Ended(reason.unwrap_or(DisconnectReason::Requested))
+    };
+    let address = peer.address.ip();
+    let claim = claim_stream(&peer.associations, request, address, &connection.close);
+    let claim = claim.map_err(|error| match error {
+        AttachError::Invalid(fault) => NotAttached::Fault(fault),
+        AttachError::Cancelled => ended(connection.close.reason()),
+    })?;
+    // After this, the owner of the connection can no longer shut the socket down.
+    let detached = connection.close.detach(DisconnectReason::AttachedAsStream);
+    detached.map_err(|reason| ended(Some(reason)))?;
+    claim
+        .spawn(stream.socket.clone(), frames())
+        .map_err(|_| ended(Some(DisconnectReason::AtCapacity)))
+}
+
 fn connect(
     peer: &PeerConnection,
+    connection: &ActiveConnection,
     config: &ConnectionConfig,
     accepted: Option<Accepted>,
     events: &mut Events<'_>,
@@ -136,38 +173,30 @@ fn connect(
     let (tcp, told_first) = match accepted {
         Some(Accepted { tcp, told_first }) => (tcp, told_first),
         None => {
-            peer.session.lock().on_connect_started().map_err(bug)?;
+            connection.session().on_connect_started().map_err(bug)?;
             peer.log(Level::Debug).write(format_args!("dialing"));
-            let tcp = dial::dial(peer.address, config.connect_timeout, &peer.stop)?;
+            let tcp = dial::dial(peer.address, config.connect_timeout, &connection.close)?;
             (tcp, None)
         }
     };
     events.held.extend(told_first);
-    let stream = Stream::new(
+    let tcp = Stream::new(
         tcp,
         peer.address,
         config.tcp_keepalive,
         config.write_timeout,
     );
-    let stream = Arc::new(stream.map_err(failed)?);
-    let outbox = Outbox::new(stream.clone(), config, peer.counters.clone());
-    let link = Arc::new(PeerStream {
-        kind: StreamType::General,
-        stream,
-        outbox,
-    });
-    peer.set_first_link(link.clone());
+    let tcp = Arc::new(tcp.map_err(failed)?);
+    let stream = peer.new_stream(connection, StreamType::General, tcp, config);
+    // The end of the connection shuts the socket down from now on.
+    connection.close.add(&stream)?;
+    connection.set_primary_stream(stream.clone());
     let (peer_id, address, direction) = (peer.peer_id, peer.address, peer.direction);
-    let established = ControlEvent::ConnectionEstablished {
+    events.held.push(ControlEvent::ConnectionEstablished {
         peer_id,
         address,
         direction,
-    };
-    // A stop shuts the socket down from now on. This check covers an earlier one.
-    if let Some(reason) = peer.stop.reason() {
-        return Err(reason);
-    }
-    events.held.push(established);
+    });
     // A peer at this IP address may be about to open its second stream. Events are then held until
     // the first message shows whether this connection is that stream.
     let may_become = direction == Direction::Inbound
@@ -176,11 +205,12 @@ fn connect(
         events.release();
     }
     let now = Instant::now();
-    peer.session
-        .lock()
-        .on_connected(address, random::unix_time(), now)
-        .map_err(bug)?;
+    let connected = {
+        let mut session = connection.session();
+        session.on_connected(address, random::unix_time(), now)
+    };
+    connected.map_err(bug)?;
     let text = format_args!("{direction} connection established");
     peer.log(Level::Info).write(text);
-    Ok(link)
+    Ok(stream)
 }

@@ -1,20 +1,18 @@
 //! Connections that run on their own threads.
 
-mod becoming;
+mod active_connection;
+mod data_stream;
 mod ending;
 mod handle;
 mod headers_request;
 mod life;
 mod moving;
 mod open_requests;
-mod opening;
 mod patience;
 mod peer_connection;
 mod peer_streams;
 mod reading;
 mod requests;
-mod second;
-mod second_life;
 mod setup;
 mod stage;
 mod statistics;
@@ -23,6 +21,7 @@ mod streaming;
 mod subscriber_tests;
 mod telling;
 
+pub(super) use active_connection::ActiveConnection;
 pub(super) use ending::{give_up, stop_waiting};
 pub use handle::{PeerConnectionCommand, PeerConnectionHandle};
 pub(crate) use headers_request::{HeadersRequest, StartHeadersError};
@@ -209,10 +208,11 @@ fn spawn(
     };
     let (peer, slot) = PeerConnection::new((direction, address), setup, keeper)?;
     if turned_away {
-        peer.session.lock().reject_over_capacity();
+        peer.current().session().reject_over_capacity();
     }
     let peer = Arc::new(peer);
-    begin_life(&peer, accepted, slot).map_err(|error| Error::Io {
+    let connection = peer.current();
+    begin_life(&peer, &connection, accepted, slot).map_err(|error| Error::Io {
         operation: "spawning the connection thread".into(),
         error: error.into(),
     })?;
@@ -229,14 +229,15 @@ fn peer_address(stream: &TcpStream) -> Result<SocketAddr, Error> {
 /// Starts a run of a connection on a new thread.
 pub(super) fn begin_life(
     peer: &Arc<PeerConnection>,
+    connection: &Arc<ActiveConnection>,
     accepted: Option<Accepted>,
     slot: Option<SlotGuard>,
 ) -> io::Result<()> {
     peer.stages.begin(|| {
-        let life = peer.clone();
+        let (life, connection) = (peer.clone(), connection.clone());
         thread::Builder::new()
             .name(format!("bsv-p2p {}", peer.address))
             .stack_size(256 * 1024)
-            .spawn(move || life::run(&life, accepted, slot))
+            .spawn(move || life::run(&life, &connection, accepted, slot))
     })
 }

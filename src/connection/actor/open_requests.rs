@@ -1,6 +1,5 @@
 //! The open requests of a connection, shared by its threads and all callers.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
@@ -10,13 +9,12 @@ use uuid::Uuid;
 
 use crate::connection::message_reader::Received;
 use crate::connection::requests::Requests;
-use crate::connection::waker::Waker;
+use crate::connection::waker::StreamWakers;
 use crate::session::DisconnectReason;
-use crate::wire::{BlockHash, BlockHeader, Message, StreamType};
+use crate::wire::{BlockHeader, Message, StreamType};
 
 /// The request table with its lock, which is held for one call and never during a wait.
 pub(super) struct OpenRequests {
-    genesis: BlockHash,
     table: Mutex<Requests>,
     /// The number of open requests, readable without the lock.
     open: AtomicUsize,
@@ -24,8 +22,8 @@ pub(super) struct OpenRequests {
     block_readers: AtomicUsize,
     /// Whether a request needs a ping after its end marker.
     wants_fence: AtomicBool,
-    /// Signals to the threads of the first and the second stream that a request was opened.
-    opened: [Arc<Waker>; 2],
+    /// Wakes the stream threads when a request is opened.
+    wakers: StreamWakers,
     /// Held from the entry of a request in the table until it is sent, if responses are matched by
     /// the order of requests.
     sending: Mutex<()>,
@@ -47,23 +45,17 @@ impl Drop for HeadersTurn {
 }
 
 impl OpenRequests {
-    pub(super) fn new(genesis: &BlockHeader) -> Self {
-        let genesis = genesis.hash();
+    /// Creates an empty table. `wakers` are those of the stream threads of the connection.
+    pub(super) fn new(genesis: &BlockHeader, wakers: StreamWakers) -> Self {
         Self {
-            genesis,
-            table: Mutex::new(Requests::new(genesis, new_seed())),
+            table: Mutex::new(Requests::new(genesis.hash(), new_seed())),
             open: AtomicUsize::new(0),
             block_readers: AtomicUsize::new(0),
             wants_fence: AtomicBool::new(false),
-            opened: [(); 2].map(|()| Arc::new(Waker::new())),
+            wakers,
             sending: Mutex::new(()),
             headers_turn: bounded(1),
         }
-    }
-
-    /// Prepares the table for the next connection to the same peer, which starts with one stream.
-    pub(super) fn renew(&self) {
-        self.table.lock().reset(self.genesis, new_seed());
     }
 
     /// Returns whether a request is open. Does not lock.
@@ -81,15 +73,6 @@ impl OpenRequests {
         self.wants_fence.load(SeqCst)
     }
 
-    /// Returns the waker of the thread of `stream`, which is woken when a request is opened.
-    pub(super) fn waker(&self, stream: StreamType) -> &Arc<Waker> {
-        let [first, second] = &self.opened;
-        match stream {
-            StreamType::General => first,
-            _ => second,
-        }
-    }
-
     /// Calls `call` with the locked table and updates the values that are readable without the
     /// lock.
     pub(super) fn with<T>(&self, call: impl FnOnce(&mut Requests) -> T) -> T {
@@ -99,7 +82,7 @@ impl OpenRequests {
         self.block_readers.store(table.block_readers(), SeqCst);
         self.wants_fence.store(table.want_fence(), SeqCst);
         if self.open.swap(open, SeqCst) < open {
-            self.opened.iter().for_each(|waker| waker.wake());
+            self.wakers.wake_all();
         }
         result
     }
@@ -178,32 +161,32 @@ mod tests {
     use crate::connection::requests::Failure;
     use crate::event::SharedMessage;
     use crate::network::Network;
-    use crate::wire::NotFound;
+    use crate::wire::{BlockHash, NotFound};
+
+    fn requests() -> (OpenRequests, StreamWakers) {
+        let (genesis, wakers) = (BlockHeader::genesis(&Network::Regtest), StreamWakers::new());
+        (OpenRequests::new(&genesis, wakers.clone()), wakers)
+    }
 
     #[test]
     fn open_request_is_visible_and_selectable() {
-        let requests = OpenRequests::new(&BlockHeader::genesis(&Network::Regtest));
-        assert!(!requests.any() && requests.waker(StreamType::General).signal().is_empty());
+        let (requests, wakers) = requests();
+        let signal = wakers.of(StreamType::General).signal();
+        assert!(!requests.any() && signal.is_empty());
         let one = requests.with(|table| table.ask_ping(1)).unwrap();
         let other = requests.with(|table| table.ask_ping(2)).unwrap();
         assert!(requests.any());
-        assert_eq!(
-            requests
-                .waker(StreamType::General)
-                .signal()
-                .try_iter()
-                .count(),
-            1
-        );
+        assert_eq!(signal.try_iter().count(), 1);
         requests.on_pong(1, Duration::ZERO, StreamType::General);
         assert_eq!(one.answer.try_recv(), Ok(Ok(Duration::ZERO)));
-        assert!(requests.any() && requests.waker(StreamType::General).signal().is_empty());
+        assert!(requests.any() && signal.is_empty());
         requests.with(|table| table.give_up(other.id));
-        assert!(!requests.any() && requests.waker(StreamType::General).signal().is_empty());
+        assert!(!requests.any() && signal.is_empty());
     }
+
     #[test]
     fn fence_ping_is_due_until_sent() {
-        let requests = OpenRequests::new(&BlockHeader::genesis(&Network::Regtest));
+        let (requests, _) = requests();
         requests.on_opening_stream();
         let hash = BlockHash::ZERO;
         let (asked, question) = requests.with(|table| table.ask_block(hash)).unwrap();
@@ -218,14 +201,5 @@ mod tests {
         requests.on_pong(7, Duration::ZERO, StreamType::Data1);
         let not_found = asked.answer.try_recv().unwrap();
         assert_eq!(not_found, Err(Failure::NotFound(hash)));
-
-        // The next connection starts with one stream.
-        requests.close(&DisconnectReason::ConnectionClosed);
-        requests.renew();
-        let (asked, question) = requests.with(|table| table.ask_block(hash)).unwrap();
-        let end = NotFound::from(question.inventory[1..].to_vec());
-        let end = Received::Message(SharedMessage::new(end.into(), 77));
-        assert!(requests.on_received(end, StreamType::General).is_none());
-        assert!(asked.answer.try_recv().unwrap().is_err());
     }
 }

@@ -7,18 +7,18 @@ use std::time::{Instant, SystemTime};
 
 use parking_lot::{Condvar, Mutex, RwLock};
 
-use super::open_requests::OpenRequests;
-use super::peer_streams::{PeerStream, PeerStreams};
-use super::second::SecondStream;
+use super::active_connection::ActiveConnection;
+use super::peer_streams::PeerStream;
 use super::setup::PeerConnectionOptions;
 use super::stage::Stages;
 use crate::connection::event_bus::{AggregatedMisbehavior, EventPublisher, MisbehaviorAggregator};
+use crate::connection::outbox::Outbox;
 use crate::connection::records::Logged;
 use crate::connection::requests::Failure;
-use crate::connection::stop::Stop;
+use crate::connection::stream::Stream;
 use crate::connection::traffic::TrafficCounters;
 use crate::connection::{
-    AssociationRegistry, ConnectionConfig, EventBus, Keeper, SlotGuard, TrafficStats, random,
+    AssociationRegistry, ConnectionConfig, EventBus, Keeper, SlotGuard, TrafficStats,
 };
 use crate::error::Error;
 use crate::event::ControlEvent;
@@ -26,12 +26,11 @@ use crate::log_level::LogLevel;
 use crate::log_record::LogRecord;
 use crate::memory::PeerMemory;
 use crate::peers::PeerId;
-use crate::session::{
-    ConfigError, ConnectionState, Direction, DisconnectReason, NonceRegistry, Session,
-};
-use crate::wire::{BlockHeader, Message, StreamPolicy, StreamType};
+use crate::session::{ConfigError, ConnectionState, Direction, DisconnectReason, NonceRegistry};
+use crate::wire::StreamType;
 
-/// The state that the threads and the handle of a connection share, over all restarts.
+/// A connection to one peer: its identity, configuration and history, and the
+/// [`ActiveConnection`] of the current or last run.
 pub(in crate::connection) struct PeerConnection {
     pub(super) peer_id: PeerId,
     pub(super) address: SocketAddr,
@@ -40,31 +39,28 @@ pub(in crate::connection) struct PeerConnection {
     pub(super) misbehavior: MisbehaviorAggregator,
     nonces: NonceRegistry,
     pub(super) associations: AssociationRegistry,
-    /// Locked for one call, never during a wait. Each run has its own session.
-    pub(super) session: Mutex<Session>,
-    /// Notified, with `session`, when a handshake is complete or the connection is closed for good.
-    progress: Condvar,
-    pub(super) stop: Stop,
-    pub(super) counters: Arc<TrafficCounters>,
+    /// The connection of the current run, or of the last one until a restart.
+    current: RwLock<Arc<ActiveConnection>>,
+    /// Held by [`PeerConnection::wait_connected`] between its checks and its wait.
+    progress: Mutex<()>,
+    /// Notified when a handshake is complete or the connection is closed for good.
+    progressed: Condvar,
+    /// The reason with which the owner closed the connection for good, over all restarts.
+    stop: OnceLock<DisconnectReason>,
+    counters: Arc<TrafficCounters>,
+    /// Set once the TCP connection of a data stream was established.
+    data_counters: OnceLock<Arc<TrafficCounters>>,
     pub(super) memory: Arc<PeerMemory>,
     /// The stage of the connection and the handle of its thread.
     pub(in crate::connection) stages: Stages,
     /// The observer that decides whether the connection is reopened. `None` for most connections.
     pub(super) keeper: Option<Box<dyn Keeper>>,
     pub(super) history: Mutex<History>,
+    /// Locked while a connection becomes the current one, and while an update is applied to it.
     config: RwLock<Arc<ConnectionConfig>>,
     /// Incremented with every new configuration, so that threads detect a change without the lock.
     config_version: AtomicU64,
-    pub(super) requests: OpenRequests,
     pub(super) log_level: LogLevel,
-    /// The open TCP connections.
-    links: RwLock<PeerStreams>,
-    pub(super) second: SecondStream,
-    /// The first reason with which the peer closed a stream. One stream may be reset while the
-    /// other one is closed.
-    cut: Mutex<Option<DisconnectReason>>,
-    /// Set once the TCP connection of a second stream was established.
-    second_counters: OnceLock<Arc<TrafficCounters>>,
 }
 
 /// The history of a connection.
@@ -96,8 +92,7 @@ impl PeerConnection {
             log_level,
         } = setup;
         config.validate()?;
-        let session = new_session(direction, &config, &nonces)?;
-        let requests = OpenRequests::new(&BlockHeader::genesis(&config.network));
+        let connection = ActiveConnection::new(direction, &config, &nonces)?;
         let peer = Self {
             peer_id,
             address,
@@ -106,22 +101,19 @@ impl PeerConnection {
             misbehavior: MisbehaviorAggregator::default(),
             nonces,
             associations,
-            session: Mutex::new(session),
-            progress: Condvar::new(),
-            stop: Stop::new(),
+            current: RwLock::new(Arc::new(connection)),
+            progress: Mutex::default(),
+            progressed: Condvar::new(),
+            stop: OnceLock::new(),
             counters: Arc::default(),
+            data_counters: OnceLock::new(),
             memory: Arc::new(PeerMemory::new(config.max_payload_memory, &memory)),
             stages: Stages::default(),
             keeper,
             history: Mutex::default(),
             config: RwLock::new(Arc::new(config)),
             config_version: AtomicU64::new(0),
-            requests,
             log_level,
-            links: RwLock::default(),
-            second: SecondStream::default(),
-            cut: Mutex::default(),
-            second_counters: OnceLock::new(),
         };
         Ok((peer, slot))
     }
@@ -134,42 +126,81 @@ impl PeerConnection {
         self.address
     }
 
-    /// Returns whether the peer may open a second stream now.
-    pub(in crate::connection) fn awaits_stream(&self) -> bool {
-        self.second.is_awaited()
+    /// Returns the connection of the current run, or of the last one.
+    ///
+    /// A caller that makes several calls on a connection must keep the returned object, because a
+    /// restart replaces it.
+    pub(super) fn current(&self) -> Arc<ActiveConnection> {
+        self.current.read().clone()
+    }
+
+    /// Closes the connection permanently. A restart that is being prepared does not take place.
+    pub(super) fn stop(&self, reason: DisconnectReason) {
+        // A new connection becomes the current one before it checks `stop`, so that one of the two
+        // calls closes it.
+        let _ = self.stop.set(reason.clone());
+        self.current().close(reason);
     }
 
     /// Returns whether the connection was stopped by its owner.
     pub(in crate::connection) fn is_stopped(&self) -> bool {
-        self.stop.reason().is_some()
+        self.stop.get().is_some()
     }
 
-    /// Prepares the connection for another run.
-    pub(in crate::connection) fn renew(&self) -> Result<(), ConfigError> {
-        let session = new_session(self.direction, &self.config(), &self.nonces)?;
-        *self.session.lock() = session;
-        *self.cut.lock() = None;
-        self.requests.renew();
-        Ok(())
+    /// Returns the reason with which the owner closed the connection for good.
+    pub(super) fn stop_reason(&self) -> Option<&DisconnectReason> {
+        self.stop.get()
+    }
+
+    /// Creates the connection of the next run with `start`, which spawns its thread. Keeps the last
+    /// connection if that fails.
+    pub(in crate::connection) fn restart<E>(
+        &self,
+        start: impl FnOnce(&Arc<ActiveConnection>) -> Result<(), E>,
+    ) -> bool {
+        let last = self.current();
+        let next = {
+            // The session has this configuration, or gets the update that waits for the lock.
+            let config = self.config.read();
+            let next = ActiveConnection::new(self.direction, &config, &self.nonces);
+            let Ok(next) = next.map(Arc::new) else {
+                return false;
+            };
+            *self.current.write() = next.clone();
+            next
+        };
+        if let Some(reason) = self.stop_reason() {
+            next.close(reason.clone());
+        }
+        if start(&next).is_err() {
+            *self.current.write() = last;
+            return false;
+        }
+        self.history.lock().restarts += 1;
+        true
     }
 
     /// Waits until the handshake is complete or the connection is closed for good. Returns `None`
     /// at `deadline`.
     pub(super) fn wait_connected(&self, deadline: Instant) -> Option<Result<(), DisconnectReason>> {
-        let mut session = self.session.lock();
+        let mut progress = self.progress.lock();
         loop {
-            if session.state() == ConnectionState::Connected {
+            let connection = self.current();
+            if connection.state() == ConnectionState::Connected {
                 return Some(Ok(()));
             }
-            if let Some(reason) = session.close_reason()
+            if let Some(reason) = connection.close.final_reason()
                 && (self.keeper.is_none() || self.stages.is_over())
             {
-                return Some(Err(reason.clone()));
+                return Some(Err(reason));
             }
-            if self.progress.wait_until(&mut session, deadline).timed_out()
-                && session.state() != ConnectionState::Connected
+            if self
+                .progressed
+                .wait_until(&mut progress, deadline)
+                .timed_out()
             {
-                return None;
+                let connected = self.current().state() == ConnectionState::Connected;
+                return connected.then_some(Ok(()));
             }
         }
     }
@@ -177,33 +208,41 @@ impl PeerConnection {
     /// Wakes the callers of [`PeerConnection::wait_connected`].
     pub(super) fn notify_progress(&self) {
         // A waiter that has checked the state already is in its wait by then.
-        drop(self.session.lock());
-        self.progress.notify_all();
+        drop(self.progress.lock());
+        self.progressed.notify_all();
     }
 
-    pub(in crate::connection) fn count_restart(&self) {
-        self.history.lock().restarts += 1;
-    }
-
-    pub(super) fn config(&self) -> Arc<ConnectionConfig> {
-        self.config.read().clone()
+    /// Returns the configuration and its version.
+    pub(super) fn config(&self) -> (Arc<ConnectionConfig>, u64) {
+        let config = self.config.read();
+        (config.clone(), self.config_version.load(Relaxed))
     }
 
     pub(super) fn config_version(&self) -> u64 {
         self.config_version.load(Relaxed)
     }
 
-    /// Stores a validated configuration. The threads apply it when they wake next.
+    /// Stores a validated configuration and applies it to the session. The threads apply the rest
+    /// when they wake.
     pub(super) fn set_config(&self, config: ConnectionConfig) {
         let mut current = self.config.write();
         *current = Arc::new(config);
         self.config_version.fetch_add(1, Relaxed);
+        self.memory.set_max(current.max_payload_memory);
+        let connection = self.current();
+        // Cannot fail, because the configuration was validated.
+        let _ = connection.session().update_config(current.session.clone());
+        connection.close.wakers().wake_all();
     }
 
-    /// Creates the publisher of the events of a stream.
-    pub(super) fn publisher(&self, stream: StreamType) -> EventPublisher {
-        let waker = self.requests.waker(stream).clone();
-        self.events.publisher(&self.config(), waker)
+    /// Creates the publisher of the events of a stream of `connection`.
+    pub(super) fn publisher(
+        &self,
+        connection: &ActiveConnection,
+        stream: StreamType,
+    ) -> EventPublisher {
+        let waker = connection.close.wakers().of(stream);
+        self.events.publisher(&self.config().0, waker.clone())
     }
 
     /// Emits an event about violations of the peer.
@@ -219,106 +258,48 @@ impl PeerConnection {
         }
     }
 
-    /// Returns the open TCP connections.
-    pub(super) fn links(&self) -> PeerStreams {
-        self.links.read().clone()
-    }
-
-    /// Returns the connection for this message, if the peer is connected.
-    pub(super) fn carrying(&self, message: &Message) -> Option<Arc<PeerStream>> {
-        self.links.read().carrying(message).cloned()
-    }
-
-    pub(super) fn set_first_link(&self, link: Arc<PeerStream>) {
-        *self.links.write() = PeerStreams::one(link);
-    }
-
-    /// Adds the second connection. `policy` routes messages from now on.
-    pub(super) fn add_second_link(&self, link: Arc<PeerStream>, policy: StreamPolicy) {
-        self.links.write().add_second(link, policy);
-    }
-
-    /// Sends a ping if an open request needs one.
-    pub(super) fn send_fence(&self) {
-        if !self.requests.wants_fence() {
-            return;
-        }
-        let ping = self.session.lock().ping(Instant::now());
-        if let Some(nonce) = ping.nonce {
-            self.requests.on_fence(nonce);
-            self.links().reply(&[ping.into()]);
-        }
-    }
-
-    /// Sends the ping that is due, if the peer closes connections on which this side is silent.
-    /// Emits the events about misbehavior that are due.
-    ///
-    /// The ping uses the first stream, so that a block on the second one delays neither ping nor
-    /// pong. Must be called about once a second while reading is paused.
-    pub(super) fn keep_alive(&self, now: Instant) {
+    /// Sends the ping and emits the events about misbehavior that are due. Must be called about
+    /// once a second while reading is paused.
+    pub(super) fn keep_alive(&self, connection: &ActiveConnection, now: Instant) {
         self.publish_misbehavior(self.misbehavior.poll(now));
-        let ping = self.session.lock().keepalive_ping(now);
-        if let Some(ping) = ping
-            && let Some(first) = self.links().first()
-        {
-            // If queuing fails, the outbox is closed, which ends the connection.
-            let _ = first.outbox.reply(&[ping.into()]);
-        }
+        connection.keep_alive(now);
     }
 
-    /// Returns the reason to report for a stream that ended with `reason`. If the peer closed
-    /// several streams, the first such reason is reported for all.
-    pub(super) fn agree_on(&self, reason: DisconnectReason) -> DisconnectReason {
-        if !reason.is_peer_close() {
-            return reason;
-        }
-        self.cut.lock().get_or_insert(reason).clone()
+    /// Creates a stream of `connection` on a connected socket.
+    pub(super) fn new_stream(
+        &self,
+        connection: &ActiveConnection,
+        kind: StreamType,
+        socket: Arc<Stream>,
+        config: &ConnectionConfig,
+    ) -> Arc<PeerStream> {
+        let counters = match kind {
+            StreamType::General => self.counters.clone(),
+            _ => self.data_counters(),
+        };
+        let outbox = Outbox::new(socket.clone(), config, counters, connection.close.clone());
+        Arc::new(PeerStream {
+            kind,
+            socket,
+            outbox,
+        })
     }
 
-    /// Removes the connections. Their sockets close once no call uses them.
-    pub(super) fn remove_links(&self) -> PeerStreams {
-        std::mem::take(&mut *self.links.write())
+    /// Returns the traffic counters of the primary stream.
+    pub(super) fn counters(&self) -> Arc<TrafficCounters> {
+        self.counters.clone()
     }
 
-    /// Shuts all sockets down, which ends all waits for them. Does not block.
-    pub(super) fn close_links(&self, reason: &DisconnectReason) {
-        self.links().close(reason);
-        self.second.stop(reason);
-    }
-
-    /// Closes the connection after the end of its second stream. Called by the thread of that
-    /// stream.
-    pub(super) fn end_second(&self, reason: &DisconnectReason) {
-        let first = self.links().first().cloned();
-        if let Some(first) = &first
-            && reason.is_peer_close()
-        {
-            // Data that arrived before the peer closed both streams is still read on the first one.
-            // Its end then closes the session.
-            first.outbox.close(reason.clone());
-        } else {
-            self.session.lock().close(reason.clone());
-            if let Some(first) = &first {
-                // The thread of the first stream sends the last replies and closes the connection.
-                first.stream.stop_reading();
-            }
-        }
-        if let Some(second) = self.second.link() {
-            second.outbox.close(reason.clone());
-            second.outbox.join();
-        }
-    }
-
-    /// Returns the traffic counters of the second stream. Creates them if needed.
-    pub(super) fn second_counters(&self) -> Arc<TrafficCounters> {
-        self.second_counters.get_or_init(Arc::default).clone()
+    /// Returns the traffic counters of the data stream. Creates them if needed.
+    pub(super) fn data_counters(&self) -> Arc<TrafficCounters> {
+        self.data_counters.get_or_init(Arc::default).clone()
     }
 
     /// Returns the traffic counters of each stream that exists or existed.
     pub(super) fn all_counters(&self) -> impl Iterator<Item = (StreamType, &TrafficCounters)> {
-        let second = self.second_counters.get();
-        let second = second.map(|one| (StreamType::Data1, &**one));
-        std::iter::once((StreamType::General, &*self.counters)).chain(second)
+        let data = self.data_counters.get();
+        let data = data.map(|one| (StreamType::Data1, &**one));
+        std::iter::once((StreamType::General, &*self.counters)).chain(data)
     }
 
     /// Returns the sum of the traffic of all streams.
@@ -345,29 +326,12 @@ impl Logged for PeerConnection {
 
     fn add_fields(&self, record: LogRecord<'static>) -> LogRecord<'static> {
         // The session is unlocked before the logger is called, because the logger may block.
-        let state = self.session.lock().state();
+        let state = self.current().session().state();
         record
             .peer_id(self.peer_id)
             .peer_address(self.address)
             .direction(self.direction)
             .state(state)
-            .network(&self.config().network)
+            .network(&self.config().0.network)
     }
-}
-
-fn new_session(
-    direction: Direction,
-    config: &ConnectionConfig,
-    nonces: &NonceRegistry,
-) -> Result<Session, ConfigError> {
-    let mut session = Session::new(
-        direction,
-        config.session.clone(),
-        nonces.clone(),
-        random::nonces(),
-        Instant::now(),
-    )?;
-    session.set_genesis(config.network.genesis_header().hash());
-    session.enable_multistream(uuid::Uuid::new_v4());
-    Ok(session)
 }

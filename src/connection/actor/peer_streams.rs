@@ -3,16 +3,22 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::connection::close_cell::CloseTarget;
 use crate::connection::outbox::Outbox;
 use crate::connection::stream::Stream;
-use crate::session::DisconnectReason;
 use crate::wire::{Message, StreamPolicy, StreamType};
 
 /// One TCP connection of a peer.
 pub(super) struct PeerStream {
     pub(super) kind: StreamType,
-    pub(super) stream: Arc<Stream>,
+    pub(super) socket: Arc<Stream>,
     pub(super) outbox: Outbox,
+}
+
+impl CloseTarget for PeerStream {
+    fn shut_down(&self) {
+        self.outbox.close();
+    }
 }
 
 /// The open TCP connections of a peer and the policy that routes messages to them.
@@ -24,12 +30,8 @@ pub(super) struct PeerStreams {
 }
 
 impl PeerStreams {
-    /// Creates the connections of a peer with one stream.
-    pub(super) fn one(first: Arc<PeerStream>) -> Self {
-        Self {
-            first: Some(first),
-            second: None,
-        }
+    pub(super) fn set_first(&mut self, link: Arc<PeerStream>) {
+        self.first = Some(link);
     }
 
     pub(super) fn first(&self) -> Option<&Arc<PeerStream>> {
@@ -99,11 +101,5 @@ impl PeerStreams {
             let (more_messages, more_bytes) = link.outbox.load();
             (messages + more_messages, bytes + more_bytes)
         })
-    }
-
-    /// Closes all connections. Does not block.
-    pub(super) fn close(&self, reason: &DisconnectReason) {
-        self.all()
-            .for_each(|link| link.outbox.close(reason.clone()));
     }
 }

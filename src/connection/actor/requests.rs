@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::active_connection::ActiveConnection;
 use super::handle::PeerConnectionHandle;
 use super::moving::GivenUp;
 use super::patience::Patience;
@@ -9,7 +10,7 @@ use crate::connection::block_reader::BlockReader;
 use crate::connection::requests::{Asked, NotAsked, Requests, check_block};
 use crate::error::{Error, Timeout};
 use crate::session::{PeerCapabilities, PeerRequest};
-use crate::wire::{Block, BlockHash, GetData, Message, Ping, TimestampedAddress, Tx, Txid};
+use crate::wire::{Block, BlockHash, GetData, Message, TimestampedAddress, Tx, Txid};
 
 /// Requests.
 ///
@@ -37,10 +38,12 @@ impl PeerConnectionHandle {
     /// - [`Error::Disconnected`] if the connection is closed.
     pub fn ping(&self, timeout: Duration) -> Result<Duration, Error> {
         let patience = Patience::new(timeout);
-        let ping = self.new_ping();
-        let asked = self.enter(|requests| requests.ask_ping(ping.nonce.unwrap_or_default()))?;
-        self.send_questions([ping.into()], &asked, patience)?;
-        self.wait_for(&asked, patience)
+        let connection = self.peer.current();
+        let ping = connection.session().ping(Instant::now());
+        let nonce = ping.nonce.unwrap_or_default();
+        let asked = self.enter(&connection, |requests| requests.ask_ping(nonce))?;
+        self.send_questions(&connection, [ping.into()], &asked, patience)?;
+        self.wait_for(&connection, &asked, patience)
     }
 
     /// Requests a block and checks its transactions against the merkle root of its header.
@@ -150,15 +153,17 @@ impl PeerConnectionHandle {
         }
         let patience = Patience::new(timeout);
         let limit = self.max_inventory();
+        let connection = self.peer.current();
         let asked = {
-            let sending = self.peer.requests.sending(patience.deadline);
+            let sending = connection.requests.sending(patience.deadline);
             let _sending = sending.ok_or_else(|| self.timed_out(Timeout::Send, patience))?;
-            let (asked, entries) = self.enter(|requests| requests.ask_transactions(txids))?;
+            let ask = |requests: &mut Requests| requests.ask_transactions(txids);
+            let (asked, entries) = self.enter(&connection, ask)?;
             let questions = GetData::split(&entries, limit).map(Message::from);
-            self.send_questions(questions, &asked, patience)?;
+            self.send_questions(&connection, questions, &asked, patience)?;
             asked
         };
-        self.wait_for(&asked, patience)
+        self.wait_for(&connection, &asked, patience)
     }
 
     /// Requests addresses of other nodes. Returns at most 1,000, each with the time at which it was
@@ -186,10 +191,11 @@ impl PeerConnectionHandle {
     /// - [`Error::Disconnected`] if the connection is closed.
     pub fn addresses(&self, timeout: Duration) -> Result<Vec<TimestampedAddress>, Error> {
         let patience = Patience::new(timeout);
-        self.check_supported(PeerRequest::Addresses)?;
-        let asked = self.enter(Requests::ask_addresses)?;
-        self.send_questions([Message::GetAddr], &asked, patience)?;
-        self.wait_for(&asked, patience)
+        let connection = self.peer.current();
+        self.check_supported(&connection, PeerRequest::Addresses)?;
+        let asked = self.enter(&connection, Requests::ask_addresses)?;
+        self.send_questions(&connection, [Message::GetAddr], &asked, patience)?;
+        self.wait_for(&connection, &asked, patience)
     }
 
     /// Sends a request whose response is matched by the order of requests, and waits for the
@@ -199,45 +205,53 @@ impl PeerConnectionHandle {
         ask: impl FnOnce(&mut Requests) -> Result<(Asked<T>, GetData), NotAsked>,
         patience: Patience,
     ) -> Result<T, Error> {
+        let connection = self.peer.current();
         let asked = {
-            let sending = self.peer.requests.sending(patience.deadline);
+            let sending = connection.requests.sending(patience.deadline);
             let _sending = sending.ok_or_else(|| self.timed_out(Timeout::Send, patience))?;
-            let (asked, question) = self.enter(ask)?;
-            self.send_questions([question.into()], &asked, patience)?;
+            let (asked, question) = self.enter(&connection, ask)?;
+            self.send_questions(&connection, [question.into()], &asked, patience)?;
             asked
         };
-        self.wait_for(&asked, patience)
+        self.wait_for(&connection, &asked, patience)
     }
 
     pub(super) fn enter<T>(
         &self,
+        connection: &ActiveConnection,
         enter: impl FnOnce(&mut Requests) -> Result<T, NotAsked>,
     ) -> Result<T, Error> {
-        let entered = self.peer.requests.with(enter);
+        let entered = connection.requests.with(enter);
         entered.map_err(|not_asked| not_asked.into_error(self.name()))
     }
 
     /// Sends the messages of a request in the table. Removes the request if sending fails.
     fn send_questions<T>(
         &self,
+        connection: &ActiveConnection,
         questions: impl IntoIterator<Item = Message>,
         asked: &Asked<T>,
         patience: Patience,
     ) -> Result<(), Error> {
         let mut questions = questions.into_iter();
         let sent = questions.try_for_each(|question| {
-            self.send_checked(&question, patience, PeerCapabilities::check)
+            self.send_checked(connection, &question, patience, PeerCapabilities::check)
         });
         if sent.is_err() {
-            self.peer.requests.with(|table| table.withdraw(asked.id));
+            connection.requests.with(|table| table.withdraw(asked.id));
         }
         sent
     }
 
-    fn wait_for<T>(&self, asked: &Asked<T>, patience: Patience) -> Result<T, Error> {
+    fn wait_for<T>(
+        &self,
+        connection: &ActiveConnection,
+        asked: &Asked<T>,
+        patience: Patience,
+    ) -> Result<T, Error> {
         // A response that is available once the request is cancelled is still returned.
         let answer = self.receive(&asked.answer, patience).or_else(|given_up| {
-            self.peer.requests.with(|table| table.give_up(asked.id));
+            connection.requests.with(|table| table.give_up(asked.id));
             asked.answer.try_recv().map_err(|_| given_up)
         });
         match answer {
@@ -256,9 +270,5 @@ impl PeerConnectionHandle {
                 after,
             },
         }
-    }
-
-    pub(super) fn new_ping(&self) -> Ping {
-        self.peer.session.lock().ping(Instant::now())
     }
 }

@@ -107,7 +107,8 @@ impl StreamStatistics {
 
 impl ConnectionStatistics {
     pub(super) fn of(peer: &PeerConnection) -> Self {
-        let links = peer.links();
+        let connection = peer.current();
+        let links = connection.streams();
         let (queued_messages, queued_bytes) = links.load();
         let streams = peer.all_counters();
         let streams = streams.map(|(stream, one)| StreamStatistics::of(stream, one, &links));
@@ -115,12 +116,13 @@ impl ConnectionStatistics {
         let stream_policy = links.policy();
         drop(links);
         let history = peer.history.lock().clone();
-        let session = peer.session.lock();
+        let state = connection.state();
+        let session = connection.session();
         Self {
             peer_id: peer.peer_id,
             address: peer.address,
             direction: peer.direction,
-            state: session.state(),
+            state,
             peer: session.peer_info().cloned(),
             connected_since: history.connected.map(|(_, since)| since),
             connected_for: history

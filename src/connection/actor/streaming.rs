@@ -1,16 +1,15 @@
 //! Delivers a block to its reader while it arrives.
 
-use std::sync::Weak;
+use std::sync::Arc;
 use std::time::Instant;
 
+use super::active_connection::ActiveConnection;
 use super::peer_connection::PeerConnection;
-use super::peer_streams::PeerStream;
 use crate::connection::block_reader::{BlockSink, transfer};
 use crate::connection::message_reader::{BlockPart, MessageReader};
 use crate::connection::requests::Failure;
-use crate::connection::stop::Stop;
 use crate::session::DisconnectReason;
-use crate::wire::Command;
+use crate::wire::{Command, StreamType};
 
 const BLOCK: Command = Command::new("block");
 
@@ -27,24 +26,24 @@ impl Streaming {
         &mut self,
         part: BlockPart,
         peer: &PeerConnection,
-        (link, stop): (&Weak<PeerStream>, &Stop),
+        (connection, stream): (&Arc<ActiveConnection>, StreamType),
         reader: &mut MessageReader,
     ) -> Result<Option<(Instant, Instant)>, DisconnectReason> {
         match part {
             BlockPart::Start { header, len } => {
                 // The request is claimed and answered under one lock. A caller that cancels it gets
                 // the reader, or the block is handled like any other.
-                let limit = peer.config().session.limits.limit(BLOCK);
-                let sink = peer.requests.with(|table| {
+                let limit = peer.config().0.session.limits.limit(BLOCK);
+                let sink = connection.requests.with(|table| {
                     let waiter = table.claim_block(header.hash())?;
                     if len > limit {
                         waiter.answer(Err(Failure::TooLarge { bytes: len, limit }));
                         return None;
                     }
-                    let link = link.clone();
+                    let connection = Arc::downgrade(connection);
                     let abandon = move || {
-                        if let Some(link) = link.upgrade() {
-                            link.outbox.close(DisconnectReason::BlockReaderAbandoned);
+                        if let Some(connection) = connection.upgrade() {
+                            connection.close(DisconnectReason::BlockReaderAbandoned);
                         }
                     };
                     let peer = peer.address.to_string();
@@ -62,8 +61,15 @@ impl Streaming {
                 let Some(sink) = &self.sink else {
                     return Ok(None);
                 };
-                let timeout = peer.config().block_reader_timeout;
-                let pause = sink.push(chunk, timeout, stop, |now| peer.keep_alive(now))?;
+                let check = |now| {
+                    peer.keep_alive(connection, now);
+                    match connection.close.final_reason() {
+                        Some(reason) => Err(reason),
+                        None => Ok(peer.config().0.block_reader_timeout),
+                    }
+                };
+                let waker = connection.close.wakers().of(stream);
+                let pause = sink.push(chunk, waker, check)?;
                 reader.provide_buffer(sink.buffer());
                 Ok(pause)
             }

@@ -26,7 +26,11 @@ struct OpenRequest<'a>(&'a PeerConnectionHandle, u64);
 
 impl<'a> OpenRequest<'a> {
     fn new(handle: &'a PeerConnectionHandle) -> Self {
-        let asked = handle.peer.requests.with(|table| table.ask_ping(0));
+        let asked = handle
+            .peer
+            .current()
+            .requests
+            .with(|table| table.ask_ping(0));
         Self(handle, asked.expect("there is room").id)
     }
 
@@ -38,7 +42,11 @@ impl<'a> OpenRequest<'a> {
 
 impl Drop for OpenRequest<'_> {
     fn drop(&mut self) {
-        self.0.peer.requests.with(|table| table.give_up(self.1));
+        self.0
+            .peer
+            .current()
+            .requests
+            .with(|table| table.give_up(self.1));
     }
 }
 

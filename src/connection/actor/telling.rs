@@ -1,5 +1,6 @@
 //! Emits the events of one stream.
 
+use super::active_connection::ActiveConnection;
 use super::peer_connection::PeerConnection;
 use crate::connection::event_bus::EventPublisher;
 use crate::connection::message_reader::Received;
@@ -11,6 +12,8 @@ use std::time::{Instant, SystemTime};
 
 /// Emits the events of one stream to subscribers.
 pub(super) struct Events<'a> {
+    pub(super) peer: &'a PeerConnection,
+    pub(super) connection: &'a ActiveConnection,
     pub(super) publisher: EventPublisher,
     /// Events to emit before all others, once the connection is known not to be a second stream.
     pub(super) held: &'a mut Vec<ControlEvent>,
@@ -30,13 +33,15 @@ impl Events<'_> {
     }
 
     /// Emits an event of the session. A pong goes to the open requests instead.
-    pub(super) fn tell(&mut self, peer: &PeerConnection, event: SessionEvent) {
+    pub(super) fn tell(&mut self, event: SessionEvent) {
+        let peer = self.peer;
         let (peer_id, address) = (peer.peer_id, peer.address);
         let event = match event {
             SessionEvent::HandshakeComplete(info) => {
                 let text = format_args!("handshake complete with {}", info.user_agent);
                 peer.log(Level::Info).write(text);
                 peer.history.lock().connected = Some((Instant::now(), SystemTime::now()));
+                self.connection.set_established();
                 if let Some(keeper) = &peer.keeper {
                     keeper.on_connected(&info);
                 }
@@ -68,17 +73,18 @@ impl Events<'_> {
                 round_trip,
                 stream,
             } => {
-                return peer.requests.on_pong(nonce, round_trip, stream);
+                return self.connection.requests.on_pong(nonce, round_trip, stream);
             }
         };
         self.control(event);
     }
 
     /// Emits a received message, or an event for a discarded payload.
-    pub(super) fn deliver(&mut self, peer: &PeerConnection, received: Received) {
+    pub(super) fn deliver(&mut self, received: Received) {
+        let peer = self.peer;
         let (peer_id, address) = (peer.peer_id, peer.address);
         match received {
-            Received::Message(message) => self.deliver_message(peer, message),
+            Received::Message(message) => self.deliver_message(message),
             Received::Discarded { command, len, .. } => {
                 self.control(ControlEvent::PayloadDiscarded {
                     peer_id,
@@ -90,7 +96,8 @@ impl Events<'_> {
         }
     }
 
-    pub(super) fn deliver_message(&mut self, peer: &PeerConnection, message: SharedMessage) {
+    pub(super) fn deliver_message(&mut self, message: SharedMessage) {
+        let peer = self.peer;
         if let Some(keeper) = &peer.keeper {
             keeper.on_message(&message);
         }

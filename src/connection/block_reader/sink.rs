@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, TrySendError, select};
 
 use super::transfer::{Transfer, TransferEnd};
-use crate::connection::stop::Stop;
+use crate::connection::waker::Waker;
 use crate::deadline::saturating_add;
 use crate::session::DisconnectReason;
 use crate::wire::FrameDropReason;
 
-/// The maximum time between two calls of `on_wait`.
-const LOOK: Duration = Duration::from_secs(1);
+/// The maximum time between two calls of `check`.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The sending end of a block transfer, owned by the connection.
 ///
@@ -55,15 +55,20 @@ impl BlockSink {
 
     /// Queues a chunk.
     ///
-    /// Blocks while the queue is full, and calls `on_wait` about once a second. Returns the start
-    /// and end of the wait, or `None` if it did not wait. Fails if nothing is read for `timeout`,
-    /// if the reader was dropped, or if `stop` is set.
+    /// Blocks while the queue is full. Calls `check` at each wake-up of `waker` and at least once a
+    /// second, which returns the timeout in effect. Returns the start and end of the wait, or `None`
+    /// if it did not wait.
+    ///
+    /// # Errors
+    ///
+    /// - [`DisconnectReason::BlockReaderAbandoned`] if nothing is read for the timeout, or the reader
+    ///   was dropped
+    /// - the error of `check`
     pub(in crate::connection) fn push(
         &self,
         chunk: Vec<u8>,
-        timeout: Duration,
-        stop: &Stop,
-        on_wait: impl Fn(Instant),
+        waker: &Waker,
+        check: impl Fn(Instant) -> Result<Duration, DisconnectReason>,
     ) -> Result<Option<(Instant, Instant)>, DisconnectReason> {
         let mut chunk = match self.chunks.try_send(chunk) {
             Ok(()) => return Ok(None),
@@ -73,27 +78,25 @@ impl BlockSink {
             Err(TrySendError::Full(chunk)) => chunk,
         };
         let from = Instant::now();
-        let (mut reads, mut taken_by) = (self.transfer.reads(), saturating_add(from, timeout));
+        let (mut reads, mut last_read) = (self.transfer.reads(), from);
         loop {
-            let left = taken_by.saturating_duration_since(Instant::now());
+            let now = Instant::now();
+            // A caller with small reads may take no chunk for a long time, but is not stalled.
+            let reads_now = self.transfer.reads();
+            if reads_now != reads {
+                (reads, last_read) = (reads_now, now);
+            }
+            let deadline = saturating_add(last_read, check(now)?);
+            if now >= deadline {
+                return Err(DisconnectReason::BlockReaderAbandoned);
+            }
             select! {
                 send(self.chunks, std::mem::take(&mut chunk)) -> sent => {
                     let sent = sent.map_err(|_| DisconnectReason::BlockReaderAbandoned);
                     return sent.map(|()| Some((from, Instant::now())));
                 }
-                recv(stop.signal()) -> _ => {
-                    return Err(stop.reason().unwrap_or(DisconnectReason::Requested));
-                }
-                default(left.min(LOOK)) => {}
-            }
-            let now = Instant::now();
-            on_wait(now);
-            // A caller with small reads may take no chunk for a long time, but is not stalled.
-            let reads_now = self.transfer.reads();
-            if reads_now != reads {
-                (reads, taken_by) = (reads_now, saturating_add(now, timeout));
-            } else if now >= taken_by {
-                return Err(DisconnectReason::BlockReaderAbandoned);
+                recv(waker.signal()) -> _ => {}
+                default(deadline.saturating_duration_since(now).min(CHECK_INTERVAL)) => {}
             }
         }
     }

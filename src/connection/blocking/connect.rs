@@ -10,11 +10,11 @@ use uuid::Uuid;
 
 use super::kept::Kept;
 use super::{Connection, WRITE_WAIT};
+use crate::connection::close_cell::CloseCell;
 use crate::connection::lanes::Lanes;
 use crate::connection::message_reader::MessageReader;
 use crate::connection::records::Logged;
 use crate::connection::requests::Requests;
-use crate::connection::stop::Stop;
 use crate::connection::stream::Stream;
 use crate::connection::traffic::TrafficCounters;
 use crate::connection::{ConnectionConfig, PeerAddr, dial, random, resolve};
@@ -82,7 +82,7 @@ impl Connection {
         let mut reason = DisconnectReason::Requested;
         for address in addresses {
             let attempt =
-                dial::dial(address, config.connect_timeout, &Stop::new()).and_then(|tcp| {
+                dial::dial(address, config.connect_timeout, &CloseCell::new()).and_then(|tcp| {
                     let tcp = (tcp, address);
                     Self::shake_hands(&name, tcp, Direction::Outbound, config, nonces)
                 });

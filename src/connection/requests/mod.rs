@@ -82,17 +82,6 @@ impl Requests {
         }
     }
 
-    /// Prepares the table for the next connection to the same peer.
-    ///
-    /// Ids continue: a caller that cancels a request of the previous connection late must not
-    /// cancel one of the next.
-    pub(super) fn reset(&mut self, genesis: BlockHash, seed: [u8; 16]) {
-        *self = Self {
-            last_id: self.last_id,
-            ..Self::new(genesis, seed)
-        };
-    }
-
     /// Returns the number of open requests.
     pub(super) fn open(&self) -> usize {
         self.pings.len()

@@ -3,21 +3,20 @@
 mod keeper;
 mod thread;
 
+use std::convert::Infallible;
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use crossbeam_channel::{Sender, unbounded};
+use crossbeam_channel::{Sender, bounded, unbounded};
 use parking_lot::Mutex;
 
 use self::keeper::{Ended, PlanKeeper};
 use super::actor::Origin;
 use super::restart::{RestartConfig, RestartPolicy};
-use super::stop::Stop;
 use super::{PeerConnectionActor, PeerConnectionHandle, PeerConnectionOptions, SlotGuard};
 use crate::error::Error;
-use crate::session::{Direction, DisconnectReason};
+use crate::session::Direction;
 
 /// Reopens lost connections, as the [`RestartPolicy`] of each connection decides.
 ///
@@ -51,8 +50,8 @@ use crate::session::{Direction, DisconnectReason};
 #[must_use = "dropping the supervisor stops it"]
 pub struct Supervisor {
     ended: Sender<Ended>,
-    stop: Arc<Stop>,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    /// Dropped to stop the thread, and the thread itself.
+    thread: Mutex<Option<(Sender<Infallible>, JoinHandle<()>)>>,
 }
 
 impl Supervisor {
@@ -64,20 +63,18 @@ impl Supervisor {
     pub fn start() -> Result<Self, Error> {
         // Unbounded, because connection threads must not block. Holds each connection at most once.
         let (ended, ends) = unbounded();
-        let stop = Arc::new(Stop::new());
-        let signal = stop.clone();
+        let (stop, stopped) = bounded(0);
         let thread = std::thread::Builder::new()
             .name("bsv-p2p supervisor".into())
             .stack_size(256 * 1024)
-            .spawn(move || thread::run(&ends, &signal))
+            .spawn(move || thread::run(&ends, &stopped))
             .map_err(|error| Error::Io {
                 operation: "spawning the supervisor thread".into(),
                 error: error.into(),
             })?;
         Ok(Self {
             ended,
-            stop,
-            thread: Mutex::new(Some(thread)),
+            thread: Mutex::new(Some((stop, thread))),
         })
     }
 
@@ -113,8 +110,8 @@ impl Supervisor {
 
 impl Drop for Supervisor {
     fn drop(&mut self) {
-        self.stop.set(DisconnectReason::Shutdown);
-        if let Some(thread) = self.thread.lock().take() {
+        if let Some((stop, thread)) = self.thread.lock().take() {
+            drop(stop);
             let _ = thread.join();
         }
     }

@@ -1,13 +1,13 @@
 //! Main loop of the supervisor thread.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, at, never, select};
 
 use super::keeper::Ended;
 use crate::connection::ConnectionSlots;
-use crate::connection::stop::Stop;
 use crate::peers::PeerId;
 
 /// The delay before a restart is retried if no slot or no thread was available.
@@ -16,10 +16,10 @@ const NO_ROOM_PAUSE: Duration = Duration::from_secs(1);
 /// The pending restarts, ordered by due time.
 type Waiting = BTreeMap<(Instant, PeerId), Ended>;
 
-/// Restarts connections when they are due, until `stop` is set.
+/// Restarts connections when they are due, until the sender of `stopped` is dropped.
 ///
 /// Restarts that are still pending then are dropped, which closes their connections.
-pub(super) fn run(ends: &Receiver<Ended>, stop: &Stop) {
+pub(super) fn run(ends: &Receiver<Ended>, stopped: &Receiver<Infallible>) {
     let mut waiting = Waiting::new();
     loop {
         let due = match waiting.first_key_value() {
@@ -32,7 +32,7 @@ pub(super) fn run(ends: &Receiver<Ended>, stop: &Stop) {
                 Err(_) => return,
             },
             recv(due) -> _ => {}
-            recv(stop.signal()) -> _ => return,
+            recv(stopped) -> _ => return,
         }
         let now = Instant::now();
         while let Some(entry) = waiting.first_entry()

@@ -7,7 +7,7 @@ use log::Level;
 use uuid::Uuid;
 
 use super::{End, Reading, Role, Wish};
-use crate::connection::actor::opening;
+use crate::connection::actor::data_stream;
 use crate::connection::message_reader::SessionAccess;
 use crate::connection::records::{self, Logged};
 use crate::session::{ConnectionState, DisconnectReason, Output, SessionEvent, TransportClose};
@@ -57,79 +57,48 @@ impl Reading<'_> {
                     .iter()
                     .for_each(|reply| records::sent(&**self.peer, reply));
             }
-            self.peer.links().reply(&replies);
+            self.connection.streams().reply(&replies);
         }
         for event in news {
-            self.events.tell(self.peer, event);
+            self.events.tell(event);
         }
-        match &self.role {
-            Role::First { .. } => {
-                if end.is_some() && last_words {
-                    self.farewell();
-                }
-                let failed = || {
-                    self.link
-                        .outbox
-                        .closed()
-                        .filter(|reason| !reason.is_peer_close())
-                };
-                // Data received before the peer closed the connection is still read, so its close
-                // does not end the loop here.
-                end.or_else(|| self.peer.stop.reason()).or_else(failed)
-            }
-            Role::Second(stop) => {
-                let stop = *stop;
-                let failed = || {
-                    self.link
-                        .outbox
-                        .closed()
-                        .filter(|reason| !reason.is_peer_close())
-                };
-                end.or_else(|| stop.reason()).or_else(failed)
+        if let Some(reason) = end {
+            // Callers get the reason even while the peer reads the last replies.
+            let reason = self.connection.close.final_reason().unwrap_or(reason);
+            self.connection.requests.close(&reason);
+            if is_first && last_words {
+                self.farewell();
             }
         }
-        .map(End::Ended)
+        // Data received before the peer closed the connection is still read, so its close does not
+        // end the loop here.
+        self.connection.close.final_reason().map(End::Ended)
     }
 
     /// Handles EOF or a socket error. A local shutdown also surfaces as EOF.
     pub(super) fn on_transport_end(&mut self, end: TransportClose) -> Option<End> {
-        let ours = self.stop().reason().or_else(|| self.link.outbox.closed());
-        let cut = cut_of(end);
-        let ours_is_cut = ours.as_ref().is_none_or(DisconnectReason::is_peer_close);
-        match self.role {
-            Role::First { .. } => {
-                let is_cut = cut.is_some() && ours_is_cut;
-                let ours = ours.or(cut).map(|reason| self.peer.agree_on(reason));
-                // Data that arrived on the other stream before the peer closed both is still read.
-                if let Some(reason) = &ours
-                    && is_cut
-                {
-                    self.peer.second.cut(reason);
-                }
-                let mut session = self.peer.session.lock();
-                match ours {
-                    Some(DisconnectReason::ConnectionReset) => {
-                        session
-                            .on_transport_end(TransportClose::Failed(ErrorKind::ConnectionReset));
-                    }
-                    Some(DisconnectReason::ConnectionClosed) => {
-                        session.on_transport_end(TransportClose::ConnectionClosed);
-                    }
-                    Some(reason) => session.close(reason),
-                    None => {
-                        session.on_transport_end(end);
-                    }
-                }
-                None
-            }
-            Role::Second(_) => {
-                let reason = ours.or(cut).map(|reason| self.peer.agree_on(reason));
-                Some(End::Ended(reason.unwrap_or(match end {
-                    TransportClose::Failed(kind) => DisconnectReason::Io(kind),
-                    TransportClose::ConnectionClosed => DisconnectReason::ConnectionClosed,
-                })))
-            }
+        let close = &self.connection.close;
+        if close.is_closed() {
+            // This side shut the socket down.
+            return None;
         }
+        let Some(reason) = peer_close_of(end) else {
+            self.connection.session().on_transport_end(end);
+            return None;
+        };
+        let reason = close.close_by_peer(reason);
+        if let Role::Second = self.role {
+            return Some(End::Ended(reason));
+        }
+        // Data that arrived on the data stream before the peer closed both is still read.
+        self.connection.data_stream.join();
+        // The session may have a better reason, for example a `reject` that it received before.
+        let end = match reason {
+            DisconnectReason::ConnectionReset => TransportClose::Failed(ErrorKind::ConnectionReset),
+            _ => TransportClose::ConnectionClosed,
+        };
+        self.connection.session().on_transport_end(end);
+        None
     }
 
     fn take_wish(&mut self, id: Uuid, wish: Wish) {
@@ -142,9 +111,9 @@ impl Reading<'_> {
                 // The peer may use the id from now on, but the stream starts only after the events
                 // of the handshake.
                 Wish::Await => {
-                    *association = self.peer.associations.enter(id, self.peer);
+                    *association = self.peer.associations.enter(id, self.peer, self.connection);
                     if association.is_some() {
-                        self.peer.second.announce();
+                        self.connection.data_stream.set_offered();
                     }
                 }
                 Wish::Open(_) => {}
@@ -163,16 +132,16 @@ impl Reading<'_> {
         else {
             return;
         };
-        if second.is_none() || self.peer.session.lock().state() != ConnectionState::Connected {
+        if second.is_none() || self.connection.session().state() != ConnectionState::Connected {
             return;
         }
         match second.take() {
-            Some(Wish::Await) if association.is_some() => self.peer.second.allow(),
+            Some(Wish::Await) if association.is_some() => self.connection.data_stream.set_ready(),
             Some(Wish::Open(request)) => {
-                self.peer.second.allow();
-                if let Err(refusal) = opening::begin(self.peer, self.link, request) {
-                    let refused = SessionEvent::StreamSetupFailed(refusal);
-                    self.events.tell(self.peer, refused);
+                self.connection.data_stream.set_ready();
+                let started = data_stream::start(self.peer, self.connection, self.stream, request);
+                if let Err(refusal) = started {
+                    self.events.tell(SessionEvent::StreamSetupFailed(refusal));
                 }
             }
             Some(Wish::Await) | None => {}
@@ -185,18 +154,18 @@ impl Reading<'_> {
     /// yet.
     fn farewell(&self) {
         let deadline = Instant::now() + FAREWELL;
-        let link = self.link;
-        if link.outbox.flush(deadline).is_err() {
+        let stream = self.stream;
+        if stream.outbox.flush(deadline).is_err() {
             return;
         }
-        link.stream.finish_writing();
-        let is_stopped = || self.peer.stop.reason().is_some();
-        link.stream.discard_until(deadline, is_stopped);
+        stream.socket.finish_writing();
+        // A stop shuts the socket down, which ends this wait.
+        stream.socket.discard_until(deadline, || false);
     }
 }
 
 /// Returns the disconnect reason if the peer or the network closed the connection.
-fn cut_of(end: TransportClose) -> Option<DisconnectReason> {
+fn peer_close_of(end: TransportClose) -> Option<DisconnectReason> {
     use ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset};
     match end {
         TransportClose::ConnectionClosed => Some(DisconnectReason::ConnectionClosed),

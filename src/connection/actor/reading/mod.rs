@@ -11,32 +11,35 @@ use std::time::Instant;
 
 use log::Level;
 
+use super::active_connection::ActiveConnection;
 use super::peer_connection::PeerConnection;
 use super::peer_streams::PeerStream;
 use super::streaming::Streaming;
 use super::telling::Events;
 use crate::connection::associations::Association;
-use crate::connection::message_reader::{MessageReader, ReadOutcome, Received, SessionAccess};
+use crate::connection::message_reader::{
+    BlockPart, MessageReader, ReadOutcome, Received, SessionAccess,
+};
 use crate::connection::records::{self, Logged};
-use crate::connection::stop::Stop;
 use crate::session::{DisconnectReason, Session, TransportClose};
-use crate::wire::CreateStrm;
+use crate::wire::{CreateStrm, FrameReader};
 
 /// The read loop of one stream, on the thread of that stream.
 pub(super) struct Reading<'a> {
     pub(super) peer: &'a Arc<PeerConnection>,
-    pub(super) link: &'a Arc<PeerStream>,
+    pub(super) connection: &'a Arc<ActiveConnection>,
+    pub(super) stream: &'a Arc<PeerStream>,
     pub(super) reader: MessageReader,
     pub(super) events: Events<'a>,
     pub(super) streaming: &'a mut Streaming,
-    pub(super) role: Role<'a>,
+    pub(super) role: Role,
     pub(super) config_version: u64,
     /// The end of the socket, if it was reached.
     pub(super) transport_end: Option<TransportClose>,
 }
 
 /// The further duties of the thread.
-pub(super) enum Role<'a> {
+pub(super) enum Role {
     /// The thread of the first stream. It checks timeouts, starts the second stream and ends both.
     First {
         /// The registry entry with which the peer may open a second stream.
@@ -44,17 +47,8 @@ pub(super) enum Role<'a> {
         /// The pending action for the second stream. It runs after all earlier events were emitted.
         second: Option<Wish>,
     },
-    /// The thread of the second stream. It ends when the signal is set.
-    Second(&'a Stop),
-}
-
-impl Role<'_> {
-    fn stop<'s>(&'s self, peer: &'s PeerConnection) -> &'s Stop {
-        match self {
-            Role::First { .. } => &peer.stop,
-            Role::Second(stop) => stop,
-        }
-    }
+    /// The thread of the second stream.
+    Second,
 }
 
 /// A pending action for the second stream.
@@ -72,6 +66,17 @@ pub(super) enum End {
     Becomes(CreateStrm),
 }
 
+impl End {
+    /// Returns the reason for which a data stream ended.
+    pub(super) fn into_reason(self) -> DisconnectReason {
+        match self {
+            End::Ended(reason) => reason,
+            // A `createstrm` is valid as the first message of a connection only.
+            End::Becomes(_) => DisconnectReason::StreamRefused,
+        }
+    }
+}
+
 impl Reading<'_> {
     /// Reads until the connection ends. If `has_come` is set, buffered frames are handled before
     /// the first read.
@@ -86,10 +91,11 @@ impl Reading<'_> {
                 return end;
             }
             self.wait_for_subscribers();
-            if !self.reader.has_memory()
-                && let Err(reason) = self.wait_for_memory()
-            {
-                return End::Ended(reason);
+            match self.wait_for_memory() {
+                Ok(true) => {}
+                // The connection has ended.
+                Ok(false) => continue,
+                Err(reason) => return End::Ended(reason),
             }
             self.begin_second();
             let misbehavior = self.peer.misbehavior.next_deadline();
@@ -110,20 +116,20 @@ impl Reading<'_> {
 
     fn read(&mut self, deadline: Option<Instant>, now: Instant) -> bool {
         let (mut session, reader) = self.parts();
-        let has_come = reader.read(&session.link.stream, &mut session, deadline, now);
+        let has_come = reader.read(&session.stream.socket, &mut session, deadline, now);
         self.transport_end = session.transport_end;
         has_come
     }
 
     /// Handles all buffered frames. Returns the end of the connection if it is due.
     fn take_all(&mut self) -> Option<End> {
-        let any_reader = self.peer.requests.any_block_reader();
+        let any_reader = self.connection.requests.any_block_reader();
         self.reader.stream_blocks(any_reader);
         let is_recorded = self.peer.logs(Level::Debug);
         loop {
             let (mut session, reader) = self.parts();
             let next = reader.next(&mut session);
-            if (self.reader.has_output() || self.stop().is_set() || self.link.outbox.is_closed())
+            if (self.reader.has_output() || self.connection.close.is_closed())
                 && let Some(end) = self.drain()
             {
                 return Some(end);
@@ -135,29 +141,14 @@ impl Reading<'_> {
                 ReadOutcome::NeedsMore => return None,
                 ReadOutcome::Handled => {}
                 ReadOutcome::Block(part) => {
-                    self.set_pauses(true);
-                    let link = Arc::downgrade(self.link);
-                    let stop = self.role.stop(self.peer);
-                    let taken =
-                        self.streaming
-                            .take(part, self.peer, (&link, stop), &mut self.reader);
-                    let ended = match taken {
-                        Ok(Some((from, until))) => {
-                            self.on_reads_paused(from, until);
-                            None
-                        }
-                        Ok(None) => None,
-                        Err(reason) => Some(End::Ended(reason)),
-                    };
-                    self.set_pauses(false);
-                    if ended.is_some() {
-                        return ended;
+                    if let Err(reason) = self.take_block_part(part) {
+                        return Some(End::Ended(reason));
                     }
                 }
                 ReadOutcome::Received(Received::Message(message))
-                    if !self.peer.requests.may_concern(&message) =>
+                    if !self.connection.requests.may_concern(&message) =>
                 {
-                    self.events.deliver_message(self.peer, message);
+                    self.events.deliver_message(message);
                 }
                 ReadOutcome::Received(received) => self.answer(received),
             }
@@ -165,46 +156,54 @@ impl Reading<'_> {
         }
     }
 
+    /// Passes a part of a block to its reader.
+    fn take_block_part(&mut self, part: BlockPart) -> Result<(), DisconnectReason> {
+        self.set_pauses(true);
+        let (peer, connection) = (self.peer, self.connection);
+        let kind = self.stream.kind;
+        let paused = self
+            .streaming
+            .take(part, peer, (connection, kind), &mut self.reader);
+        if let Ok(Some((from, until))) = paused {
+            self.on_reads_paused(from, until);
+        }
+        self.set_pauses(false);
+        paused.map(drop)
+    }
+
     /// Routes a message to the pending request it answers, or else to subscribers.
     fn answer(&mut self, received: Received) {
-        let requests = &self.peer.requests;
-        let ordinary = requests.on_received(received, self.link.kind);
-        self.peer.send_fence();
+        let requests = &self.connection.requests;
+        let ordinary = requests.on_received(received, self.stream.kind);
+        self.connection.send_fence();
         if let Some(ordinary) = ordinary {
-            self.events.deliver(self.peer, ordinary);
+            self.events.deliver(ordinary);
         }
     }
 
-    /// Applies the configuration if it was replaced.
-    fn apply_config(&mut self) {
+    /// Returns the frame reader with its buffered data.
+    pub(super) fn take_frames(&mut self) -> FrameReader {
+        let empty = MessageReader::new(&self.peer.config().0, self.peer.counters());
+        std::mem::replace(&mut self.reader, empty).into_frames()
+    }
+
+    /// Applies the configuration if it was replaced. Returns whether it was.
+    fn apply_config(&mut self) -> bool {
         if self.peer.config_version() == self.config_version {
-            return;
+            return false;
         }
-        self.config_version = self.peer.config_version();
-        let config = self.peer.config();
+        let (config, version) = self.peer.config();
+        self.config_version = version;
         self.reader.update_config(&config);
-        self.link.outbox.update_config(&config);
+        self.stream.outbox.update_config(&config);
         self.events.publisher.set_limits((&*config).into());
-        if let Role::First { .. } = self.role {
-            self.peer.memory.set_max(config.max_payload_memory);
-            // The configuration was validated when it was set.
-            let _ = self
-                .peer
-                .session
-                .lock()
-                .update_config(config.session.clone());
-        }
-    }
-
-    /// Returns the signal that ends all waits of the thread.
-    fn stop(&self) -> &Stop {
-        self.role.stop(self.peer)
+        true
     }
 
     fn parts(&mut self) -> (Locked<'_>, &mut MessageReader) {
         let locked = Locked {
-            peer: self.peer,
-            link: self.link,
+            connection: self.connection,
+            stream: self.stream,
             transport_end: None,
         };
         (locked, &mut self.reader)
@@ -213,15 +212,15 @@ impl Reading<'_> {
 
 /// The shared session on behalf of one stream, locked for one call at a time.
 struct Locked<'a> {
-    peer: &'a PeerConnection,
-    link: &'a PeerStream,
+    connection: &'a ActiveConnection,
+    stream: &'a PeerStream,
     transport_end: Option<TransportClose>,
 }
 
 impl SessionAccess for Locked<'_> {
     fn with<T>(&mut self, call: impl FnOnce(&mut Session) -> T) -> T {
-        let mut session = self.peer.session.lock();
-        session.set_stream(self.link.kind);
+        let mut session = self.connection.session();
+        session.set_stream(self.stream.kind);
         call(&mut session)
     }
 

@@ -15,20 +15,21 @@ impl Reading<'_> {
         let Role::First { .. } = self.role else {
             return None;
         };
-        let deadline = self.peer.session.lock().next_deadline()?;
+        let deadline = self.connection.session().next_deadline()?;
         if now < deadline {
             return Some(deadline);
         }
-        self.peer.keep_alive(now);
-        if self.peer.second.pauses() {
+        self.peer.keep_alive(self.connection, now);
+        if self.connection.data_stream.reads_paused() {
             // The expected data may be in the socket that is not read. Timeouts are shifted when
             // reading resumes.
             return Some(now + STANDSTILL);
         }
-        let mut session = self.peer.session.lock();
+        let transfer = self.connection.streams().last_transfer();
+        let mut session = self.connection.session();
         // A large outgoing frame in progress delays a pong as well.
         if session.state() == ConnectionState::Connected
-            && let Some(transfer) = self.peer.links().last_transfer()
+            && let Some(transfer) = transfer
         {
             session.on_partial_frame(transfer);
         }
@@ -39,7 +40,7 @@ impl Reading<'_> {
     /// Pauses reading while subscribers have too many pending events of this stream, unless a
     /// request is open. Suspends the timeouts of the peer.
     pub(super) fn wait_for_subscribers(&mut self) {
-        if !self.events.publisher.is_blocked() || self.peer.requests.any() {
+        if !self.events.publisher.is_blocked() || self.connection.requests.any() {
             return;
         }
         self.set_pauses(true);
@@ -50,56 +51,52 @@ impl Reading<'_> {
             let publisher = &mut self.events.publisher;
             let too_slow_at = publisher.end_stuck_subscriptions(now);
             publisher.report_lag();
-            let continues = publisher.pause_continues() && !self.peer.requests.any();
-            if !continues || self.is_closing() {
+            let continues = publisher.pause_continues() && !self.connection.requests.any();
+            // Data that arrived before the peer closed the connection is still delivered.
+            if !continues || self.connection.close.is_closed() {
                 break now;
             }
-            self.peer.keep_alive(now);
-            let next = too_slow_at.map_or(STANDSTILL, |at| at.saturating_duration_since(now));
-            crossbeam_channel::select! {
-                recv(self.stop().signal()) -> _ => {}
-                recv(self.peer.requests.waker(self.link.kind).signal()) -> _ => {}
-                default(next.min(STANDSTILL)) => {}
-            }
+            self.peer.keep_alive(self.connection, now);
+            let latest = now + STANDSTILL;
+            self.wait_until(too_slow_at.map_or(latest, |at| at.min(latest)));
         };
         self.events.publisher.end_pause();
         self.on_reads_paused(from, until);
         self.set_pauses(false);
     }
 
-    /// Returns whether the connection was closed by this side. Data that arrived before the peer
-    /// closed it is still read.
-    fn is_closing(&self) -> bool {
-        let closed = self.link.outbox.closed();
-        self.stop().is_set()
-            || closed.is_some_and(|reason| !reason.is_peer_close())
-            || self.peer.session.lock().close_reason().is_some()
+    /// Waits until a change that concerns this thread, until `deadline` at most.
+    fn wait_until(&self, deadline: Instant) {
+        let wakers = self.connection.close.wakers();
+        wakers.of(self.stream.kind).wait_until(deadline);
     }
 
     /// Pauses reading until payload memory is available. Suspends the timeouts of the peer.
-    pub(super) fn wait_for_memory(&mut self) -> Result<(), DisconnectReason> {
+    ///
+    /// Returns `false` if the connection has ended, or an error if the wait timed out.
+    pub(super) fn wait_for_memory(&mut self) -> Result<bool, DisconnectReason> {
+        if self.reader.has_memory() {
+            return Ok(true);
+        }
         self.set_pauses(true);
         let from = Instant::now();
         let result = loop {
             let waited = from.elapsed();
+            self.apply_config();
             if self.reader.has_memory() {
                 self.on_reads_paused(from, from + waited);
-                break Ok(());
+                break Ok(true);
             }
-            if self.peer.session.lock().close_reason().is_some() {
-                // The other stream closed the connection.
-                break Ok(());
+            if self.connection.close.is_closed() {
+                break Ok(false);
             }
-            self.peer.keep_alive(Instant::now());
-            if waited >= self.peer.config().payload_memory_timeout {
+            self.peer.keep_alive(self.connection, Instant::now());
+            if waited >= self.peer.config().0.payload_memory_timeout {
                 break Err(DisconnectReason::PayloadMemoryExhausted);
             }
             // Released memory is not signaled, so this polls at growing intervals.
             let step = (waited / 8).clamp(Duration::from_millis(1), Duration::from_millis(100));
-            let stop = self.stop();
-            if stop.wait(step) {
-                break Err(stop.reason().unwrap_or(DisconnectReason::Requested));
-            }
+            self.wait_until(Instant::now() + step);
             self.events.publisher.report_lag();
         };
         self.set_pauses(false);
@@ -107,7 +104,7 @@ impl Reading<'_> {
     }
 
     pub(super) fn on_reads_paused(&mut self, from: Instant, until: Instant) {
-        self.peer.session.lock().on_reads_paused(from, until);
+        self.connection.session().on_reads_paused(from, until);
         self.reader
             .on_reads_paused(until.saturating_duration_since(from));
     }
@@ -115,8 +112,8 @@ impl Reading<'_> {
     /// Records a pause of the second stream. The thread that checks timeouts must know of it while
     /// it lasts.
     pub(super) fn set_pauses(&self, pauses: bool) {
-        if let Role::Second(_) = self.role {
-            self.peer.second.set_pauses(pauses);
+        if let Role::Second = self.role {
+            self.connection.data_stream.set_reads_paused(pauses);
         }
     }
 }

@@ -212,18 +212,6 @@ fn the_number_of_open_requests_is_bounded() {
 }
 
 #[test]
-fn cancel_after_reset_spares_new_request() {
-    let mut requests = requests();
-    let previous = requests.ask_ping(1).unwrap();
-    requests.close(&DisconnectReason::ConnectionClosed);
-    requests.reset(genesis(), SEED);
-    let next = requests.ask_ping(2).unwrap();
-    requests.give_up(previous.id);
-    requests.on_pong(2, SECOND, StreamType::General);
-    got(&next, SECOND);
-}
-
-#[test]
 fn close_ends_all_requests_with_first_reason() {
     let mut requests = requests();
     let ping = requests.ask_ping(1).unwrap();

@@ -1,20 +1,20 @@
-//! Opens a second stream to a peer that this side dialed.
+//! Opens a data stream to a peer that this side dialed.
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::peer_connection::PeerConnection;
-use super::peer_streams::PeerStream;
-use super::second_life::{self, Beginning};
+use super::super::active_connection::ActiveConnection;
+use super::super::peer_connection::PeerConnection;
+use super::super::peer_streams::PeerStream;
+use super::state::DataStreamGuard;
+use super::{StreamOrigin, run};
 use crate::connection::ConnectionConfig;
 use crate::connection::dial::{self, NotDialed};
-use crate::connection::outbox::Outbox;
-use crate::connection::stop::Stop;
 use crate::connection::stream::{ReadWait, Stream};
 use crate::deadline::deadline_after;
-use crate::session::{DisconnectReason, StreamSetupError};
+use crate::session::StreamSetupError;
 use crate::sockets::is_timeout;
 use crate::wire::{CreateStrm, FrameReader, Incoming, Message, MessageKind};
 
@@ -22,84 +22,80 @@ use crate::wire::{CreateStrm, FrameReader, Incoming, Message, MessageKind};
 /// one of each.
 const MAX_GREETINGS: usize = 8;
 
-/// Spawns a thread that opens a second stream from the local address of the first connection.
-pub(super) fn begin(
+/// Spawns a thread that opens a data stream from the local address of the primary stream.
+pub(in crate::connection::actor) fn start(
     peer: &Arc<PeerConnection>,
-    first: &PeerStream,
+    connection: &Arc<ActiveConnection>,
+    primary: &PeerStream,
     request: CreateStrm,
 ) -> Result<(), StreamSetupError> {
-    let local = first.stream.local_address();
+    let local = primary.socket.local_address();
     let from = local.map_err(|error| StreamSetupError::BindFailed(error.into()))?;
-    let begun = peer.second.begin(|stop| {
-        let beginning = Beginning::Open { request, from };
-        let thread = second_life::spawn(peer, stop, beginning)?;
-        Ok((None, thread))
+    let guard = DataStreamGuard::start(connection);
+    let guard = guard.map_err(|_| StreamSetupError::Closed)?;
+    let peer = peer.clone();
+    let name = format!("bsv-p2p data {}", peer.address);
+    let spawned = guard.spawn(name, move |guard| {
+        run(&peer, &guard, StreamOrigin::Dialed { request, from });
     });
-    begun.map_err(|_| StreamSetupError::ThreadSpawnFailed)
+    spawned.map_err(|_| StreamSetupError::ThreadSpawnFailed)
 }
 
-/// A second stream that the peer acknowledged, and the frames received after its `streamack`.
-pub(super) struct Opened {
-    pub(super) link: Arc<PeerStream>,
+/// A data stream that the peer acknowledged, and the frames received after its `streamack`.
+pub(super) struct OpenStream {
+    pub(super) stream: Arc<PeerStream>,
     pub(super) frames: FrameReader,
 }
 
-/// Opens the stream. A refusal must not be reported once `stop` is set.
+/// Opens the stream. A refusal must not be reported if the connection has ended meanwhile.
 ///
 /// Blocks for at most the connect timeout and the handshake timeout.
 pub(super) fn open(
     peer: &PeerConnection,
+    connection: &ActiveConnection,
     request: &CreateStrm,
     from: SocketAddr,
-    stop: &Stop,
-) -> Result<Opened, StreamSetupError> {
-    let config = peer.config();
-    let dialed = dial::dial_from(from, peer.address, config.connect_timeout, stop);
-    let tcp = dialed.map_err(|error| match error {
+) -> Result<OpenStream, StreamSetupError> {
+    let (config, _) = peer.config();
+    let (timeout, close) = (config.connect_timeout, &connection.close);
+    let tcp = dial::dial_from(from, peer.address, timeout, close).map_err(|error| match error {
         NotDialed::NotBound(error) => StreamSetupError::BindFailed(error),
         NotDialed::NotConnected(reason) => StreamSetupError::ConnectFailed(Box::new(reason)),
     })?;
-    let stream = Stream::new(
+    let tcp = Stream::new(
         tcp,
         peer.address,
         config.tcp_keepalive,
         config.write_timeout,
     );
-    let stream = Arc::new(stream.map_err(|_| StreamSetupError::Closed)?);
-    let outbox = Outbox::new(stream.clone(), &config, peer.second_counters());
-    let link = Arc::new(PeerStream {
-        kind: request.stream_type,
-        stream,
-        outbox,
-    });
-    if !peer.second.set_link(&link) {
-        return Err(StreamSetupError::Closed);
-    }
+    let tcp = Arc::new(tcp.map_err(|_| StreamSetupError::Closed)?);
+    let kind = request.stream_type;
+    let stream = peer.new_stream(connection, kind, tcp, &config);
+    close.add(&stream).map_err(|_| StreamSetupError::Closed)?;
     // The peer may send right after its `streamack`. A failed write is detected when the reply is
     // read.
-    peer.requests.on_opening_stream();
-    let _ = link.outbox.reply(&[request.clone().into()]);
-    let answered = await_answer(peer, &config, &link, request);
+    connection.requests.on_opening_stream();
+    let _ = stream.outbox.reply(&[request.clone().into()]);
+    let answered = wait_for_streamack(peer, &config, &stream, request);
     match answered {
-        Ok(frames) => Ok(Opened { link, frames }),
+        Ok(frames) => Ok(OpenStream { stream, frames }),
         Err(refusal) => {
-            peer.requests.on_no_second_stream();
+            connection.requests.on_no_second_stream();
             // Nothing more may be written to a refused stream.
-            link.outbox.close(DisconnectReason::StreamRefused);
-            link.outbox.join();
-            peer.second.forget_link();
+            stream.outbox.close();
+            stream.outbox.join();
             Err(refusal)
         }
     }
 }
 
-fn await_answer(
+fn wait_for_streamack(
     peer: &PeerConnection,
     config: &ConnectionConfig,
-    link: &PeerStream,
+    stream: &PeerStream,
     request: &CreateStrm,
 ) -> Result<FrameReader, StreamSetupError> {
-    let counters = peer.second_counters();
+    let counters = peer.data_counters();
     let timeout = config.session.handshake_timeout;
     let deadline = deadline_after(timeout);
     let limits = config.session.limits.before_handshake();
@@ -118,7 +114,7 @@ fn await_answer(
                     continue;
                 }
                 return match Message::decode(frame.command, frame.payload) {
-                    Ok(answer) => judge(answer, request).map(|()| frames),
+                    Ok(answer) => check_reply(answer, request).map(|()| frames),
                     Err(_) => Err(StreamSetupError::UnexpectedReply),
                 };
             }
@@ -131,8 +127,8 @@ fn await_answer(
         if now >= deadline {
             return Err(StreamSetupError::TimedOut { after: timeout });
         }
-        let waits = wait.until(&link.stream, Some(deadline), now);
-        match waits.and_then(|()| frames.read_from(&mut &*link.stream)) {
+        let waits = wait.until(&stream.socket, Some(deadline), now);
+        match waits.and_then(|()| frames.read_from(&mut &*stream.socket)) {
             Ok(0) => return Err(StreamSetupError::Closed),
             Ok(len) => counters.add_bytes_in(len),
             Err(error) if is_timeout(&error) || error.kind() == ErrorKind::Interrupted => {}
@@ -141,7 +137,7 @@ fn await_answer(
     }
 }
 
-fn judge(answer: Message, request: &CreateStrm) -> Result<(), StreamSetupError> {
+fn check_reply(answer: Message, request: &CreateStrm) -> Result<(), StreamSetupError> {
     match answer {
         Message::StreamAck(ack)
             if ack.association_id == request.association_id

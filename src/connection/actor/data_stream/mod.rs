@@ -1,0 +1,143 @@
+//! The second stream of a peer (`DATA1`), which carries blocks and headers.
+//!
+//! Its run function reads the stream on the thread that calls it. This side dials the stream on a
+//! thread of its own. A stream that the peer opened runs on the thread that accepted its socket.
+
+mod attach;
+mod open;
+mod state;
+
+pub(super) use self::open::start;
+pub(super) use self::state::DataStream;
+pub(in crate::connection) use attach::{AttachError, claim_stream};
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use log::Level;
+
+use self::open::OpenStream;
+use self::state::DataStreamGuard;
+use super::active_connection::ActiveConnection;
+use super::peer_connection::PeerConnection;
+use super::peer_streams::PeerStream;
+use super::reading::{Reading, Role};
+use super::streaming::Streaming;
+use super::telling::Events;
+use crate::connection::message_reader::MessageReader;
+use crate::connection::records::Logged;
+use crate::event::ControlEvent;
+use crate::memory::MemoryGuard;
+use crate::session::{DisconnectReason, SessionEvent};
+use crate::wire::{CreateStrm, FrameReader, StreamPolicy, StreamType};
+use std::net::SocketAddr;
+
+/// How the stream was opened.
+enum StreamOrigin {
+    /// This side opens the stream from the local address `from`.
+    Dialed {
+        request: CreateStrm,
+        from: SocketAddr,
+    },
+    /// The peer opened the stream.
+    Accepted {
+        stream: Arc<PeerStream>,
+        /// The frames received after the `createstrm`.
+        frames: Box<FrameReader>,
+        policy: StreamPolicy,
+    },
+}
+
+/// Runs the stream on the calling thread until it ends. The end of an open stream ends the
+/// connection, as does a panic.
+fn run(peer: &Arc<PeerConnection>, guard: &DataStreamGuard, origin: StreamOrigin) {
+    let connection = guard.connection();
+    let mut streaming = Streaming::default();
+    let read = AssertUnwindSafe(|| {
+        let events = Events {
+            peer,
+            connection,
+            publisher: peer.publisher(connection, StreamType::Data1),
+            held: &mut Vec::new(),
+        };
+        read(peer, connection, events, &mut streaming, origin)
+    });
+    let ended = catch_unwind(read).unwrap_or(Err(DisconnectReason::InternalError));
+    if let Err(reason) = ended {
+        connection.on_data_stream_end(reason.clone());
+        streaming.cut(&connection.close.reason().unwrap_or(reason));
+    }
+}
+
+/// Reads the stream until the connection ends. Returns `Ok` if no stream was opened and the
+/// connection continues without it.
+fn read(
+    peer: &Arc<PeerConnection>,
+    connection: &Arc<ActiveConnection>,
+    mut events: Events<'_>,
+    streaming: &mut Streaming,
+    origin: StreamOrigin,
+) -> Result<(), DisconnectReason> {
+    let (stream, frames, policy) = match origin {
+        StreamOrigin::Accepted {
+            stream,
+            frames,
+            policy,
+        } => (stream, *frames, policy),
+        StreamOrigin::Dialed { request, from } => {
+            let policy = StreamPolicy::from_name(request.stream_policy.as_bytes());
+            match open::open(peer, connection, &request, from) {
+                Ok(OpenStream { stream, frames }) => {
+                    (stream, frames, policy.unwrap_or(StreamPolicy::Default))
+                }
+                Err(_) if !connection.close.is_open() => return Ok(()),
+                Err(refusal) => {
+                    events.tell(SessionEvent::StreamSetupFailed(refusal));
+                    return Ok(());
+                }
+            }
+        }
+    };
+    let (config, config_version) = peer.config();
+    let (limits, expected) = {
+        let session = connection.session();
+        (session.limits(), session.expected_payloads())
+    };
+    let counters = peer.data_counters();
+    let mut reader = MessageReader::resume(frames, (limits, expected), &config, counters);
+    reader.track_memory(MemoryGuard::new(peer.memory.clone()));
+    events.publisher.set_limits((&*config).into());
+    drop(config);
+    if !connection.close.is_open() {
+        // The connection ended while the stream was opened.
+        return Ok(());
+    }
+    connection.add_data_stream(stream.clone(), policy);
+    match policy {
+        // The default policy routes no messages to the data stream.
+        StreamPolicy::Default => connection.requests.on_no_second_stream(),
+        // Requests for blocks and headers use the data stream from now on.
+        StreamPolicy::BlockPriority => connection.requests.on_second_stream(),
+    }
+    connection.send_fence();
+    let text = format_args!("stream {} opened, policy {policy}", stream.kind);
+    peer.log(Level::Info).write(text);
+    events.control(ControlEvent::StreamOpened {
+        peer_id: peer.peer_id,
+        address: peer.address,
+        stream: stream.kind,
+        policy,
+    });
+    let mut reading = Reading {
+        peer,
+        connection,
+        stream: &stream,
+        reader,
+        events,
+        streaming,
+        role: Role::Second,
+        config_version,
+        transport_end: None,
+    };
+    Err(reading.run(true).into_reason())
+}

@@ -1,0 +1,182 @@
+//! Whether a data stream may start, runs or has ended.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::thread::{self, JoinHandle};
+use std::time::Instant;
+
+use crossbeam_channel::bounded;
+use parking_lot::{Condvar, Mutex};
+
+use super::super::active_connection::ActiveConnection;
+use crate::connection::close_cell::CloseCell;
+use crate::connection::waker::StreamWakers;
+use crate::wire::StreamType;
+
+/// The data stream of a connection, which starts at most once.
+///
+/// Every change is made under one lock, so that a stream cannot outlive its connection.
+#[derive(Default)]
+pub(in crate::connection::actor) struct DataStream {
+    state: Mutex<DataStreamState>,
+    /// Notified when the stream has ended.
+    ended: Condvar,
+    /// Whether its thread has paused reading. A response of the peer may then be in the socket.
+    reads_paused: AtomicBool,
+}
+
+#[derive(Default)]
+struct DataStreamState {
+    phase: Phase,
+    /// The thread of the stream, if the connection spawned it.
+    thread: Option<JoinHandle<()>>,
+    /// The wakers of threads that wait for [`Phase::Ready`].
+    waiting: Vec<StreamWakers>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Phase {
+    /// There is no data stream, and none may start any more.
+    #[default]
+    Closed,
+    /// The peer may request a data stream. It starts once all earlier events are emitted.
+    Offered,
+    /// A data stream may start.
+    Ready,
+    Running,
+}
+
+/// Why a data stream cannot start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum StartError {
+    /// Earlier events were not emitted in time.
+    NotReady,
+    /// No data stream may be opened.
+    Closed,
+    /// A data stream exists.
+    AlreadyRunning,
+}
+
+impl DataStream {
+    /// Lets the peer request the stream. Must be called before the peer receives the association
+    /// id.
+    pub(in crate::connection::actor) fn set_offered(&self) {
+        self.state.lock().phase = Phase::Offered;
+    }
+
+    /// Lets the stream start. Must be called after the events of the handshake were emitted.
+    pub(in crate::connection::actor) fn set_ready(&self) {
+        let mut state = self.state.lock();
+        state.phase = Phase::Ready;
+        state.wake_waiting();
+    }
+
+    /// Returns whether the peer may request the stream and has not.
+    pub(in crate::connection::actor) fn is_awaited(&self) -> bool {
+        matches!(self.state.lock().phase, Phase::Offered | Phase::Ready)
+    }
+
+    /// Waits until the stream may start or is closed, until `deadline` at most.
+    ///
+    /// `close` belongs to the connection of the waiting thread and ends the wait as well.
+    pub(super) fn wait_until_ready(&self, close: &CloseCell, deadline: Instant) {
+        let wakers = close.wakers();
+        self.state.lock().waiting.push(wakers.clone());
+        let waits = || self.state.lock().phase == Phase::Offered && close.is_open();
+        while waits() && wakers.of(StreamType::General).wait_until(deadline) {}
+        let is_other = |other: &StreamWakers| !other.is_same(wakers);
+        self.state.lock().waiting.retain(is_other);
+    }
+
+    /// Waits until the stream has ended, and lets no other one start.
+    ///
+    /// The caller must have closed the connection, so that the thread of the stream does not block.
+    pub(in crate::connection::actor) fn join(&self) {
+        let mut state = self.state.lock();
+        while state.phase == Phase::Running {
+            self.ended.wait(&mut state);
+        }
+        state.phase = Phase::Closed;
+        state.wake_waiting();
+        let thread = state.thread.take();
+        drop(state);
+        if let Some(thread) = thread {
+            // A panic was reported as the reason of the connection.
+            let _ = thread.join();
+        }
+    }
+
+    /// Records whether the thread of the stream has paused reading.
+    pub(in crate::connection::actor) fn set_reads_paused(&self, paused: bool) {
+        self.reads_paused.store(paused, SeqCst);
+    }
+
+    /// Returns whether the thread of the stream has paused reading. Timeouts of the peer must be
+    /// suspended then.
+    pub(in crate::connection::actor) fn reads_paused(&self) -> bool {
+        self.reads_paused.load(SeqCst)
+    }
+}
+
+impl DataStreamState {
+    fn wake_waiting(&self) {
+        let waiting = self.waiting.iter();
+        waiting.for_each(|wakers| wakers.of(StreamType::General).wake());
+    }
+}
+
+/// The right to run the data stream of a connection. Dropping it marks the stream as ended.
+///
+/// The connection waits for that at its end, on whichever thread the stream runs.
+pub(super) struct DataStreamGuard {
+    connection: Arc<ActiveConnection>,
+}
+
+impl DataStreamGuard {
+    /// Starts the data stream of `connection`.
+    pub(super) fn start(connection: &Arc<ActiveConnection>) -> Result<Self, StartError> {
+        let mut state = connection.data_stream.state.lock();
+        match state.phase {
+            Phase::Ready => {
+                state.phase = Phase::Running;
+                let connection = connection.clone();
+                Ok(Self { connection })
+            }
+            Phase::Offered => Err(StartError::NotReady),
+            Phase::Running => Err(StartError::AlreadyRunning),
+            Phase::Closed => Err(StartError::Closed),
+        }
+    }
+
+    /// Calls `run` on a new thread, which the connection joins at its end.
+    pub(super) fn spawn(
+        self,
+        name: String,
+        run: impl FnOnce(Self) + Send + 'static,
+    ) -> io::Result<()> {
+        let connection = self.connection.clone();
+        let (sender, guard) = bounded(1);
+        let thread = thread::Builder::new()
+            .name(name)
+            .stack_size(256 * 1024)
+            .spawn(move || guard.recv().map_or((), run))?;
+        // Stored before the thread has the guard, so that the connection cannot miss it.
+        connection.data_stream.state.lock().thread = Some(thread);
+        // Cannot fail, because the thread receives before it ends.
+        let _ = sender.send(self);
+        Ok(())
+    }
+
+    pub(super) fn connection(&self) -> &Arc<ActiveConnection> {
+        &self.connection
+    }
+}
+
+impl Drop for DataStreamGuard {
+    fn drop(&mut self) {
+        let data_stream = &self.connection.data_stream;
+        data_stream.state.lock().phase = Phase::Closed;
+        data_stream.ended.notify_all();
+    }
+}
