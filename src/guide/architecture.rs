@@ -49,8 +49,10 @@
 //!
 //! # Sockets
 //!
-//! Sockets are blocking and have timeouts. Each connection has one cancellation signal, which ends
-//! every wait. It shuts the sockets down, so a blocked read returns.
+//! Sockets are blocking and have timeouts. Each connection records the reason of its end in one
+//! place, and the first reason is final. The record shuts all sockets down and ends every wait, so a
+//! blocked read returns. If the peer closes the connection, the data that arrived before is still
+//! delivered, on both streams.
 //!
 //! If the send queue is empty and the socket is writable, a send writes directly to the socket. The
 //! remaining bytes are queued, and a writer thread drains the queue. Protocol replies have priority

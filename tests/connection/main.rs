@@ -24,6 +24,7 @@ mod reading;
 mod request_ends;
 mod requests;
 mod resources;
+mod restart_races;
 mod restarts;
 mod right_peer;
 mod running_config;

@@ -1,14 +1,23 @@
 //! Configuration updates of open connections, and their statistics.
 
+use std::io::Write;
+use std::thread;
 use std::time::{Duration, Instant};
 
-use bsv_p2p::connection::{CommandTraffic, PeerConnectionCommand, TrafficStats};
+use bsv_p2p::connection::{
+    CommandTraffic, PeerConnectionActor, PeerConnectionCommand, PeerConnectionOptions,
+    SubscriptionOptions, TrafficStats,
+};
+use bsv_p2p::event::ControlEvent;
 use bsv_p2p::network::Magic;
 use bsv_p2p::session::{ConnectionState, DisconnectReason};
 use bsv_p2p::wire::{Command, Pong};
 use bsv_p2p::{Error, Network};
-use test_support::raw_peer::{DEADLINE, header_claiming, wait_until};
+use test_support::raw_peer::{
+    DEADLINE, RawListener, frame, header_claiming, large_block, wait_until,
+};
 
+use crate::block_reader::asked;
 use crate::harness::{Actor, config, message, numbered};
 
 #[test]
@@ -44,7 +53,7 @@ fn new_ping_timeout_applies_to_pending_ping() {
 
 #[test]
 fn new_handshake_timeout_applies_to_open_handshake() {
-    let listener = test_support::raw_peer::RawListener::new();
+    let listener = RawListener::new();
     let actor = Actor::dial(listener.address(), &config());
     let _silent = listener.accept();
     wait_until("the handshake is open", || {
@@ -162,4 +171,99 @@ fn statistics_count_commands_in_both_directions() {
         .map(|each| each.traffic.bytes_received)
         .sum();
     assert_eq!(sum, statistics.traffic.bytes_received);
+}
+
+/// The maximum time until a waiting connection applies an update: a second, and scheduling.
+const SOON: Duration = Duration::from_secs(3);
+
+#[test]
+fn shorter_subscriber_timeout_ends_current_wait() {
+    let mut patient = config();
+    patient.subscriber_timeout = Duration::from_secs(600);
+    patient.max_subscriber_backlog_bytes = 1;
+    let listener = RawListener::new();
+    let setup = PeerConnectionOptions::new(patient.clone());
+    let stuck = setup.events.subscribe_messages_with(SubscriptionOptions {
+        capacity: 1,
+        ..SubscriptionOptions::default()
+    });
+    let control = setup.events.subscribe_control();
+    let handle = PeerConnectionActor::spawn_outbound(listener.address(), setup).unwrap();
+    let mut peer = listener.accept();
+    peer.shake_hands();
+    for number in 0..10 {
+        peer.send(numbered(number, 1000));
+    }
+    // The first message fills the queue, the second one the backlog.
+    let received = || {
+        let commands = handle.statistics().commands;
+        let mut others = commands.iter();
+        let others = others.find(|each| each.command == CommandTraffic::OTHERS);
+        others.map_or(0, |others| others.traffic.messages_received)
+    };
+    wait_until("the connection waits", || received() == 2);
+    patient.subscriber_timeout = Duration::from_millis(10);
+    let began = Instant::now();
+    handle.update_config(patient).unwrap();
+    wait_until("the subscription has ended", || {
+        matches!(
+            control.try_recv(),
+            Ok(ControlEvent::SubscriptionEnded { .. })
+        )
+    });
+    assert!(began.elapsed() < SOON, "took {:?}", began.elapsed());
+    drop(stuck);
+}
+
+#[test]
+fn larger_payload_memory_ends_current_wait() {
+    let mut small = config();
+    small.session.limits.buffered = 1_000_000;
+    small.max_payload_memory = 1_000_000;
+    small.payload_memory_timeout = Duration::from_secs(600);
+    let (actor, peer) = Actor::connected(&small);
+    for number in 0..8 {
+        peer.send(numbered(number, 200_000));
+    }
+    // No test message is taken, so their memory stays in use.
+    wait_until("the memory is in use", || {
+        actor.handle.statistics().payload_memory >= 900_000
+    });
+    small.max_payload_memory = 64_000_000;
+    let began = Instant::now();
+    actor.handle.update_config(small).unwrap();
+    wait_until("the rest is read", || {
+        actor.handle.statistics().payload_memory >= 1_600_000
+    });
+    assert!(began.elapsed() < SOON, "took {:?}", began.elapsed());
+}
+
+#[test]
+fn shorter_block_reader_timeout_ends_current_wait() {
+    let mut patient = config();
+    patient.block_reader_timeout = Duration::from_secs(600);
+    let (actor, mut peer) = Actor::connected(&patient);
+    // More than is queued for a reader.
+    let block = large_block(4_000_000);
+    let reader = asked(&actor, &mut peer, block.hash(), |peer, _| {
+        peer.send_bytes(&frame(&block.clone().into())[..1000]);
+    });
+    let mut tcp = peer.another_holder();
+    thread::scope(|scope| {
+        let bytes = frame(&block.clone().into());
+        scope.spawn(move || {
+            // Fails when the connection ends.
+            let _ = tcp.write_all(&bytes[1000..]);
+        });
+        wait_until("the connection waits for the reader", || {
+            actor.handle.traffic().bytes_received > 2_000_000
+        });
+        patient.block_reader_timeout = Duration::from_millis(10);
+        let began = Instant::now();
+        actor.handle.update_config(patient).unwrap();
+        let (_, reason) = actor.expect_end();
+        assert_eq!(reason, DisconnectReason::BlockReaderAbandoned);
+        assert!(began.elapsed() < SOON, "took {:?}", began.elapsed());
+    });
+    drop(reader);
 }

@@ -221,3 +221,153 @@ impl Drop for SessionGuard<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::Network;
+    use crate::connection::actor::PeerConnectionHandle;
+    use crate::connection::actor::patience::Patience;
+    use crate::connection::{
+        Connection, EventReceiver, PeerConnectionOptions, RestartConfig, Supervisor,
+    };
+    use crate::error::Error;
+    use crate::event::ControlEvent;
+    use crate::session::SendError;
+    use crate::wire::{Command, NetworkAddress, Services, StreamType, Version};
+
+    const LIMIT: Duration = Duration::from_secs(10);
+
+    /// A connection that is reopened, and its peer, driven by the test.
+    struct Restarting {
+        handle: PeerConnectionHandle,
+        control: EventReceiver<ControlEvent>,
+        listener: TcpListener,
+        _supervisor: Supervisor,
+    }
+
+    impl Restarting {
+        fn new() -> Self {
+            let supervisor = Supervisor::start().unwrap();
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let options = PeerConnectionOptions::new(ConnectionConfig::new(Network::Regtest));
+            let control = options.events.subscribe_control();
+            let address = listener.local_addr().unwrap();
+            let restarts = RestartConfig::default();
+            let handle = supervisor
+                .spawn_outbound(address, options, restarts)
+                .unwrap();
+            Self {
+                handle,
+                control,
+                listener,
+                _supervisor: supervisor,
+            }
+        }
+
+        /// Accepts the next connection. Returns both of its ends.
+        fn accept(&self) -> (Connection, Arc<ActiveConnection>) {
+            let (tcp, _) = self.listener.accept().unwrap();
+            let config = ConnectionConfig::new(Network::Regtest);
+            let peer = Connection::accept(tcp, &config, &NonceRegistry::default()).unwrap();
+            self.handle.wait_connected(LIMIT).unwrap();
+            (peer, self.handle.peer.current())
+        }
+
+        /// Waits until a restart is scheduled.
+        fn expect_restart(&self) {
+            while !matches!(
+                self.control.recv_timeout(LIMIT).unwrap(),
+                ControlEvent::ConnectionRestarting { .. }
+            ) {}
+        }
+    }
+
+    fn message(number: u8) -> Message {
+        Message::Unknown {
+            command: const { Command::new("test") },
+            payload: vec![number].into(),
+        }
+    }
+
+    #[test]
+    fn message_checked_before_restart_is_not_sent_after() {
+        let restarting = Restarting::new();
+        let (peer, earlier) = restarting.accept();
+        drop(peer);
+        restarting.expect_restart();
+        let (mut peer, _) = restarting.accept();
+        let (check, patience) = (PeerCapabilities::check, Patience::new(LIMIT));
+        let sent = restarting
+            .handle
+            .send_checked(&earlier, &message(1), patience, check);
+        assert!(matches!(sent, Err(Error::Disconnected { .. })), "{sent:?}");
+        restarting.handle.send(message(2), LIMIT).unwrap();
+        let is_test = |message: &Message| matches!(message, Message::Unknown { .. });
+        let mut received = peer.messages().map(Result::unwrap);
+        assert_eq!(received.find(is_test), Some(message(2)));
+    }
+
+    #[test]
+    fn request_cancelled_after_restart_spares_new_one() {
+        let restarting = Restarting::new();
+        let (peer, earlier) = restarting.accept();
+        let cancelled = earlier.requests.with(|table| table.ask_ping(1)).unwrap();
+        drop(peer);
+        restarting.expect_restart();
+        let (_peer, next) = restarting.accept();
+        let open = next.requests.with(|table| table.ask_ping(2)).unwrap();
+        assert_eq!(cancelled.id, open.id);
+        earlier.requests.with(|table| {
+            table.give_up(cancelled.id);
+            table.withdraw(cancelled.id);
+        });
+        next.requests.on_pong(2, LIMIT, StreamType::General);
+        assert_eq!(open.answer.try_recv(), Ok(Ok(LIMIT)));
+    }
+
+    /// The session is complete before the thread of the connection has queued its last replies.
+    #[test]
+    fn messages_are_refused_until_handshake_replies_are_queued() {
+        let config = ConnectionConfig::new(Network::Regtest);
+        let nonces = NonceRegistry::default();
+        let connection = ActiveConnection::new(Direction::Inbound, &config, &nonces).unwrap();
+        let now = Instant::now();
+        let version = Version {
+            version: crate::session::PROTOCOL_VERSION,
+            services: Services::NETWORK,
+            timestamp: 0,
+            receiver: NetworkAddress::unspecified(Services::NONE),
+            sender: None,
+            nonce: None,
+            user_agent: None,
+            start_height: None,
+            relay: None,
+            association_id: None,
+        };
+        let address = "127.0.0.1:1".parse().unwrap();
+        connection.session().on_connected(address, 0, now).unwrap();
+        for received in [version.into(), Message::Verack] {
+            let _ = connection.session().on_message(&received, now);
+        }
+        assert_eq!(connection.session().state(), ConnectionState::Connected);
+
+        let check = || connection.peer_capabilities().unwrap().check(&message(1));
+        assert_eq!(connection.state(), ConnectionState::AwaitingHandshake);
+        assert!(matches!(
+            check(),
+            Err(SendError::HandshakeIncomplete { .. })
+        ));
+        connection.set_established();
+        assert_eq!(
+            (connection.state(), check()),
+            (ConnectionState::Connected, Ok(()))
+        );
+        connection.close(DisconnectReason::Requested);
+        let ended = connection.peer_capabilities().map(drop);
+        assert_eq!(ended, Err(DisconnectReason::Requested));
+    }
+}

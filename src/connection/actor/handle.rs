@@ -166,8 +166,8 @@ impl PeerConnectionHandle {
 
     /// Replaces the configuration.
     ///
-    /// The connection applies it within a second, or when it resumes reading if reading is paused.
-    /// Timeouts, intervals, and limits of received and queued data change then. The values of our
+    /// The connection applies it within a second, also while it waits for subscribers, memory or a
+    /// block reader. Timeouts, intervals, and limits of received and queued data change then. The values of our
     /// `version`, the requirements on the peer and `tcp_keepalive` take effect with the next
     /// connection to the peer. The peer may send payloads up to the limit of our last `protoconf`
     /// until the connection closes.
