@@ -16,6 +16,7 @@ mod harness;
 mod header_servers;
 mod known_defects;
 mod life_cycle;
+mod matching_cost;
 mod over_capacity;
 mod oversized_answers;
 mod payload_memory;

@@ -57,7 +57,8 @@ impl Connection {
     /// A `headers` message does not identify the request that it answers. The response is the first
     /// one that is empty or starts near the locator. It may start with a block of the locator or
     /// genesis, or with a child of these. After a request has timed out, the next one sends a ping
-    /// first, so that a late response is recognized.
+    /// first, so that a late response is recognized. Empty responses are then ignored until the
+    /// peer has reported a missing transaction.
     ///
     /// # Errors
     ///

@@ -2,47 +2,44 @@
 //!
 //! A peer may send no answer: a Teranode that has nothing after the locator, or any node in its
 //! initial block download. The end marker of the request then ends it with an empty list.
+//!
+//! A cancelled request may still be answered. The next request is therefore preceded by a ping, the
+//! fence. A node answers in order, so headers before its pong are late. Some peers answer pings
+//! ahead of headers, as this library does, so the pong does not prove that the late answer has
+//! arrived. Until the end marker proves it:
+//!
+//! - Headers that continue the locator are the answer, whichever request they were sent for.
+//! - An empty `headers` message is not an answer, because it continues any locator. The end marker
+//!   of the request ends it instead.
 
 use std::borrow::Cow;
 
-use super::failure::Failure;
-use super::order::{AnswerEnd, Streams};
-use super::questions::{Questions, Waiter};
+use super::reply_tracker::ReplyTracker;
+use super::ticket::{Failure, Responder};
 use crate::session::DisconnectReason;
-use crate::wire::{BlockHash, BlockHeader, GetHeaders, StreamType};
+use crate::wire::{BlockHash, BlockHeader, GetHeaders};
 
-/// The header requests of a connection. The drivers open one at a time.
-///
-/// A cancelled request may still be answered. A ping is then sent before the next request, unless
-/// the end marker of the cancelled one has arrived. A node answers in order, so headers before the
-/// pong are late.
-///
-/// With two streams, the pong arrives on the stream of headers. A request that was sent over a
-/// single stream may be answered on the first one. Headers from there are then no answer until a
-/// pong or an end marker arrives there.
+/// The header request of a connection. The drivers open one at a time.
 #[derive(Debug)]
-pub(super) struct HeaderQuestions {
-    open: Questions<HeaderQuestion, Vec<BlockHeader>>,
+pub(super) struct HeaderRequests {
+    open: Option<HeaderRequest>,
     genesis: BlockHash,
-    streams: Streams,
-    /// The last cancelled request, while its answer may still arrive.
+    /// The last ended request, while headers for it or an earlier one may arrive. It is tracked
+    /// until its end marker proves that they cannot.
     late: Option<u64>,
-    /// Whether the answer to a cancelled request may arrive over the first stream.
-    late_over_first: bool,
-    /// Whether an end marker has arrived since the last ping after one.
-    may_want_fence: bool,
 }
 
 #[derive(Debug)]
-struct HeaderQuestion {
+struct HeaderRequest {
+    id: u64,
     locator: Vec<BlockHash>,
     stop: BlockHash,
-    end: AnswerEnd,
-    /// The ping before the request, until its pong arrives.
+    /// The ping before the request, until its pong arrives. Headers are late until then.
     fence: Option<u64>,
+    responder: Responder<Vec<BlockHeader>>,
 }
 
-impl HeaderQuestion {
+impl HeaderRequest {
     /// Returns the part of `headers` that answers this request, or `None` if they do not answer it.
     ///
     /// Headers answer a request if they are empty, or if the first one is in the locator or the
@@ -58,9 +55,6 @@ impl HeaderQuestion {
         headers: &'a [BlockHeader],
         genesis: BlockHash,
     ) -> Option<&'a [BlockHeader]> {
-        if self.fence.is_some() {
-            return None;
-        }
         let Some(first) = headers.first() else {
             return Some(headers);
         };
@@ -95,44 +89,21 @@ fn ascending(headers: &[BlockHeader]) -> Cow<'_, [BlockHeader]> {
     }
 }
 
-impl HeaderQuestions {
+impl HeaderRequests {
     pub(super) fn new(genesis: BlockHash) -> Self {
         Self {
-            open: Questions::default(),
+            open: None,
             genesis,
-            streams: Streams::One,
             late: None,
-            late_over_first: false,
-            may_want_fence: false,
         }
-    }
-
-    /// Sets the number of streams. With one stream, a request ends if its end marker was reported.
-    pub(super) fn set_streams(&mut self, streams: Streams) {
-        self.streams = streams;
-        if streams == Streams::One {
-            self.end_if(|end| end.is_named());
-        }
-    }
-
-    /// Returns whether a ping must be sent after an end marker that has arrived.
-    pub(super) fn want_fence(&self) -> bool {
-        let mut ends = self.open.iter().map(|question| &question.end);
-        self.streams == Streams::Two && self.may_want_fence && ends.any(AnswerEnd::wants_fence)
-    }
-
-    /// Handles a ping that is sent after all end markers that have arrived.
-    pub(super) fn on_fence(&mut self, nonce: u64) {
-        self.may_want_fence = false;
-        let open = self.open.iter_mut();
-        open.for_each(|(_, question)| question.end.on_fence(nonce));
     }
 
     pub(super) fn len(&self) -> usize {
-        self.open.len()
+        usize::from(self.open.is_some())
     }
 
-    pub(super) fn need_fence(&self) -> bool {
+    /// Returns whether a ping must precede the next request.
+    pub(super) fn needs_fence(&self) -> bool {
         self.late.is_some()
     }
 
@@ -141,116 +112,110 @@ impl HeaderQuestions {
         id: u64,
         question: &GetHeaders,
         fence: Option<u64>,
-        waiter: Waiter<Vec<BlockHeader>>,
+        responder: Responder<Vec<BlockHeader>>,
     ) {
-        let question = HeaderQuestion {
+        self.open = Some(HeaderRequest {
+            id,
             locator: question.locator.clone(),
             stop: question.stop,
-            end: AnswerEnd::new(self.streams),
             fence,
-        };
-        self.open.open(id, question, waiter);
+            responder,
+        });
     }
 
-    pub(super) fn on_pong(&mut self, nonce: u64, from: StreamType) {
-        for (_, question) in self.open.iter_mut() {
-            let is_fence = question.fence.take_if(|fence| *fence == nonce).is_some();
-            self.late_over_first &= !(is_fence && from == StreamType::General);
-        }
-        self.end_if(|end| end.on_pong(nonce, from));
-    }
-
-    /// Handles the end marker of a request, open or not.
-    pub(super) fn on_end_marker(&mut self, id: u64, from: StreamType) {
-        let streams = self.streams;
-        if let Some(question) = self.open.get_mut(id) {
-            let is_over = question.end.on_named(from, streams);
-            if !is_over {
-                self.may_want_fence = true;
-            } else if question.fence.is_none() {
-                self.settle(Some(id), Ok(&[]));
-            }
-            // Otherwise the answer may be among the headers that were classified as late.
-        } else if self.late.is_some_and(|late| late <= id) {
-            self.exclude_late_answer(from);
+    /// Handles a pong: headers are the answer if it is that of the ping before the request.
+    pub(super) fn on_pong(&mut self, nonce: u64) {
+        if let Some(request) = &mut self.open {
+            request.fence.take_if(|fence| *fence == nonce);
         }
     }
 
-    /// Handles the end marker of the last cancelled request. Its answer can no longer arrive over
-    /// the same stream.
-    fn exclude_late_answer(&mut self, on: StreamType) {
-        self.late_over_first &= on != StreamType::General;
-        if on == StreamType::Data1 || self.streams == Streams::One {
-            self.late = None;
-            let open = self.open.iter_mut();
-            open.for_each(|(_, question)| question.fence = None);
+    /// Handles the proof that no headers can arrive for a request, or for an earlier one. Ends it
+    /// with an empty list if it is open.
+    pub(super) fn on_no_answer(&mut self, id: u64, replies: &mut ReplyTracker) {
+        let is_open = self.open.as_ref().is_some_and(|open| open.id == id);
+        if is_open && let Some(late) = self.late.take() {
+            replies.close(late);
+        } else if self.late.take_if(|late| *late == id).is_some()
+            && let Some(request) = &mut self.open
+        {
+            // The proof replaces the pong.
+            request.fence = None;
+        }
+        // With an open fence, the answer may be among the headers that were classified as late.
+        let over = |open: &mut HeaderRequest| open.id == id && open.fence.is_none();
+        if let Some(request) = self.open.take_if(over) {
+            request.responder.answer(Ok(Vec::new()));
         }
     }
 
     /// Returns whether these headers answer the open request, and answers it if so. See
-    /// [`HeaderQuestion::answer`].
-    pub(super) fn on_headers(&mut self, headers: &[BlockHeader], from: StreamType) -> bool {
-        if self.may_be_late(from) {
+    /// [`HeaderRequest::answer`].
+    pub(super) fn on_headers(
+        &mut self,
+        headers: &[BlockHeader],
+        replies: &mut ReplyTracker,
+    ) -> bool {
+        if headers.is_empty() && self.late.is_some() {
             return false;
         }
-        let genesis = self.genesis;
-        let headers = ascending(headers);
-        let answered = self.open.iter_mut().find_map(|(id, question)| {
-            let answer = question.answer(&headers, genesis)?;
-            Some((id, answer))
-        });
-        let Some((id, answer)) = answered else {
+        let Some(request) = self.open.as_ref().filter(|open| open.fence.is_none()) else {
             return false;
         };
-        self.settle(Some(id), Ok(answer))
-    }
-
-    pub(super) fn on_passed_over(&mut self, failure: Failure, from: StreamType) -> bool {
-        if self.may_be_late(from) {
-            return false;
-        }
-        let answered = self.open.first(|question| question.fence.is_none());
-        self.settle(answered, Err(failure))
-    }
-
-    pub(super) fn give_up(&mut self, id: u64) {
-        if let Some((question, _)) = self.open.take(id) {
-            self.late = Some(id);
-            self.late_over_first |= !question.end.is_over_two();
+        let headers = ascending(headers);
+        match request.answer(&headers, self.genesis) {
+            Some(answer) => self.end(Ok(answer.to_vec()), replies),
+            None => false,
         }
     }
 
-    pub(super) fn withdraw(&mut self, id: u64) {
-        self.open.take(id);
+    /// Assigns discarded headers to the open request. Returns whether there is one.
+    pub(super) fn on_discarded(&mut self, failure: Failure, replies: &mut ReplyTracker) -> bool {
+        let is_answer = self.open.as_ref().is_some_and(|open| open.fence.is_none());
+        is_answer && self.end(Err(failure), replies)
+    }
+
+    /// Cancels a request. Its headers are late from now on, if they can still arrive.
+    pub(super) fn cancel(&mut self, id: u64, replies: &mut ReplyTracker) {
+        if self.open.take_if(|open| open.id == id).is_some() && replies.is_tracked(id) {
+            self.set_late(id, replies);
+        }
+    }
+
+    /// Removes a request that was not sent.
+    pub(super) fn abort(&mut self, id: u64, replies: &mut ReplyTracker) {
+        if self.open.take_if(|open| open.id == id).is_some() {
+            replies.close(id);
+        }
     }
 
     pub(super) fn close(&mut self, reason: &DisconnectReason) {
-        self.open.close(reason);
-    }
-
-    /// Ends a request with an empty list if `is_over` returns that no headers will arrive.
-    fn end_if(&mut self, mut is_over: impl FnMut(&mut AnswerEnd) -> bool) {
-        let mut open = self.open.iter_mut();
-        let over = open.find_map(|(id, question)| {
-            let is_over = is_over(&mut question.end) && question.fence.is_none();
-            is_over.then_some(id)
-        });
-        drop(open);
-        self.settle(over, Ok(&[]));
-    }
-
-    /// Returns whether headers of this stream may answer a cancelled request, regardless of answers
-    /// on the other stream.
-    fn may_be_late(&self, from: StreamType) -> bool {
-        self.late_over_first && from == StreamType::General
-    }
-
-    fn settle(&mut self, answered: Option<u64>, answer: Result<&[BlockHeader], Failure>) -> bool {
-        if let Some(id) = answered {
-            // Late headers on the stream of this answer have arrived before it.
-            self.late = None;
-            self.open.end(id, answer.map(<[_]>::to_vec));
+        if let Some(request) = self.open.take() {
+            request.responder.close(reason);
         }
-        answered.is_some()
+    }
+
+    fn end(
+        &mut self,
+        answer: Result<Vec<BlockHeader>, Failure>,
+        replies: &mut ReplyTracker,
+    ) -> bool {
+        let Some(request) = self.open.take() else {
+            return false;
+        };
+        request.responder.answer(answer);
+        if self.late.is_some() {
+            // These headers may have been late, and the answer to this request may follow.
+            self.set_late(request.id, replies);
+        } else {
+            replies.close(request.id);
+        }
+        true
+    }
+
+    fn set_late(&mut self, id: u64, replies: &mut ReplyTracker) {
+        if let Some(earlier) = self.late.replace(id) {
+            replies.close(earlier);
+        }
     }
 }

@@ -8,29 +8,31 @@
 //! the same object, and the peer sends a copy for each. **A message that answers no open request is
 //! an ordinary message.**
 
+//!
+//! The cost of matching does not grow with the number of open requests beyond O(log n) for each
+//! object in a message.
+
 mod addresses;
 mod blocks;
-mod content;
-mod failure;
 mod headers;
-mod order;
-mod questions;
+mod pending_queue;
+mod reply_tracker;
+mod ticket;
 mod transactions;
 
 #[cfg(test)]
 mod tests;
 
-pub(super) use self::content::check_block;
-pub(super) use self::failure::{Failure, NotAsked};
-pub(super) use self::questions::{Asked, Waiter};
+pub(super) use self::blocks::check_block;
+pub(super) use self::ticket::{Asked, Failure, NotAsked, Responder};
 
 use std::time::Duration;
 
-use self::addresses::Addresses;
-use self::blocks::Blocks;
-use self::headers::HeaderQuestions;
-use self::order::{MarkerIds, Streams};
-use self::questions::Questions;
+use self::addresses::AddressRequest;
+use self::blocks::BlockRequests;
+use self::headers::HeaderRequests;
+use self::pending_queue::PendingQueue;
+use self::reply_tracker::{MarkerIds, ReplyTracker, StreamCount};
 use self::transactions::{FoundTransactions, TransactionRequests};
 use super::block_reader::BlockReader;
 use super::message_reader::Received;
@@ -54,12 +56,14 @@ const MAX_OPEN: usize = 1024;
 pub(super) struct Requests {
     last_id: u64,
     markers: MarkerIds,
-    /// The nonces of open pings.
-    pings: Questions<u64, Duration>,
-    headers: HeaderQuestions,
-    blocks: Blocks,
+    /// The open pings, by nonce.
+    pings: PendingQueue<u64, Duration>,
+    headers: HeaderRequests,
+    blocks: BlockRequests,
+    /// Whether the answers to requests for headers and blocks can still arrive.
+    replies: ReplyTracker,
     transactions: TransactionRequests,
-    addresses: Addresses,
+    addresses: AddressRequest,
     /// The reason of the close, if the connection is closed.
     end: Option<DisconnectReason>,
 }
@@ -73,11 +77,12 @@ impl Requests {
         Self {
             last_id: 0,
             markers: MarkerIds::new(seed),
-            pings: Questions::default(),
-            headers: HeaderQuestions::new(genesis),
-            blocks: Blocks::default(),
+            pings: PendingQueue::default(),
+            headers: HeaderRequests::new(genesis),
+            blocks: BlockRequests::default(),
+            replies: ReplyTracker::default(),
             transactions: TransactionRequests::default(),
-            addresses: Addresses::default(),
+            addresses: AddressRequest::default(),
             end: None,
         }
     }
@@ -93,14 +98,14 @@ impl Requests {
 
     /// Opens a request for the pong to a ping with `nonce`.
     pub(super) fn ask_ping(&mut self, nonce: u64) -> Result<Asked<Duration>, NotAsked> {
-        let (asked, waiter) = self.admit()?;
-        self.pings.open(asked.id, nonce, waiter);
+        let (asked, responder) = self.open_request()?;
+        self.pings.open(asked.id, nonce, responder);
         Ok(asked)
     }
 
     /// Returns whether a ping must precede the next header request. See [`Requests::ask_headers`].
     pub(super) fn headers_need_fence(&self) -> bool {
-        self.headers.need_fence()
+        self.headers.needs_fence()
     }
 
     /// Opens a request for headers. Returns the request for its end marker, which must be sent
@@ -113,8 +118,9 @@ impl Requests {
         question: &GetHeaders,
         fence: Option<u64>,
     ) -> Result<(Asked<Vec<BlockHeader>>, GetData), NotAsked> {
-        let (asked, waiter) = self.admit()?;
-        self.headers.ask(asked.id, question, fence, waiter);
+        let (asked, responder) = self.open_request()?;
+        self.headers.ask(asked.id, question, fence, responder);
+        self.replies.open(asked.id);
         let marker = GetData::from(vec![self.markers.marker(asked.id)]);
         Ok((asked, marker))
     }
@@ -125,8 +131,9 @@ impl Requests {
         &mut self,
         hash: BlockHash,
     ) -> Result<(Asked<Block>, GetData), NotAsked> {
-        let (asked, waiter) = self.admit()?;
-        self.blocks.ask(asked.id, hash, waiter);
+        let (asked, responder) = self.open_request()?;
+        self.blocks.ask(asked.id, hash, responder);
+        self.replies.open(asked.id);
         let question = self.block_question(asked.id, hash);
         Ok((asked, question))
     }
@@ -137,8 +144,9 @@ impl Requests {
         &mut self,
         hash: BlockHash,
     ) -> Result<(Asked<BlockReader<'static>>, GetData), NotAsked> {
-        let (asked, waiter) = self.admit()?;
-        self.blocks.ask_reader(asked.id, hash, waiter);
+        let (asked, responder) = self.open_request()?;
+        self.blocks.ask_reader(asked.id, hash, responder);
+        self.replies.open(asked.id);
         let question = self.block_question(asked.id, hash);
         Ok((asked, question))
     }
@@ -152,10 +160,15 @@ impl Requests {
         self.blocks.readers()
     }
 
-    /// Handles the start of a block. Returns the waiter of the block reader, if one receives the
-    /// block.
-    pub(super) fn claim_block(&mut self, hash: BlockHash) -> Option<Waiter<BlockReader<'static>>> {
-        self.blocks.claim(hash)
+    /// Handles the start of a block. Returns the responder of the block reader, if one receives
+    /// the block.
+    pub(super) fn claim_block(
+        &mut self,
+        hash: BlockHash,
+    ) -> Option<Responder<BlockReader<'static>>> {
+        let (id, responder) = self.blocks.claim(hash)?;
+        self.replies.close(id);
+        Some(responder)
     }
 
     /// Opens a request for transactions. Returns the entries for its `getdata` messages.
@@ -163,18 +176,18 @@ impl Requests {
         &mut self,
         txids: &[Txid],
     ) -> Result<(Asked<FoundTransactions>, Vec<Inventory>), NotAsked> {
-        let (asked, waiter) = self.admit()?;
-        let entries = self.transactions.ask(asked.id, txids, waiter);
+        let (asked, responder) = self.open_request()?;
+        let entries = self.transactions.ask(asked.id, txids, responder);
         Ok((asked, entries))
     }
 
     /// Opens the request for addresses. Fails if addresses were already requested.
     pub(super) fn ask_addresses(&mut self) -> Result<Asked<Vec<TimestampedAddress>>, NotAsked> {
-        let (asked, waiter) = self.admit()?;
-        if self.addresses.are_asked() {
+        let (asked, responder) = self.open_request()?;
+        if self.addresses.is_asked() {
             return Err(NotAsked::Already);
         }
-        self.addresses.ask(asked.id, waiter);
+        self.addresses.ask(asked.id, responder);
         Ok(asked)
     }
 
@@ -188,43 +201,51 @@ impl Requests {
     /// Must be called before the `createstrm` or `streamack` is sent.
     /// [`Requests::on_second_stream`] or [`Requests::on_no_second_stream`] must follow.
     pub(super) fn on_opening_stream(&mut self) {
-        self.set_streams(Streams::Opening);
+        self.set_streams(StreamCount::Opening);
     }
 
     /// Records that a second stream is open. The policy selects the stream of each new request.
     pub(super) fn on_second_stream(&mut self) {
-        self.set_streams(Streams::Two);
+        self.set_streams(StreamCount::Two);
     }
 
     /// Records that there is no second stream and that the peer sent nothing over it.
     pub(super) fn on_no_second_stream(&mut self) {
-        self.set_streams(Streams::One);
+        self.set_streams(StreamCount::One);
     }
 
-    fn set_streams(&mut self, streams: Streams) {
-        self.headers.set_streams(streams);
-        self.blocks.set_streams(streams);
+    fn set_streams(&mut self, streams: StreamCount) {
+        let over = self.replies.set_streams(streams);
+        self.end_unanswered(&over);
     }
 
     /// Returns whether a request needs a ping after its end marker. See [`Requests::on_fence`].
     /// Always `false` with one stream.
     pub(super) fn want_fence(&self) -> bool {
-        self.blocks.want_fence() || self.headers.want_fence()
+        self.replies.wants_fence()
     }
 
     /// Records the nonce of a ping that will be sent for all requests that need one. The policy
     /// selects its stream.
     pub(super) fn on_fence(&mut self, nonce: u64) {
-        self.blocks.on_fence(nonce);
-        self.headers.on_fence(nonce);
+        self.replies.on_fence(nonce);
     }
 
     /// Handles a pong. Earlier messages of the same stream must have been handled before.
     pub(super) fn on_pong(&mut self, nonce: u64, round_trip: Duration, from: StreamType) {
-        self.headers.on_pong(nonce, from);
-        self.blocks.on_pong(nonce, from);
-        if let Some(id) = self.pings.first(|asked| *asked == nonce) {
+        self.headers.on_pong(nonce);
+        let over = self.replies.on_pong(nonce, from);
+        self.end_unanswered(&over);
+        if let Some(id) = self.pings.first(nonce) {
             self.pings.end(id, Ok(round_trip));
+        }
+    }
+
+    /// Ends requests whose answer can no longer arrive.
+    fn end_unanswered(&mut self, over: &[u64]) {
+        for id in over {
+            self.headers.on_no_answer(*id, &mut self.replies);
+            self.blocks.end_without_copy(*id);
         }
     }
 
@@ -239,7 +260,7 @@ impl Requests {
                 block,
             } => {
                 let failure = Failure::TooLarge { bytes: len, limit };
-                let is_answer = self.on_passed_over(command, failure, block, from);
+                let is_answer = self.on_discarded(command, failure, block);
                 return (!is_answer).then_some(Received::Discarded {
                     command,
                     len,
@@ -249,8 +270,13 @@ impl Requests {
             }
         };
         let is_answer = match &*message {
-            Message::Headers(headers) => self.headers.on_headers(&headers.headers, from),
-            Message::Block(block) => self.blocks.on_block(block),
+            Message::Headers(headers) => {
+                self.headers.on_headers(&headers.headers, &mut self.replies)
+            }
+            Message::Block(block) => {
+                let answered = self.blocks.on_block(block);
+                self.on_answered(answered)
+            }
             Message::Tx(tx) => self.transactions.on_tx(tx),
             Message::Addr(addr) => self.addresses.on_addr(&addr.addresses),
             Message::NotFound(missing) if !missing.inventory.is_empty() => {
@@ -264,20 +290,24 @@ impl Requests {
     /// Cancels a request that was sent. The caller should then check [`Asked::answer`] once more,
     /// because a response may have been stored there.
     pub(super) fn give_up(&mut self, id: u64) {
-        self.headers.give_up(id);
-        self.blocks.give_up(id);
-        self.transactions.give_up(id);
-        self.addresses.give_up(id);
-        self.pings.take(id);
+        self.headers.cancel(id, &mut self.replies);
+        self.addresses.cancel(id);
+        self.cancel_others(id);
     }
 
     /// Removes a request that could not be sent.
     pub(super) fn withdraw(&mut self, id: u64) {
-        self.headers.withdraw(id);
-        self.blocks.withdraw(id);
-        // Some of its `getdata` messages may have been sent.
-        self.transactions.give_up(id);
-        self.addresses.withdraw(id);
+        self.headers.abort(id, &mut self.replies);
+        self.addresses.abort(id);
+        // Some of the `getdata` messages for transactions may have been sent.
+        self.cancel_others(id);
+    }
+
+    fn cancel_others(&mut self, id: u64) {
+        if self.blocks.cancel(id) {
+            self.replies.close(id);
+        }
+        self.transactions.cancel(id);
         self.pings.take(id);
     }
 
@@ -289,9 +319,10 @@ impl Requests {
         self.blocks.close(reason);
         self.transactions.close(reason);
         self.addresses.close(reason);
+        self.replies.close_all();
     }
 
-    fn admit<T>(&mut self) -> Result<(Asked<T>, Waiter<T>), NotAsked> {
+    fn open_request<T>(&mut self) -> Result<(Asked<T>, Responder<T>), NotAsked> {
         if let Some(reason) = &self.end {
             return Err(NotAsked::Ended(reason.clone()));
         }
@@ -299,7 +330,7 @@ impl Requests {
             return Err(NotAsked::TooMany { limit: MAX_OPEN });
         }
         self.last_id += 1;
-        Ok(questions::pair(self.last_id))
+        Ok(ticket::pair(self.last_id))
     }
 
     /// Removes the entries of a `notfound` that answer requests. Returns the rest, if any.
@@ -317,13 +348,17 @@ impl Requests {
             let is_answer = match entry {
                 Inventory::Tx(txid) => match self.markers.request(*txid) {
                     Some(id) => {
-                        self.headers.on_end_marker(id, from);
-                        self.blocks.on_end_marker(id, from);
+                        if self.replies.on_end_marker(id, from) {
+                            self.end_unanswered(&[id]);
+                        }
                         true
                     }
                     None => self.transactions.on_missing(*txid),
                 },
-                Inventory::Block(hash) => self.blocks.on_missing(*hash),
+                Inventory::Block(hash) => {
+                    let ended = self.blocks.on_missing(*hash);
+                    self.on_answered(ended)
+                }
                 _ => false,
             };
             !is_answer
@@ -334,21 +369,31 @@ impl Requests {
 
     /// Assigns a discarded payload to a request. Returns whether there is one.
     ///
-    /// A transaction cannot be identified, but a node responds in order. A discarded `notfound` is
-    /// assigned to a request for transactions, since the end marker of other requests has a single
-    /// entry.
-    fn on_passed_over(
+    /// A block is identified by its header. A transaction cannot be identified, but a node responds
+    /// in order. A discarded `notfound` is assigned to a request for transactions, since the end
+    /// marker of other requests has a single entry.
+    fn on_discarded(
         &mut self,
         command: Command,
         failure: Failure,
         block: Option<BlockHash>,
-        from: StreamType,
     ) -> bool {
-        match command.name() {
-            "block" => self.blocks.on_passed_over(failure, block),
-            "tx" | "notfound" => self.transactions.on_passed_over(failure),
-            "headers" => self.headers.on_passed_over(failure, from),
+        match (command.name(), block) {
+            ("block", Some(hash)) => {
+                let ended = self.blocks.on_discarded(hash, failure);
+                self.on_answered(ended)
+            }
+            ("tx" | "notfound", _) => self.transactions.on_discarded(failure),
+            ("headers", _) => self.headers.on_discarded(failure, &mut self.replies),
             _ => false,
         }
+    }
+
+    /// Ends the tracking of a block request that was answered. Returns whether there was one.
+    fn on_answered(&mut self, request: Option<u64>) -> bool {
+        if let Some(id) = request {
+            self.replies.close(id);
+        }
+        request.is_some()
     }
 }

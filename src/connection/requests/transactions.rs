@@ -2,10 +2,10 @@
 //!
 //! The peer sends each transaction or lists it in a `notfound`.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
-use super::failure::Failure;
-use super::questions::{Questions, Waiter};
+use super::pending_queue::WaitIndex;
+use super::ticket::{Failure, Responder};
 use crate::session::DisconnectReason;
 use crate::wire::{Inventory, Tx, Txid};
 
@@ -14,58 +14,24 @@ pub(in crate::connection) type FoundTransactions = Vec<Option<Tx>>;
 
 #[derive(Debug, Default)]
 pub(super) struct TransactionRequests {
-    open: Questions<TxQuestion, FoundTransactions>,
+    open: BTreeMap<u64, TransactionRequest>,
+    /// The requests to which no response for a transaction was assigned yet.
+    waiting: WaitIndex<Txid>,
+    /// Transactions that answered a request while others wait for them. The peer may send a copy
+    /// for each request, or a single one.
+    seen: HashMap<Txid, Tx>,
     /// Whether responses to cancelled requests may still arrive.
     late: bool,
 }
 
 #[derive(Debug)]
-struct TxQuestion {
+struct TransactionRequest {
     /// The requested txids, including repetitions.
     txids: Vec<Txid>,
-    slots: HashMap<Txid, Slot>,
+    /// The responses: the transaction, or `None` if the peer does not have it.
+    decided: HashMap<Txid, Option<Tx>>,
     undecided: usize,
-}
-
-/// The state of one requested transaction.
-#[derive(Debug)]
-enum Slot {
-    /// No response was assigned to this request. `seen` is a copy that answered another request.
-    Undecided { seen: Option<Tx> },
-    /// The transaction, or `None` if the peer does not have it.
-    Decided(Option<Tx>),
-}
-
-impl TxQuestion {
-    fn waits_for(&self, txid: &Txid) -> bool {
-        matches!(self.slots.get(txid), Some(Slot::Undecided { .. }))
-    }
-
-    /// Records the response for a pending transaction. A missing one is replaced by a copy that
-    /// answered another request.
-    fn decide(&mut self, txid: Txid, tx: Option<&Tx>) {
-        if let Some(slot) = self.slots.get_mut(&txid)
-            && let Slot::Undecided { seen } = slot
-        {
-            *slot = Slot::Decided(tx.cloned().or(seen.take()));
-            self.undecided -= 1;
-        }
-    }
-
-    fn note(&mut self, txid: Txid, tx: &Tx) {
-        if let Some(Slot::Undecided { seen }) = self.slots.get_mut(&txid) {
-            *seen = Some(tx.clone());
-        }
-    }
-
-    /// Returns the result if a copy or a decision is known for each transaction.
-    fn answer(self) -> Option<FoundTransactions> {
-        let of = |txid: &Txid| match self.slots.get(txid)? {
-            Slot::Decided(tx) => Some(tx.clone()),
-            Slot::Undecided { seen } => seen.clone().map(Some),
-        };
-        self.txids.iter().map(of).collect()
-    }
+    responder: Responder<FoundTransactions>,
 }
 
 impl TransactionRequests {
@@ -78,38 +44,27 @@ impl TransactionRequests {
         &mut self,
         id: u64,
         txids: &[Txid],
-        waiter: Waiter<FoundTransactions>,
+        responder: Responder<FoundTransactions>,
     ) -> Vec<Inventory> {
-        let mut slots = HashMap::new();
         let mut entries = Vec::new();
         for txid in txids {
-            let undecided = Slot::Undecided { seen: None };
-            if slots.insert(*txid, undecided).is_none() {
+            if self.waiting.insert(*txid, id) {
                 entries.push(Inventory::Tx(*txid));
             }
         }
-        let question = TxQuestion {
+        let request = TransactionRequest {
             txids: txids.to_vec(),
-            undecided: slots.len(),
-            slots,
+            decided: HashMap::new(),
+            undecided: entries.len(),
+            responder,
         };
-        self.open.open(id, question, waiter);
+        self.open.insert(id, request);
         entries
     }
 
     pub(super) fn on_tx(&mut self, tx: &Tx) -> bool {
         // The txid is a hash of all bytes, so it is computed only if a request is open.
-        if self.open.len() == 0 {
-            return false;
-        }
-        let txid = tx.txid();
-        let is_answer = self.decide(txid, Some(tx));
-        if is_answer {
-            for (_, other) in self.open.iter_mut() {
-                other.note(txid, tx);
-            }
-        }
-        is_answer
+        !self.open.is_empty() && self.decide(tx.txid(), Some(tx))
     }
 
     pub(super) fn on_missing(&mut self, txid: Txid) -> bool {
@@ -118,44 +73,91 @@ impl TransactionRequests {
 
     /// Assigns a discarded payload to the oldest request, because a node responds in order. Returns
     /// `false` without an open request, or if the payload may belong to a cancelled one.
-    pub(super) fn on_passed_over(&mut self, failure: Failure) -> bool {
-        let Some(id) = self.open.first(|_| !self.late) else {
+    pub(super) fn on_discarded(&mut self, failure: Failure) -> bool {
+        if self.late {
+            return false;
+        }
+        let Some(id) = self.open.first_key_value().map(|(id, _)| *id) else {
             return false;
         };
-        self.open.end(id, Err(failure));
+        if let Some((_, responder)) = self.take(id) {
+            responder.answer(Err(failure));
+        }
         true
     }
 
-    pub(super) fn give_up(&mut self, id: u64) {
-        self.late |= self.open.has(id);
+    /// Cancels a request, with the result if it is complete.
+    pub(super) fn cancel(&mut self, id: u64) {
+        self.late |= self.open.contains_key(&id);
         self.finish(id);
     }
 
     pub(super) fn close(&mut self, reason: &DisconnectReason) {
-        self.open.close(reason);
-    }
-
-    /// Ends a request, with the result if it is complete.
-    fn finish(&mut self, id: u64) {
-        if let Some((question, waiter)) = self.open.take(id)
-            && let Some(answer) = question.answer()
-        {
-            waiter.answer(Ok(answer));
+        self.waiting.clear();
+        self.seen.clear();
+        for request in std::mem::take(&mut self.open).into_values() {
+            request.responder.close(reason);
         }
     }
 
     /// Assigns a response to the oldest request that waits for the transaction. Returns whether
     /// there is one.
+    ///
+    /// A missing transaction is replaced by a copy that answered another request.
     fn decide(&mut self, txid: Txid, tx: Option<&Tx>) -> bool {
-        let mut open = self.open.iter_mut();
-        let Some((id, question)) = open.find(|(_, question)| question.waits_for(&txid)) else {
+        let Some(id) = self.waiting.first(txid) else {
             return false;
         };
-        question.decide(txid, tx);
-        if question.undecided == 0 {
-            drop(open);
-            self.finish(id);
+        self.waiting.remove(txid, id);
+        let found = tx.or_else(|| self.seen.get(&txid)).cloned();
+        match tx {
+            Some(tx) if self.waiting.first(txid).is_some() => {
+                self.seen.insert(txid, tx.clone());
+            }
+            _ => self.forget(txid),
+        }
+        if let Some(request) = self.open.get_mut(&id) {
+            request.decided.insert(txid, found);
+            request.undecided -= 1;
+            if request.undecided == 0 {
+                self.finish(id);
+            }
         }
         true
+    }
+
+    /// Ends a request, with the result if it is complete.
+    fn finish(&mut self, id: u64) {
+        if let Some((Some(found), responder)) = self.take(id) {
+            responder.answer(Ok(found));
+        }
+    }
+
+    /// Removes a request. Returns the result, if a decision or a copy is known for each
+    /// transaction.
+    fn take(
+        &mut self,
+        id: u64,
+    ) -> Option<(Option<FoundTransactions>, Responder<FoundTransactions>)> {
+        let request = self.open.remove(&id)?;
+        let found = |txid| match request.decided.get(txid) {
+            Some(decided) => Some(decided.clone()),
+            None => self.seen.get(txid).cloned().map(Some),
+        };
+        let found = request.txids.iter().map(found).collect();
+        if request.undecided > 0 {
+            for txid in request.txids {
+                self.waiting.remove(txid, id);
+                self.forget(txid);
+            }
+        }
+        Some((found, request.responder))
+    }
+
+    /// Drops the copy of a transaction that no open request waits for.
+    fn forget(&mut self, txid: Txid) {
+        if self.waiting.first(txid).is_none() {
+            self.seen.remove(&txid);
+        }
     }
 }

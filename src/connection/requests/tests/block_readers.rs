@@ -27,17 +27,8 @@ pub(super) fn ended(asked: &Asked<BlockReader<'static>>, expected: Failure) {
 pub(super) fn claimed_by(requests: &mut Requests, number: u8, asked: &Asked<BlockReader<'static>>) {
     let waiter = requests.claim_block(block(number).hash());
     // Any answer will do, but a failure is easier to compare.
-    waiter.expect("a claim").answer(Err(Failure::TooLarge {
-        bytes: 1,
-        limit: 50,
-    }));
-    ended(
-        asked,
-        Failure::TooLarge {
-            bytes: 1,
-            limit: 50,
-        },
-    );
+    waiter.expect("a claim").answer(Err(too_large()));
+    ended(asked, too_large());
 }
 
 fn is_claimed(requests: &mut Requests, number: u8) -> bool {
@@ -99,31 +90,4 @@ fn close_ends_waits_for_block_start() {
     ended(&asked, Failure::Ended(DisconnectReason::ConnectionClosed));
     let refused = requests.ask_block_reader(block(1).hash()).unwrap_err();
     assert_eq!(refused, NotAsked::Ended(DisconnectReason::ConnectionClosed));
-}
-
-#[test]
-fn identified_oversized_block_ends_only_its_request() {
-    let mut requests = requests();
-    let (one, _) = ask_block(&mut requests, block(1).hash());
-    let (two, _) = ask_block(&mut requests, block(2).hash());
-    let mut passes = |number| {
-        let received = Received::Discarded {
-            command: Command::new("block"),
-            len: 99,
-            limit: 50,
-            block: Some(block(number).hash()),
-        };
-        requests.on_received(received, StreamType::Data1).is_none()
-    };
-    assert!(!passes(3));
-    assert!(passes(2));
-    assert!(!passes(2), "nobody waits any more");
-    failed(
-        &two,
-        Failure::TooLarge {
-            bytes: 99,
-            limit: 50,
-        },
-    );
-    waits(&one);
 }

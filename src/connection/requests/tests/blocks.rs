@@ -1,7 +1,6 @@
 //! Requests for blocks.
 
 use super::*;
-use crate::connection::requests::blocks;
 
 #[test]
 fn block_completes_request_and_end_marker_is_consumed() {
@@ -83,90 +82,31 @@ fn one_block_completes_all_its_requests() {
     got(&three, block(1));
 }
 
+/// The header of a discarded block is kept, so only a payload without one cannot be identified.
 #[test]
-fn oversized_block_ends_oldest_request() {
+fn unidentified_oversized_block_ends_no_request() {
     let mut requests = requests();
-    let [(one, end_of_one), (two, _)] =
-        [1, 2].map(|number| ask_block(&mut requests, block(number).hash()));
-    assert!(is_passed_over(&mut requests, "block"));
-    failed(
-        &one,
-        Failure::TooLarge {
-            bytes: 99,
-            limit: 50,
-        },
-    );
+    let (asked, _) = ask_block(&mut requests, block(1).hash());
+    assert!(!is_passed_over(&mut requests, "block"));
+    assert!(!is_passed_over(&mut requests, "cmpctblock"));
+    waits(&asked);
+    assert!(is_block_discarded(&mut requests, 1));
+    failed(&asked, too_large());
+    assert!(!is_block_discarded(&mut requests, 1));
+}
+
+#[test]
+fn oversized_block_ends_oldest_request_for_it() {
+    let mut requests = requests();
+    let [(cancelled, _), (other, _), (one, end_of_one), (two, _)] =
+        [1, 2, 1, 1].map(|number| ask_block(&mut requests, block(number).hash()));
+    requests.give_up(cancelled.id);
+    assert!(is_block_discarded(&mut requests, 1));
+    failed(&one, too_large());
     assert!(answers(&mut requests, not_found(&[end_of_one])));
     waits(&two);
-    assert!(!is_passed_over(&mut requests, "cmpctblock"));
-    assert!(is_passed_over(&mut requests, "block"));
-    failed(
-        &two,
-        Failure::TooLarge {
-            bytes: 99,
-            limit: 50,
-        },
-    );
-    assert!(!is_passed_over(&mut requests, "block"));
-}
-
-#[test]
-fn oversized_block_of_cancelled_request_is_ignored() {
-    let mut requests = requests();
-    let (given_up, _) = ask_block(&mut requests, block(1).hash());
-    let (open, _) = ask_block(&mut requests, block(2).hash());
-    requests.give_up(given_up.id);
-    assert!(!is_passed_over(&mut requests, "block"));
-    waits(&open);
-    assert!(is_passed_over(&mut requests, "block"));
-    failed(
-        &open,
-        Failure::TooLarge {
-            bytes: 99,
-            limit: 50,
-        },
-    );
-
-    // The end marker shows that the block is not coming, and so does the answer to a later request.
-    for settle in [0, 1] {
-        let (given_up, end) = ask_block(&mut requests, block(1).hash());
-        requests.give_up(given_up.id);
-        let (later, _) = ask_block(&mut requests, block(2).hash());
-        let (open, _) = ask_block(&mut requests, block(3).hash());
-        if settle == 0 {
-            assert!(answers(&mut requests, not_found(&[end])));
-            requests.withdraw(later.id);
-        } else {
-            assert!(answers(&mut requests, block(2)));
-        }
-        assert!(is_passed_over(&mut requests, "block"));
-        failed(
-            &open,
-            Failure::TooLarge {
-                bytes: 99,
-                limit: 50,
-            },
-        );
-    }
-}
-
-#[test]
-fn cancelled_requests_are_bounded() {
-    let mut requests = requests();
-    for _ in 0..=blocks::MAX_LEFT {
-        let (asked, _) = ask_block(&mut requests, block(1).hash());
-        requests.give_up(asked.id);
-    }
-    let (open, _) = ask_block(&mut requests, block(2).hash());
-    for _ in 0..blocks::MAX_LEFT {
-        assert!(!is_passed_over(&mut requests, "block"));
-    }
-    assert!(is_passed_over(&mut requests, "block"));
-    failed(
-        &open,
-        Failure::TooLarge {
-            bytes: 99,
-            limit: 50,
-        },
-    );
+    waits(&other);
+    assert!(is_block_discarded(&mut requests, 1));
+    failed(&two, too_large());
+    assert!(!is_block_discarded(&mut requests, 3));
 }

@@ -112,7 +112,7 @@ fn headers_before_fence_pong_are_late() {
     let (first, _) = requests.ask_headers(&question, None).unwrap();
     requests.give_up(first.id);
     assert!(requests.headers_need_fence());
-    let (second, _) = requests.ask_headers(&question, Some(5)).unwrap();
+    let (second, marker) = requests.ask_headers(&question, Some(5)).unwrap();
     assert!(!answers(&mut requests, headers(&[])));
     assert!(!is_passed_over(&mut requests, "headers"));
     requests.on_pong(6, SECOND, StreamType::General);
@@ -125,17 +125,13 @@ fn headers_before_fence_pong_are_late() {
     let found = [header_on(genesis())];
     assert!(answers(&mut requests, headers(&found)));
     got(&second, found.to_vec());
+    assert!(requests.headers_need_fence(), "its own may follow");
+    assert!(answers(&mut requests, not_found(&marker.inventory)));
     assert!(!requests.headers_need_fence());
 
     let (third, _) = requests.ask_headers(&question, None).unwrap();
     assert!(is_passed_over(&mut requests, "headers"));
-    failed(
-        &third,
-        Failure::TooLarge {
-            bytes: 99,
-            limit: 50,
-        },
-    );
+    failed(&third, too_large());
     let (unsent, _) = requests.ask_headers(&question, None).unwrap();
     requests.withdraw(unsent.id);
     assert!(!requests.headers_need_fence());
@@ -203,6 +199,51 @@ fn end_marker_of_cancelled_request_makes_fence_unnecessary() {
     requests.give_up(third.id);
     assert!(answers(&mut requests, not_found(&[earlier])));
     assert!(requests.headers_need_fence());
+}
+
+/// A peer that answers pings ahead of headers, as this library does.
+#[test]
+fn late_empty_headers_after_pong_are_no_answer() {
+    for ends_by_headers in [true, false] {
+        let found = [header_on(genesis())];
+        let mut requests = requests();
+        let (cancelled, late) = ask_headers(&mut requests, None);
+        requests.give_up(cancelled.id);
+        let (asked, marker) = ask_headers(&mut requests, Some(5));
+        requests.on_pong(5, SECOND, StreamType::General);
+        assert!(!answers(&mut requests, headers(&[])), "late");
+        waits(&asked);
+        assert!(answers(&mut requests, not_found(&[late])));
+        if ends_by_headers {
+            assert!(answers(&mut requests, headers(&found)));
+            got(&asked, found.to_vec());
+        } else {
+            assert!(answers(&mut requests, not_found(&[marker])));
+            got(&asked, Vec::new());
+        }
+    }
+}
+
+/// The late answer continues the locator of the next request, whose own answer follows.
+#[test]
+fn empty_headers_after_late_answer_are_no_answer() {
+    let found = [header_on(genesis())];
+    let mut requests = requests();
+    let (cancelled, first) = ask_headers(&mut requests, None);
+    requests.give_up(cancelled.id);
+    let (asked, second) = ask_headers(&mut requests, Some(5));
+    requests.on_pong(5, SECOND, StreamType::General);
+    assert!(answers(&mut requests, headers(&found)));
+    got(&asked, found.to_vec());
+    let (next, _) = ask_headers(&mut requests, Some(6));
+    requests.on_pong(6, SECOND, StreamType::General);
+    assert!(answers(&mut requests, not_found(&[first])));
+    let late = answers(&mut requests, headers(&[]));
+    assert!(!late, "that is for the second request");
+    waits(&next);
+    assert!(answers(&mut requests, not_found(&[second])));
+    assert!(answers(&mut requests, headers(&[])));
+    got(&next, Vec::new());
 }
 
 /// A peer that answers `getdata` ahead of pings.

@@ -3,17 +3,16 @@
 mod block_readers;
 mod blocks;
 mod headers;
+mod matching_cost;
 mod transactions;
 mod two_streams;
 
 use std::time::Duration;
 
-use super::failure::Failure;
 use super::*;
 use crate::network::Network;
 use crate::wire::{
-    Addr, Headers, NetworkAddress, NotFound, OutPoint, Services, Transaction, TransactionInput,
-    TransactionOutput, Tx,
+    Headers, NotFound, OutPoint, Transaction, TransactionInput, TransactionOutput, Tx,
 };
 
 const SEED: [u8; 16] = [0xab; 16];
@@ -55,14 +54,6 @@ fn tx(number: u8) -> Tx {
         }],
         lock_time: 0,
     })
-}
-
-fn address(number: u8) -> TimestampedAddress {
-    let socket = std::net::SocketAddr::from(([10, 0, 0, number], 1));
-    TimestampedAddress {
-        time: 1,
-        address: NetworkAddress::new(Services::NETWORK, socket),
-    }
 }
 
 fn question(locator: &[BlockHash], stop: BlockHash) -> GetHeaders {
@@ -125,6 +116,25 @@ fn is_passed_over_on(from: StreamType, requests: &mut Requests, name: &'static s
     requests.on_received(received, from).is_none()
 }
 
+/// Discards a block. Returns whether it belongs to a request.
+fn is_block_discarded(requests: &mut Requests, number: u8) -> bool {
+    let received = Received::Discarded {
+        command: Command::new("block"),
+        len: 99,
+        limit: 50,
+        block: Some(block(number).hash()),
+    };
+    requests.on_received(received, StreamType::Data1).is_none()
+}
+
+/// The failure of a request whose answer was discarded.
+fn too_large() -> Failure {
+    Failure::TooLarge {
+        bytes: 99,
+        limit: 50,
+    }
+}
+
 /// Requests a block. Returns the request and its end marker.
 fn ask_block(requests: &mut Requests, hash: BlockHash) -> (Asked<Block>, Inventory) {
     let (asked, question) = requests.ask_block(hash).unwrap();
@@ -160,39 +170,6 @@ fn a_pong_answers_the_ping_with_its_nonce() {
     waits(&one);
     got(&other, SECOND);
     assert_eq!(requests.open(), 1);
-}
-
-#[test]
-fn single_address_answers_only_at_end() {
-    let addr = |numbers: &[u8]| Addr {
-        addresses: numbers.iter().map(|number| address(*number)).collect(),
-    };
-    for list in [&[][..], &[2, 3]] {
-        let mut requests = requests();
-        assert!(!answers(&mut requests, addr(&[2, 3])), "nobody asked");
-        let asked = requests.ask_addresses().unwrap();
-        assert!(!answers(&mut requests, addr(&[1])));
-        waits(&asked);
-        assert!(answers(&mut requests, addr(list)));
-        got(&asked, addr(list).addresses);
-    }
-    let mut requests = requests();
-    let asked = requests.ask_addresses().unwrap();
-    assert!(!answers(&mut requests, addr(&[1])));
-    requests.give_up(asked.id);
-    got(&asked, vec![address(1)]);
-}
-
-#[test]
-fn addresses_are_requested_once() {
-    let mut requests = requests();
-    let unsent = requests.ask_addresses().unwrap();
-    assert_eq!(requests.ask_addresses().unwrap_err(), NotAsked::Already);
-    requests.withdraw(unsent.id);
-    let sent = requests.ask_addresses().unwrap();
-    requests.on_getaddr_sent();
-    requests.give_up(sent.id);
-    assert_eq!(requests.ask_addresses().unwrap_err(), NotAsked::Already);
 }
 
 #[test]

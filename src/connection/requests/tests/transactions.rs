@@ -48,13 +48,7 @@ fn oversized_transaction_ends_oldest_request() {
     let mut ask = |number| requests.ask_transactions(&[tx(number).txid()]).unwrap().0;
     let [one, two] = [1, 2].map(&mut ask);
     assert!(is_passed_over(&mut requests, "tx"));
-    failed(
-        &one,
-        Failure::TooLarge {
-            bytes: 99,
-            limit: 50,
-        },
-    );
+    failed(&one, too_large());
     requests.give_up(two.id);
     let (three, _) = requests.ask_transactions(&[tx(3).txid()]).unwrap();
     assert!(!is_passed_over(&mut requests, "tx"));

@@ -267,79 +267,51 @@ fn end_waits_for_stream_being_opened() {
 }
 
 #[test]
-fn unidentified_oversized_block_ends_no_request() {
+fn oversized_block_is_identified() {
     let mut requests = two_streams();
     let (asked, _) = ask_block(&mut requests, block(1).hash());
-    assert!(!is_passed_over_on(Data1, &mut requests, "block"));
-    waits(&asked);
-    let received = Received::Discarded {
-        command: Command::new("block"),
-        len: 99,
-        limit: 50,
-        block: Some(block(1).hash()),
-    };
-    assert!(requests.on_received(received, Data1).is_none());
-    failed(
-        &asked,
-        Failure::TooLarge {
-            bytes: 99,
-            limit: 50,
-        },
-    );
+    assert!(is_block_discarded(&mut requests, 1));
+    failed(&asked, too_large());
 }
 
+/// A request that was sent over one stream is cancelled once there are two.
 #[test]
-fn earlier_headers_may_arrive_on_first_stream() {
+fn late_headers_before_pong_are_no_answer() {
     let late = [header_on(genesis()), header_on(genesis())];
     let found = [header_on(genesis())];
     let mut requests = requests();
-    let (first, _) = ask_headers(&mut requests, None);
+    let (first, marker) = ask_headers(&mut requests, None);
     requests.on_second_stream();
     requests.give_up(first.id);
     assert!(requests.headers_need_fence());
     let (second, _) = ask_headers(&mut requests, Some(5));
-    assert!(!answers_over(Data1, &mut requests, headers(&[])));
+    for from in [General, Data1] {
+        assert!(!answers_over(from, &mut requests, headers(&late)));
+        assert!(!answers_over(from, &mut requests, headers(&[])));
+        assert!(!is_passed_over_on(from, &mut requests, "headers"));
+    }
     requests.on_pong(5, SECOND, Data1);
-    // A pong overtakes messages of the other stream only, such as these headers.
-    assert!(!answers_over(General, &mut requests, headers(&late)));
-    assert!(!is_passed_over_on(General, &mut requests, "headers"));
+    assert!(!answers_over(Data1, &mut requests, headers(&[])), "late?");
     assert!(answers_over(Data1, &mut requests, headers(&found)));
     got(&second, found.to_vec());
-
-    assert!(!requests.headers_need_fence());
-    let (third, _) = ask_headers(&mut requests, None);
-    requests.on_pong(9, SECOND, General);
-    assert!(!answers_over(General, &mut requests, headers(&late)));
-    assert!(is_passed_over_on(Data1, &mut requests, "headers"));
-    failed(
-        &third,
-        Failure::TooLarge {
-            bytes: 99,
-            limit: 50,
-        },
-    );
-
-    // A pong over the first stream shows that no late headers follow on it.
-    let (fourth, _) = ask_headers(&mut requests, Some(6));
-    requests.on_pong(6, SECOND, General);
-    assert!(answers_over(General, &mut requests, headers(&found)));
-    got(&fourth, found.to_vec());
+    assert!(requests.headers_need_fence(), "they may have been late");
+    name(&mut requests, marker, General);
+    assert!(requests.headers_need_fence(), "that is an earlier marker");
 }
 
 #[test]
-fn headers_answer_on_first_stream_unless_late_possible() {
+fn headers_answer_on_either_stream() {
     let found = [header_on(genesis())];
     let mut requests = requests();
     let (before, _) = ask_headers(&mut requests, None);
     requests.on_second_stream();
     assert!(answers_over(General, &mut requests, headers(&found)));
     got(&before, found.to_vec());
-    let (given_up, _) = ask_headers(&mut requests, None);
-    requests.give_up(given_up.id);
-    let (fenced, _) = ask_headers(&mut requests, Some(5));
-    requests.on_pong(5, SECOND, Data1);
-    assert!(answers_over(General, &mut requests, headers(&found)));
-    got(&fenced, found.to_vec());
+    for from in [General, Data1] {
+        let (asked, _) = ask_headers(&mut requests, None);
+        assert!(answers_over(from, &mut requests, headers(&found)));
+        got(&asked, found.to_vec());
+    }
 }
 
 #[test]
@@ -413,16 +385,15 @@ fn end_marker_waits_while_second_stream_opens() {
     }
 }
 
-/// Each case has whether the request preceded the second stream, and the stream of its end marker.
-/// The results are whether headers on the first stream may be late, and whether a fence is needed.
+/// Each case has whether the request preceded the second stream, the stream of its end marker, and
+/// whether that proves that no headers are late. Otherwise a pong over the other stream does.
 #[test]
-fn end_marker_excludes_late_headers_on_its_stream() {
-    let found = [header_on(genesis())];
-    for (before_second, on, general_is_late, need_fence) in [
-        (true, General, false, true),
-        (true, Data1, true, false),
-        (false, General, false, true),
-        (false, Data1, false, false),
+fn end_marker_of_cancelled_headers_may_need_pong() {
+    for (before_second, on, is_proof) in [
+        (true, General, false),
+        (true, Data1, false),
+        (false, General, false),
+        (false, Data1, true),
     ] {
         let mut requests = if before_second {
             requests()
@@ -432,12 +403,19 @@ fn end_marker_excludes_late_headers_on_its_stream() {
         let (cancelled, marker) = ask_headers(&mut requests, None);
         requests.on_second_stream();
         requests.give_up(cancelled.id);
+        let (next, _) = ask_headers(&mut requests, Some(5));
         name(&mut requests, marker, on);
-        assert_eq!(requests.headers_need_fence(), need_fence);
-        assert!(!requests.want_fence(), "nothing is waited for");
-        let (next, _) = ask_headers(&mut requests, None);
-        let is_answer = answers_over(General, &mut requests, headers(&found));
-        assert_eq!(is_answer, !general_is_late);
-        assert_eq!(next.answer.is_empty(), general_is_late);
+        if !is_proof {
+            fence(&mut requests, 7);
+            requests.on_pong(7, SECOND, on);
+            assert!(requests.headers_need_fence(), "that is the same stream");
+            requests.on_fence(8);
+            let other = if on == General { Data1 } else { General };
+            requests.on_pong(8, SECOND, other);
+        }
+        assert!(!requests.headers_need_fence());
+        assert!(!requests.want_fence());
+        assert!(answers_over(Data1, &mut requests, headers(&[])));
+        got(&next, Vec::new());
     }
 }

@@ -1,8 +1,39 @@
-//! Failures of requests.
+//! The ends of an open request: the ticket of its caller and the responder in the table.
+
+use crossbeam_channel::{Receiver, Sender, bounded};
 
 use crate::error::Error;
 use crate::session::DisconnectReason;
 use crate::wire::BlockHash;
+
+/// The caller's end of an open request.
+#[derive(Debug)]
+pub(in crate::connection) struct Asked<T> {
+    /// The id of the request. Later requests have higher ids.
+    pub(in crate::connection) id: u64,
+    /// Receives the answer, once.
+    pub(in crate::connection) answer: Receiver<Result<T, Failure>>,
+}
+
+/// Delivers the answer. The answer is dropped if the caller has timed out.
+#[derive(Debug)]
+pub(in crate::connection) struct Responder<T>(Sender<Result<T, Failure>>);
+
+impl<T> Responder<T> {
+    pub(in crate::connection) fn answer(self, answer: Result<T, Failure>) {
+        let _ = self.0.try_send(answer);
+    }
+
+    /// Fails the request with the reason of the close.
+    pub(super) fn close(self, reason: &DisconnectReason) {
+        self.answer(Err(Failure::Ended(reason.clone())));
+    }
+}
+
+pub(super) fn pair<T>(id: u64) -> (Asked<T>, Responder<T>) {
+    let (sender, answer) = bounded(1);
+    (Asked { id, answer }, Responder(sender))
+}
 
 /// Why a request failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
