@@ -1,6 +1,7 @@
 //! Requests to scripted peers, and their responses.
 
 use std::net::SocketAddr;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use bsv_p2p::Network;
 use bsv_p2p::local_node::BlockTemplate;
@@ -46,10 +47,20 @@ pub(crate) fn tx(number: u32) -> Tx {
     Tx::from(&payment(number))
 }
 
-/// Returns addresses of nodes, derived from these numbers.
+/// Returns addresses of nodes, derived from these numbers, as in the table of a node.
 pub(crate) fn addr(numbers: &[u8]) -> Addr {
+    addr_at(1_700_000_000, numbers)
+}
+
+/// Returns addresses of nodes that a node relays: they were advertised recently.
+pub(crate) fn recent_addr(numbers: &[u8]) -> Addr {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    addr_at(since.as_secs() as u32 - 600, numbers)
+}
+
+fn addr_at(time: u32, numbers: &[u8]) -> Addr {
     let entry = |number: &u8| TimestampedAddress {
-        time: 1_700_000_000,
+        time,
         address: NetworkAddress::new(
             Services::NETWORK,
             SocketAddr::from(([10, 0, 0, *number], 8333)),

@@ -11,9 +11,11 @@ use bsv_p2p::event::ControlEvent;
 use bsv_p2p::local_node::LocalNode;
 use bsv_p2p::wire::{BlockHash, BlockHeader, Inventory, Message, Ping, Pong, Tx, Txid};
 use bsv_p2p::{Error, Network, Timeout};
-use test_support::raw_peer::{DEADLINE, RawPeer, frame};
+use test_support::raw_peer::{DEADLINE, RawListener, RawPeer, frame, teranode_version};
 
-use crate::answers::{addr, block_question, getdata, header_on, headers, mined, not_found, tx};
+use crate::answers::{
+    addr, block_question, getdata, header_on, headers, mined, not_found, recent_addr, tx,
+};
 use crate::harness::{Actor, config, message, numbered};
 
 /// The timeout of requests without a response.
@@ -273,6 +275,65 @@ fn many_transactions_are_requested_in_several_messages() {
         .filter(|(_, tx)| tx.is_some())
         .collect();
     assert_eq!(found, [(limit, &Some(tx(1)))]);
+    told(&actor, &peer, &[]);
+}
+
+/// Subscribers receive the unrequested addresses.
+#[test]
+fn relayed_addresses_do_not_end_request() {
+    let (actor, mut peer) = Actor::connected(&config());
+    let relayed = [addr(&[1]), recent_addr(&[2, 3]), recent_addr(&[4; 20])];
+    let answer = asked(
+        &actor,
+        &mut peer,
+        |peer| {
+            peer.expect("getaddr");
+            relayed.iter().for_each(|addr| peer.send(addr.clone()));
+            peer.send(addr(&[5, 6]));
+        },
+        |handle| handle.addresses(DEADLINE),
+    );
+    assert_eq!(answer.unwrap(), addr(&[5, 6]).addresses);
+    told(&actor, &peer, &relayed.map(Message::from));
+}
+
+/// In a small network, the answer cannot be told from relayed addresses.
+#[test]
+fn recent_addresses_are_returned_at_timeout() {
+    let (actor, mut peer) = Actor::connected(&config());
+    let answer = recent_addr(&[1, 2, 3]);
+    let found = asked(
+        &actor,
+        &mut peer,
+        |peer| {
+            peer.expect("getaddr");
+            peer.send(answer.clone());
+            peer.send(addr(&[4]));
+        },
+        |handle| handle.addresses(SHORT),
+    );
+    assert_eq!(found.unwrap(), answer.addresses);
+    told(&actor, &peer, &[answer.into(), addr(&[4]).into()]);
+}
+
+#[test]
+fn teranode_answers_with_recent_addresses() {
+    let listener = RawListener::new();
+    let actor = Actor::dial(listener.address(), &config());
+    let mut peer = listener.accept();
+    peer.shake_hands_as(teranode_version());
+    actor.expect_handshake();
+    let answer = recent_addr(&[1]);
+    let found = asked(
+        &actor,
+        &mut peer,
+        |peer| {
+            peer.expect("getaddr");
+            peer.send(answer.clone());
+        },
+        |handle| handle.addresses(DEADLINE),
+    );
+    assert_eq!(found.unwrap(), answer.addresses);
     told(&actor, &peer, &[]);
 }
 

@@ -10,7 +10,9 @@ use bsv_p2p::wire::{Block, BlockError, BlockHash, Inventory, Message, NotFound, 
 use bsv_p2p::{Connection, Error, InvalidBlock, Network, Timeout};
 use test_support::raw_peer::{DEADLINE, RawPeer, frame};
 
-use crate::answers::{addr, block_question, getdata, header_on, headers, mined, not_found, tx};
+use crate::answers::{
+    addr, block_question, getdata, header_on, headers, mined, not_found, recent_addr, tx,
+};
 use crate::harness::{config, connected, message, numbered, reason_of};
 use test_support::with_sources::with_sources;
 
@@ -437,6 +439,25 @@ fn transactions_come_in_requested_order_with_gaps() {
     );
     kept_in_order(&mut connection, &others);
     assert_eq!(connection.transactions(&[], Duration::ZERO), Ok(Vec::new()));
+}
+
+/// The receive queue gets the unrequested addresses.
+#[test]
+fn relayed_addresses_do_not_end_request() {
+    let (mut connection, mut peer) = connected(&config());
+    let relayed = [addr(&[1]), recent_addr(&[2, 3]), recent_addr(&[4; 20])];
+    let answer = asked(
+        &mut connection,
+        &mut peer,
+        |peer| {
+            peer.expect("getaddr");
+            relayed.iter().for_each(|addr| peer.send(addr.clone()));
+            peer.send(addr(&[5, 6]));
+        },
+        |connection| connection.addresses(DEADLINE),
+    );
+    assert_eq!(answer.unwrap(), addr(&[5, 6]).addresses);
+    kept_in_order(&mut connection, &relayed.map(Message::from));
 }
 
 /// Addresses can be requested once per connection.

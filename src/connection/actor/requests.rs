@@ -7,6 +7,7 @@ use super::handle::PeerConnectionHandle;
 use super::moving::GivenUp;
 use super::patience::Patience;
 use crate::connection::block_reader::BlockReader;
+use crate::connection::random::unix_time;
 use crate::connection::requests::{Asked, NotAsked, Requests, check_block};
 use crate::error::{Error, Timeout};
 use crate::session::{PeerCapabilities, PeerRequest};
@@ -174,9 +175,11 @@ impl PeerConnectionHandle {
     /// [`DEFAULT_ADDRESSES_TIMEOUT`](crate::connection::DEFAULT_ADDRESSES_TIMEOUT) is usually
     /// sufficient. A node that knows no addresses does not respond.
     ///
-    /// A node may send an `addr` of a single entry first, to announce its own address or to relay
-    /// another. Such a message is sent to subscribers. It is the result only if no longer list
-    /// arrives in time. Blocks for at most `timeout`.
+    /// A node may also send addresses that were not requested: its own one, or recent ones that it
+    /// relays. Lists that may have been relayed, with a single entry or with recent entries only,
+    /// are sent to subscribers. In a small network the response may look the same. The longest of
+    /// these lists is therefore the result if no other list arrives in time. Blocks for at most
+    /// `timeout`.
     ///
     /// # Errors
     ///
@@ -193,7 +196,10 @@ impl PeerConnectionHandle {
         let patience = Patience::new(timeout);
         let connection = self.peer.current();
         self.check_supported(&connection, PeerRequest::Addresses)?;
-        let asked = self.enter(&connection, Requests::ask_addresses)?;
+        let relays = connection.session().relays_addresses();
+        let asked = self.enter(&connection, |requests| {
+            requests.ask_addresses(relays, unix_time())
+        })?;
         self.send_questions(&connection, [Message::GetAddr], &asked, patience)?;
         self.wait_for(&connection, &asked, patience)
     }

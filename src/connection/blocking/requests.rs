@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::Connection;
 use crate::connection::block_reader::BlockReader;
+use crate::connection::random::unix_time;
 use crate::connection::requests::{Asked, NotAsked, Requests, check_block};
 use crate::deadline::deadline_after;
 use crate::error::{Error, Timeout};
@@ -200,10 +201,12 @@ impl Connection {
     /// while: [`DEFAULT_ADDRESSES_TIMEOUT`](crate::connection::DEFAULT_ADDRESSES_TIMEOUT) is
     /// usually sufficient. A node that knows no addresses does not respond.
     ///
-    /// A node may send an `addr` of a single entry first, to announce its own address or to relay
-    /// another. Such a message is queued like other messages. It is the result only if no longer
-    /// list arrives in time. Blocks for at most `timeout` and the time that sending takes. Other
-    /// messages that arrive are queued for [`Connection::receive`].
+    /// A node may also send addresses that were not requested: its own one, or recent ones that it
+    /// relays. Lists that may have been relayed, with a single entry or with recent entries only,
+    /// are queued like other messages. In a small network the response may look the same. The
+    /// longest of these lists is therefore the result if no other list arrives in time. Blocks for
+    /// at most `timeout` and the time that sending takes. Other messages that arrive are queued for
+    /// [`Connection::receive`].
     ///
     /// # Errors
     ///
@@ -216,7 +219,8 @@ impl Connection {
     /// - [`Error::Disconnected`] if the connection is closed.
     pub fn addresses(&mut self, timeout: Duration) -> Result<Vec<TimestampedAddress>, Error> {
         self.check_supported(PeerRequest::Addresses)?;
-        let asked = self.ask(Requests::ask_addresses)?;
+        let relays = self.session.relays_addresses();
+        let asked = self.ask(|requests| requests.ask_addresses(relays, unix_time()))?;
         self.exchange([Message::GetAddr], &asked, timeout)
     }
 

@@ -1,12 +1,38 @@
 //! The request for addresses.
 //!
-//! A node answers `getaddr` once, after 30 s on average, and only on connections that it accepted.
-//! It may send an `addr` of one entry before: its own address, or a relayed one
-//! (`src/net/net_processing.cpp`).
+//! `getaddr` and `addr` have no id, and nodes also send unrequested addresses. A message
+//! is the answer if it cannot be one of those:
+//!
+//! | peer | answer to `getaddr` | other `addr` messages |
+//! | --- | --- | --- |
+//! | SV Node | up to 1,000 entries of its table, at a random time, after 30 s on average | its own address, and relayed addresses, in one message at such a time |
+//! | Teranode | up to 1,000 entries, at once | none: it relays no addresses, and announces its own one only to nodes that it dials, whose `getaddr` it ignores |
+//! | other | unknown | assumed to be those of an SV Node |
+//!
+//! An SV Node relays only entries of the last 10 minutes. It stores an entry of its table with a
+//! time that is 2 hours earlier than the advertised one, unless the peer at that address advertised
+//! it (`src/net/net_processing.cpp`, `src/addrman.cpp`). An SV Node discards the addresses that wait
+//! to be relayed when it handles `getaddr`. The rules for a message that arrives after the request
+//! was opened are therefore:
+//!
+//! - From a Teranode, any list is the answer.
+//! - An empty list is the answer, because nothing is relayed with it.
+//! - A list of several entries is the answer if one of them was [too old](MAX_RELAYED_AGE) to be
+//!   relayed when the request was opened. The number of entries does not matter: anyone can have a
+//!   node relay many recent addresses.
+//! - Other lists are ordinary messages. The longest one is also remembered, since it may be the
+//!   answer of a small network, in which all entries are recent. It is the result when the time of
+//!   the caller is over.
+//!
+//! A single entry may be the address of a node whose clock is wrong, whatever its time.
 
 use super::ticket::Responder;
 use crate::session::DisconnectReason;
 use crate::wire::TimestampedAddress;
+
+/// The age in seconds above which an address is not relayed: between the 10 minutes of a node, with
+/// tolerance for clocks, and the 2 hours by which it ages the entries of its table.
+const MAX_RELAYED_AGE: i64 = 3600;
 
 #[derive(Debug, Default)]
 pub(super) struct AddressRequest {
@@ -18,14 +44,20 @@ pub(super) struct AddressRequest {
 #[derive(Debug)]
 struct OpenRequest {
     id: u64,
-    /// The last list with a single entry. It is the answer if no other list arrives.
+    /// The time before which no address is relayed. `None` if the peer relays none.
+    oldest_relayed: Option<u32>,
+    /// The longest list that may be an answer.
     candidate: Vec<TimestampedAddress>,
     responder: Responder<Vec<TimestampedAddress>>,
 }
 
 impl OpenRequest {
-    fn is_answered_by(addresses: &[TimestampedAddress]) -> bool {
-        addresses.len() != 1
+    fn is_answered_by(&self, addresses: &[TimestampedAddress]) -> bool {
+        let Some(oldest) = self.oldest_relayed else {
+            return true;
+        };
+        let has_old = || addresses.iter().any(|entry| entry.time < oldest);
+        addresses.is_empty() || addresses.len() > 1 && has_old()
     }
 }
 
@@ -38,9 +70,18 @@ impl AddressRequest {
         self.sent || self.open.is_some()
     }
 
-    pub(super) fn ask(&mut self, id: u64, responder: Responder<Vec<TimestampedAddress>>) {
+    /// Opens the request. `relays` is whether the peer relays addresses, and `now` the Unix time in
+    /// seconds.
+    pub(super) fn ask(
+        &mut self,
+        id: u64,
+        (relays, now): (bool, i64),
+        responder: Responder<Vec<TimestampedAddress>>,
+    ) {
+        let oldest = u32::try_from(now.saturating_sub(MAX_RELAYED_AGE)).unwrap_or_default();
         self.open = Some(OpenRequest {
             id,
+            oldest_relayed: relays.then_some(oldest),
             candidate: Vec::new(),
             responder,
         });
@@ -51,9 +92,7 @@ impl AddressRequest {
     }
 
     pub(super) fn on_addr(&mut self, addresses: &[TimestampedAddress]) -> bool {
-        let answered = self
-            .open
-            .take_if(|_| OpenRequest::is_answered_by(addresses));
+        let answered = self.open.take_if(|open| open.is_answered_by(addresses));
         if let Some(request) = answered {
             request.responder.answer(Ok(addresses.to_vec()));
             return true;

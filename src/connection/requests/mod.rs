@@ -182,12 +182,19 @@ impl Requests {
     }
 
     /// Opens the request for addresses. Fails if addresses were already requested.
-    pub(super) fn ask_addresses(&mut self) -> Result<Asked<Vec<TimestampedAddress>>, NotAsked> {
+    ///
+    /// `relays` is whether the peer also sends unrequested addresses. `now` is the Unix
+    /// time in seconds.
+    pub(super) fn ask_addresses(
+        &mut self,
+        relays: bool,
+        now: i64,
+    ) -> Result<Asked<Vec<TimestampedAddress>>, NotAsked> {
         let (asked, responder) = self.open_request()?;
         if self.addresses.is_asked() {
             return Err(NotAsked::Already);
         }
-        self.addresses.ask(asked.id, responder);
+        self.addresses.ask(asked.id, (relays, now), responder);
         Ok(asked)
     }
 

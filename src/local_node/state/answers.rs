@@ -24,6 +24,10 @@ const MAX_BLOCKTXN_DEPTH: u32 = 10;
 /// `blocktxn`.
 const MAX_BLOCKTXN_PERCENT: usize = 99;
 
+/// The age of known addresses in seconds: a node subtracts 2 hours from the advertised time
+/// (`src/net/net_processing.cpp`). Recent addresses would look as if they were relayed.
+const ADDRESS_AGE: u32 = 2 * 3600;
+
 impl NodeState {
     /// Sends headers after the fork. They count as known to the peer: it receives announcements by
     /// headers from then on.
@@ -144,7 +148,7 @@ impl NodeState {
         if is_teranode && self.known_addresses.len() == 1 {
             return;
         }
-        let time = unix_time();
+        let time = unix_time().saturating_sub(ADDRESS_AGE);
         let addresses = self.known_addresses.iter().take(MAX_ADDRESSES);
         let addresses = addresses.map(|address| TimestampedAddress {
             time,

@@ -450,6 +450,11 @@ impl Session {
         is_unsupported.then_some(self.profile)
     }
 
+    /// Returns whether nodes of this kind also send unrequested addresses.
+    pub(crate) fn relays_addresses(&self) -> bool {
+        self.profile != PeerProfile::Teranode
+    }
+
     /// Returns how often this side sends pings.
     fn ping_interval(&self) -> Duration {
         match self.profile {

@@ -9,7 +9,7 @@ fn block_completes_request_and_end_marker_is_consumed() {
     assert!(!answers(&mut requests, block(2)));
     assert!(answers(&mut requests, block(1)));
     got(&asked, block(1));
-    assert!(!answers(&mut requests, block(1)), "nobody waits any more");
+    assert!(!answers(&mut requests, block(1)), "no request is open");
     assert!(answers(&mut requests, not_found(&[end])));
     waits(&asked);
 }

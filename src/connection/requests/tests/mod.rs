@@ -1,5 +1,6 @@
 //! Tests of the rules that match messages to requests.
 
+mod addresses;
 mod block_readers;
 mod blocks;
 mod headers;
@@ -17,6 +18,8 @@ use crate::wire::{
 
 const SEED: [u8; 16] = [0xab; 16];
 const SECOND: Duration = Duration::from_secs(1);
+/// The Unix time of the requests for addresses.
+const NOW: i64 = 1_700_000_000;
 
 fn genesis() -> BlockHash {
     BlockHeader::genesis(&Network::Regtest).hash()
@@ -181,7 +184,7 @@ fn the_number_of_open_requests_is_bounded() {
     let too_many = NotAsked::TooMany { limit: 1024 };
     assert_eq!(requests.ask_block(genesis()).unwrap_err(), too_many);
     assert_eq!(requests.ask_transactions(&[]).unwrap_err(), too_many);
-    assert_eq!(requests.ask_addresses().unwrap_err(), too_many);
+    assert_eq!(requests.ask_addresses(true, NOW).unwrap_err(), too_many);
     requests.give_up(open.remove(500).id);
     let question = question(&[], genesis());
     requests.ask_headers(&question, None).unwrap();
@@ -196,7 +199,7 @@ fn close_ends_all_requests_with_first_reason() {
     let (headers, _) = requests.ask_headers(&question, None).unwrap();
     let (block, _) = requests.ask_block(genesis()).unwrap();
     let (transactions, _) = requests.ask_transactions(&[tx(1).txid()]).unwrap();
-    let addresses = requests.ask_addresses().unwrap();
+    let addresses = requests.ask_addresses(true, NOW).unwrap();
     requests.close(&DisconnectReason::ConnectionClosed);
     requests.close(&DisconnectReason::Requested);
     let ended = Failure::Ended(DisconnectReason::ConnectionClosed);
@@ -208,5 +211,5 @@ fn close_ends_all_requests_with_first_reason() {
     assert_eq!(requests.open(), 0);
     let ended = NotAsked::Ended(DisconnectReason::ConnectionClosed);
     assert_eq!(requests.ask_ping(2).unwrap_err(), ended);
-    assert_eq!(requests.ask_addresses().unwrap_err(), ended);
+    assert_eq!(requests.ask_addresses(true, NOW).unwrap_err(), ended);
 }

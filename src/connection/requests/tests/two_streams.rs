@@ -33,7 +33,7 @@ fn block_after_its_overtaking_end_is_answer() {
     waits(&before);
     assert!(answers_over(Data1, &mut requests, block(1)));
     got(&before, block(1));
-    assert!(!requests.want_fence(), "nobody waits for it");
+    assert!(!requests.want_fence(), "the request has ended");
 
     let (behind, end) = ask_block(&mut requests, block(2).hash());
     name(&mut requests, end, General);
