@@ -82,17 +82,24 @@ pub struct ConnectionConfig {
     /// and 128 bytes. If the queue is full, the oldest messages are dropped and counted. The newest
     /// message is kept whatever its size.
     pub max_receive_queue_bytes: u64,
-    /// The maximum memory of the received payloads of one peer of an actor, in bytes. Defaults to
-    /// 64 MiB. Must be at least `session.limits.buffered`.
+    /// The maximum memory of the received large payloads of one peer of an actor, in bytes.
+    /// Defaults to 64 MiB. Must be at least `session.limits.buffered`.
     ///
-    /// A payload counts from its arrival until its last owner drops it. While the limit is reached,
-    /// nothing is read from the peer.
+    /// A payload of at least 32 KiB counts from its arrival until its last owner drops it. Smaller
+    /// payloads do not count. If the limit is reached, reading pauses in the middle of the next
+    /// large payload.
+    ///
+    /// The memory of all peers together is limited by a [`PayloadMemory`](crate::PayloadMemory),
+    /// where the first 1 MiB of each peer does not count. An update applies at once, also to a
+    /// connection that waits for memory.
     pub max_payload_memory: u64,
-    /// The maximum time an actor waits for payload memory before it closes the connection. Defaults
-    /// to 30 s.
+    /// The maximum time an actor waits for payload memory. Defaults to 30 s.
     ///
     /// The connection is then closed with
-    /// [`PayloadMemoryExhausted`](crate::session::DisconnectReason::PayloadMemoryExhausted).
+    /// [`PayloadMemoryExhausted`](crate::session::DisconnectReason::PayloadMemoryExhausted) if it
+    /// has reached `max_payload_memory`. If the shared memory is exhausted, the connection is
+    /// closed whose incomplete payloads hold the most of it: see
+    /// [`PayloadMemory`](crate::PayloadMemory). An update applies at once.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde_util::seconds"))]
     pub payload_memory_timeout: Duration,
     /// The maximum time a caller may take nothing from a

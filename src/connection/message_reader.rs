@@ -14,7 +14,7 @@ use super::progress::ReadProgress;
 use super::stream::{ReadWait, Stream};
 use super::traffic::TrafficCounters;
 use crate::event::SharedMessage;
-use crate::memory::MemoryGuard;
+use crate::memory::{MemoryGuard, StreamMemory};
 use crate::session::{ConnectionState, DisconnectReason, Disposition, Session, TransportClose};
 use crate::sockets::is_timeout;
 use crate::wire::{
@@ -32,9 +32,10 @@ pub(super) struct MessageReader {
     progress: ReadProgress,
     wait: ReadWait,
     counters: Arc<TrafficCounters>,
-    /// The memory of the current payload and of the received bytes after it. `None` if it is not
-    /// limited.
-    memory: Option<MemoryGuard>,
+    /// The memory of the large payload that is being received. `None` if it is not limited.
+    memory: Option<StreamMemory>,
+    /// A large payload that was received completely before its memory was available.
+    pending: Option<Found>,
     /// The time of the last read or pause. Frames received together are processed with this time.
     now: Instant,
     /// Whether the session has output that must be handled now.
@@ -82,6 +83,7 @@ impl MessageReader {
             wait: ReadWait::default(),
             counters,
             memory: None,
+            pending: None,
             now: Instant::now(),
             has_output: false,
             answered_pings: 0,
@@ -118,19 +120,30 @@ impl MessageReader {
         self.has_output
     }
 
-    /// Counts the memory of payloads in `memory`.
-    pub(super) fn track_memory(&mut self, mut memory: MemoryGuard) {
-        memory.reserve_exact(self.frames.held() as u64);
+    /// Limits the memory of large payloads by `memory`.
+    pub(super) fn track_memory(&mut self, memory: StreamMemory) {
         self.memory = Some(memory);
     }
 
-    /// Returns whether memory for the next read is available, and reserves it.
+    /// Returns whether the memory that the next read needs is reserved.
+    ///
+    /// Memory is needed in the middle of a large payload only. If this returns `false`, the stream
+    /// waits for memory and must not be read. The callback of the memory is called when this may
+    /// return `true`.
     pub(super) fn has_memory(&mut self) -> bool {
-        match (&mut self.memory, self.frames.reservable()) {
-            (None, _) => true,
-            (Some(memory), 0) => memory.has_capacity(),
-            (Some(memory), more) => memory.try_resize((self.frames.kept() + more) as u64),
-        }
+        let needed = match &self.pending {
+            Some(found) => large_payload_len(found).unwrap_or(0),
+            None => self.frames.memory_for_next_read(),
+        };
+        let memory = self.memory.as_mut().filter(|_| needed > 0);
+        memory.is_none_or(|memory| memory.try_reserve(needed))
+    }
+
+    /// Handles a wait for memory that has reached its timeout. Returns whether this connection must
+    /// be closed. Another connection may be closed instead.
+    pub(super) fn on_memory_timeout(&self, timeout: Duration, now: Instant) -> bool {
+        let memory = self.memory.as_ref();
+        memory.is_some_and(|memory| memory.on_timeout(timeout, now))
     }
 
     /// Applies a new configuration. It affects the current payload from its next bytes on.
@@ -194,11 +207,6 @@ impl MessageReader {
             }
             Ok(len) => {
                 self.counters.add_bytes_in(len);
-                if let Some(memory) = &mut self.memory {
-                    // Once per read, because the budgets are shared with all threads that drop
-                    // messages.
-                    memory.reserve_exact(self.frames.held() as u64);
-                }
                 // A pong cannot overtake a large frame that is still arriving.
                 let large = self
                     .frames
@@ -229,25 +237,37 @@ impl MessageReader {
 
     /// Returns the next item. Earlier frames were passed to the session.
     ///
-    /// The output of the session must be handled after each call.
+    /// The output of the session must be handled after each call. After
+    /// [`ReadOutcome::NeedsMemory`], [`has_memory`](Self::has_memory) must be awaited.
     pub(super) fn next(&mut self, session: &mut impl SessionAccess) -> ReadOutcome {
-        let found = match self.frames.find_next() {
-            Ok(Some(Found::InPlace { command, at, .. })) => {
+        let found = match self.pending.take() {
+            Some(found) => Ok(Some(found)),
+            None => self.frames.find_next(),
+        };
+        let found = match found {
+            Ok(Some(found)) if large_payload_len(&found).is_some() => {
+                self.pending = Some(found);
+                if !self.has_memory() {
+                    self.progress.on_frame();
+                    return ReadOutcome::NeedsMemory;
+                }
+                self.pending.take()
+            }
+            Ok(found) => found,
+            Err(error) => {
+                session.with(|session| session.on_frame_error(error));
+                return ReadOutcome::NeedsMore;
+            }
+        };
+        let found = match found {
+            Some(Found::InPlace { command, at, .. }) => {
                 self.progress.on_frame();
                 return self.decode_in_place(command, at, session);
             }
-            Ok(Some(Found::Owned(incoming))) => incoming,
-            Ok(None) => {
-                if let Some(memory) = &mut self.memory {
-                    // Cannot fail, because the kept bytes are already reserved.
-                    memory.try_resize(self.frames.kept() as u64);
-                }
+            Some(Found::Owned(incoming)) => incoming,
+            None => {
                 self.progress.on_bytes(self.frames.arriving(), self.now);
                 self.check_progress(session, self.now);
-                return ReadOutcome::NeedsMore;
-            }
-            Err(error) => {
-                session.with(|session| session.on_frame_error(error));
                 return ReadOutcome::NeedsMore;
             }
         };
@@ -262,6 +282,9 @@ impl MessageReader {
                 self.on_payload(frame.command, number, frame.payload, session)
             }
             Incoming::Dropped(cause) => {
+                if let Some(memory) = &mut self.memory {
+                    memory.reset();
+                }
                 // Counted without its length, which is not reliable in a dropped frame.
                 let number = cause.command().and_then(MessageKind::from_command);
                 self.counters.add_message_in(number, 0);
@@ -321,7 +344,7 @@ impl MessageReader {
         match Message::decode_known(number, &mut Reader::new(self.frames.in_place(at))) {
             Ok(mut message) => {
                 let delivery = self.on_message(&mut message, session);
-                self.deliver(delivery, message, len, Self::split_off)
+                self.deliver(delivery, message, len, Self::take_memory)
             }
             Err(error) => self.on_malformed(command, &error, session),
         }
@@ -336,7 +359,7 @@ impl MessageReader {
     ) -> ReadOutcome {
         let len = payload.len() as u64;
         self.counters.add_message_in(number, len);
-        let memory = self.split_off(len);
+        let memory = self.take_memory(len);
         let shares = number.is_none_or(MessageKind::shares_payload);
         let (payload, memory) = match memory {
             Some(memory) if shares => (memory.guard(payload), None),
@@ -422,8 +445,10 @@ impl MessageReader {
         }
     }
 
-    fn split_off(&mut self, len: u64) -> Option<MemoryGuard> {
-        self.memory.as_mut().map(|memory| memory.split_off(len))
+    /// Returns the memory of the payload that was received. A small payload has none.
+    fn take_memory(&mut self, len: u64) -> Option<MemoryGuard> {
+        let memory = self.memory.as_mut().filter(|_| len >= COPY_THRESHOLD)?;
+        Some(memory.take(len))
     }
 
     fn check_progress(&self, session: &mut impl SessionAccess, now: Instant) {
@@ -438,6 +463,16 @@ impl MessageReader {
     }
 }
 
+/// Returns the length of a received payload whose memory is limited.
+fn large_payload_len(found: &Found) -> Option<u64> {
+    let len = match found {
+        Found::InPlace { at, .. } => at.len(),
+        Found::Owned(Incoming::Frame(frame)) => frame.payload.len(),
+        Found::Owned(_) => 0,
+    } as u64;
+    (len >= COPY_THRESHOLD).then_some(len)
+}
+
 /// The result of [`MessageReader::next`].
 #[derive(Debug)]
 pub(super) enum ReadOutcome {
@@ -447,6 +482,8 @@ pub(super) enum ReadOutcome {
     Block(BlockPart),
     /// A frame that the session handled.
     Handled,
+    /// A large payload was received, for which no memory is available yet.
+    NeedsMemory,
     /// All received frames were handled, and more bytes are needed.
     NeedsMore,
 }

@@ -55,7 +55,10 @@ pub(super) fn received(connection: &impl Logged, next: &ReadOutcome) {
         }
         // A block that is read while it arrives is logged when it starts.
         ReadOutcome::Block(BlockPart::Start { len, .. }) => message_in(connection, BLOCK, *len),
-        ReadOutcome::Block(_) | ReadOutcome::Handled | ReadOutcome::NeedsMore => {}
+        ReadOutcome::Block(_)
+        | ReadOutcome::Handled
+        | ReadOutcome::NeedsMemory
+        | ReadOutcome::NeedsMore => {}
     }
 }
 

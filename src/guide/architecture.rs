@@ -70,8 +70,9 @@
 //! 1. The stream thread reads into a buffer of 4 KiB, which grows to 64 KiB while data arrives.
 //! 2. [`FrameReader`](crate::wire::FrameReader) checks the magic, the limit of the command, and the
 //!    checksum while bytes arrive. If a payload exceeds `limits.buffered`, it is discarded.
-//! 3. The payload is counted against the budget of the peer and the shared
-//!    [`PayloadMemory`](crate::PayloadMemory). If a budget is used up, reading pauses.
+//! 3. A payload of 32 KiB or more is counted against the limit of the peer and the shared
+//!    [`PayloadMemory`](crate::PayloadMemory) while it arrives. If a limit is reached, reading
+//!    pauses until the peer is next in line and memory is released.
 //! 4. [`Message::decode`](crate::wire::Message::decode) checks each length against the remaining
 //!    bytes before it allocates. Blocks and transactions keep the payload as one shared buffer.
 //! 5. The [`Session`](crate::session::Session) checks whether the message is permitted in its

@@ -40,9 +40,10 @@
 //!
 //! | limit | default | setting | effect |
 //! | --- | --- | --- | --- |
-//! | payloads of one peer | 64 MiB (minimum `limits.buffered`) | `max_payload_memory` | reading pauses |
-//! | payloads of all peers of a manager | 512 MiB | `manager.max_payload_memory` | reading pauses |
-//! | excess over both, by the last read | 64 KiB per connection | - | - |
+//! | large payloads of one peer | 64 MiB (minimum `limits.buffered`) | `max_payload_memory` | reading pauses |
+//! | large payloads of all peers of a manager | 512 MiB | `manager.max_payload_memory` | reading pauses |
+//! | payloads of each peer that do not count in the shared limit | 1 MiB ([`MIN_PER_PEER`]) | - | - |
+//! | read buffer and uncounted start of a payload | 128 KiB per stream | - | - |
 //! | wait for payload memory | 30 s | `payload_memory_timeout` | [`PayloadMemoryExhausted`] |
 //! | queue of [`Connection::receive`] | 32 MiB | `max_receive_queue_bytes` | the oldest message is dropped and counted |
 //! | block data queued for a [`BlockReader`] | 2 MiB | - | reading pauses |
@@ -53,9 +54,21 @@
 //! header. Blocks and transactions keep the buffer in which they arrived, and are read through
 //! views that borrow from it.
 //!
-//! A payload counts from its arrival until the last message, block or slice that shares it is
-//! dropped. If a peer has no payload memory left, it is not read. It is disconnected after
-//! `payload_memory_timeout`. Several managers can share a [`PayloadMemory`](crate::PayloadMemory).
+//! A payload of at least 32 KiB counts from its arrival until the last message, block or slice that
+//! shares it is dropped. Smaller payloads never wait for memory. They are limited by the queues of
+//! the subscribers. Several managers can share a [`PayloadMemory`](crate::PayloadMemory).
+//!
+//! If a limit is reached, a peer that sends a large payload is not read until memory is available.
+//! Waiting peers receive memory in the order in which they began to wait. After
+//! `payload_memory_timeout`:
+//!
+//! - A peer that has reached its own limit is disconnected.
+//! - If the shared limit is reached, the peer is disconnected whose incomplete payloads hold the
+//!   most shared memory. At most one peer is disconnected per `payload_memory_timeout`.
+//!
+//! A peer that sends no large payload is always read. Therefore messages that a caller keeps never
+//! disconnect a quiet peer. In the worst case, n peers with two streams each take the shared limit
+//! and n times 1.25 MiB: 537 MiB for the 20 connections of a default manager.
 //!
 //! An idle peer of a manager takes 32.6 KiB of resident memory, or 57.1 KiB with two streams: see
 //! [`performance`](super::performance).
@@ -285,6 +298,7 @@
 //! [`Lagged`]: crate::event::ControlEvent::Lagged
 //! [`LocalNodeConfig`]: crate::local_node::LocalNodeConfig
 //! [`MAX_PEERS`]: crate::peers::InMemoryPeerStore::MAX_PEERS
+//! [`MIN_PER_PEER`]: crate::PayloadMemory::MIN_PER_PEER
 //! [`Manager`]: crate::Manager
 //! [`OverflowPolicy`]: crate::connection::OverflowPolicy
 //! [`PayloadMemoryExhausted`]: crate::session::DisconnectReason::PayloadMemoryExhausted

@@ -66,8 +66,11 @@
 //!   are closed.
 //! - If a peer sends faster than the caller processes, reading pauses. If a peer does not read, it
 //!   is disconnected.
-//! - A payload counts until its last holder drops it. If a caller keeps messages, their memory
-//!   stays in use, and reading from the peers pauses when the budget is used up.
+//! - A large payload counts until its last holder drops it. If a caller keeps messages, their
+//!   memory stays in use, and peers that send more large payloads are not read when the limit is
+//!   reached. Other messages of all peers are still received.
+//! - Each peer has payload memory of its own, and waiting peers are served in order. If peers hold
+//!   all memory with payloads that do not complete, the one that holds the most is disconnected.
 //! - A subscription that takes no event ends after 15 s and does not affect others.
 //! - Life-cycle events are never dropped, and violations without a score cause at most one event per
 //!   second. A peer cannot hide the events of other peers.

@@ -143,11 +143,13 @@ pub struct ManagerConfig {
     /// An update takes effect at once. If it is lower, the least valuable peers are removed, in the
     /// order documented at [`InMemoryPeerStore`].
     pub max_known_peers: usize,
-    /// The maximum size of the payloads that all connections hold together, in bytes. Defaults to
-    /// 512 MiB. Must be at least `connection.session.limits.buffered`.
+    /// The maximum size of the large payloads that all connections hold together, in bytes.
+    /// Defaults to 512 MiB. Must be at least `connection.session.limits.buffered`.
     ///
-    /// A connection without memory for a payload stops reading. It is closed if memory is not
-    /// available within `connection.payload_memory_timeout`.
+    /// The first 1 MiB of each connection does not count. If the limit is reached, connections stop
+    /// reading in the middle of their next large payload. If they wait for
+    /// `connection.payload_memory_timeout`, the connection is closed whose incomplete payloads hold
+    /// the most memory: see [`PayloadMemory`](crate::PayloadMemory).
     ///
     /// An update takes effect at once.
     pub max_payload_memory: u64,

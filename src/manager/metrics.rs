@@ -24,7 +24,8 @@ pub struct Metrics {
     pub connections: usize,
     /// The current number of connection slots in use. Second streams use no slot.
     pub slots_taken: usize,
-    /// The current size of all payloads in memory, in bytes.
+    /// The current size of all large payloads in memory, in bytes. Payloads below 32 KiB do not
+    /// count.
     pub payload_memory: u64,
     /// The current number of bans that have not expired: those that
     /// [`Manager::bans`](super::Manager::bans) returns.

@@ -195,7 +195,9 @@ pub enum DisconnectReason {
         /// The number of unsent bytes.
         waiting: u64,
     },
-    /// The payload memory budget had no capacity for the peer within the timeout.
+    /// The peer reached its limit of payload memory and waited for its timeout, or another peer
+    /// did, and this one held the most shared memory by incomplete payloads. See
+    /// [`PayloadMemory`](crate::PayloadMemory).
     #[error("payload memory exhausted")]
     PayloadMemoryExhausted,
     /// The application dropped the reader of a block before its end. The protocol cannot cancel a

@@ -17,6 +17,7 @@ mod header_servers;
 mod known_defects;
 mod life_cycle;
 mod matching_cost;
+mod memory_fairness;
 mod over_capacity;
 mod oversized_answers;
 mod payload_memory;

@@ -3,10 +3,11 @@
 use std::time::{Duration, Instant};
 
 use bsv_p2p::connection::PeerConnectionOptions;
-use bsv_p2p::event::ControlEvent;
+use bsv_p2p::event::{BitcoinMessageEvent, ControlEvent};
 use bsv_p2p::session::DisconnectReason;
 use bsv_p2p::wire::{
-    Block, BlockHash, BlockHeader, GetData, Inventory, Message, Transaction, TransactionOutput,
+    Block, BlockHash, BlockHeader, COPY_THRESHOLD, GetData, Inventory, Message, Transaction,
+    TransactionOutput,
 };
 use bsv_p2p::{ConnectionConfig, Network, PayloadMemory};
 use test_support::raw_peer::{DEADLINE, RawListener, RawPeer, wait_until};
@@ -66,20 +67,20 @@ fn payload_counts_until_message_is_dropped() {
     let (actor, peer) = connected(&config(), &memory);
     settles(&memory, 0);
     peer.send(numbered(1, 100_000));
-    peer.send(numbered(2, 10));
+    peer.send(numbered(2, 40_000));
     let large = actor.messages.recv_timeout(DEADLINE).unwrap();
-    let small = actor.messages.recv_timeout(DEADLINE).unwrap();
-    settles(&memory, 100_010);
+    let other = actor.messages.recv_timeout(DEADLINE).unwrap();
+    settles(&memory, 140_000);
     let Message::Unknown { payload, .. } = &*large.message else {
         unreachable!()
     };
     let slice = payload.slice(..1);
     drop(large);
     // The slice pins its payload.
-    settles(&memory, 100_010);
+    settles(&memory, 140_000);
     drop(slice);
-    settles(&memory, 10);
-    drop(small);
+    settles(&memory, 40_000);
+    drop(other);
     settles(&memory, 0);
 }
 
@@ -88,14 +89,33 @@ fn payload_counts_until_message_is_dropped() {
 fn decoded_message_counts_until_dropped() {
     let memory = PayloadMemory::default();
     let (actor, peer) = connected(&config(), &memory);
-    let inventory = vec![Inventory::Block(BlockHash::ZERO); 10];
-    peer.send(bsv_p2p::wire::Inv::from(inventory));
-    let event = actor.messages.recv_timeout(DEADLINE).unwrap();
-    settles(&memory, 361);
-    let other = event.message.clone();
-    drop(event);
-    settles(&memory, 361);
-    drop(other);
+    // The one in the middle of the receive buffer is decoded in place.
+    for count in [1_000, 20_000] {
+        let inventory = vec![Inventory::Block(BlockHash::ZERO); count];
+        peer.send(bsv_p2p::wire::Inv::from(inventory));
+        let event = actor.messages.recv_timeout(DEADLINE).unwrap();
+        let len = 3 + 36 * count as u64;
+        settles(&memory, len);
+        let other = event.message.clone();
+        drop(event);
+        settles(&memory, len);
+        drop(other);
+        settles(&memory, 0);
+    }
+}
+
+#[test]
+fn small_message_does_not_count() {
+    let memory = PayloadMemory::default();
+    let (actor, peer) = connected(&config(), &memory);
+    peer.send(numbered(1, COPY_THRESHOLD as usize - 1));
+    let small = actor.messages.recv_timeout(DEADLINE).unwrap();
+    settles(&memory, 0);
+    drop(small);
+    peer.send(numbered(2, COPY_THRESHOLD as usize));
+    let large = actor.messages.recv_timeout(DEADLINE).unwrap();
+    settles(&memory, COPY_THRESHOLD);
+    drop(large);
     settles(&memory, 0);
 }
 
@@ -122,7 +142,7 @@ fn peer_over_budget_resumes_when_memory_is_free() {
         scope.spawn(|| (0..20).for_each(|number| peer.send(numbered(number, len))));
         for number in 0..20 {
             let event = actor.messages.recv_timeout(DEADLINE).unwrap();
-            assert!(memory.used() <= 2 * MEBIBYTE + 64 * 1024);
+            assert!(memory.used() <= 2 * MEBIBYTE);
             assert_eq!(*event.message, numbered(number, len));
         }
     });
@@ -149,35 +169,84 @@ fn peer_over_budget_for_long_is_disconnected() {
     settles(&memory, 0);
 }
 
+/// The first mebibyte of each peer does not count in the shared limit.
 #[test]
 fn peer_waits_while_another_holds_all_memory() {
     let memory = PayloadMemory::new(2 * MEBIBYTE);
     let (greedy, greedy_peer) = connected(&small(4 * MEBIBYTE), &memory);
     let (other, other_peer) = connected(&small(4 * MEBIBYTE), &memory);
     let len = MEBIBYTE as usize;
-    greedy_peer.send(numbered(0, len));
-    greedy_peer.send(numbered(1, len));
-    let held: Vec<_> = (0..2)
-        .map(|_| greedy.messages.recv_timeout(DEADLINE).unwrap())
+    let mut held: Vec<_> = (0..3)
+        .map(|number| {
+            greedy_peer.send(numbered(number, len));
+            greedy.messages.recv_timeout(DEADLINE).unwrap()
+        })
         .collect();
-    settles(&memory, memory.max());
-    other_peer.send(numbered(7, 100_000));
+    settles(&memory, 3 * MEBIBYTE);
+    other_peer.send(numbered(7, len));
+    held.push(other.messages.recv_timeout(DEADLINE).unwrap());
+    settles(&memory, 4 * MEBIBYTE);
+    other_peer.send(numbered(8, 100_000));
     let waits = other.messages.recv_timeout(Duration::from_millis(200));
-    assert!(waits.is_err(), "there is no room");
-    drop(held);
-    assert_eq!(other.next_message(), numbered(7, 100_000));
+    assert!(waits.is_err(), "no memory is available");
+    drop(held.remove(0));
+    assert_eq!(other.next_message(), numbered(8, 100_000));
+}
+
+/// Creates a connection that has reached its limit of 1 MiB and waits for memory. Returns it with
+/// its peer and the message that it holds.
+fn waiting_connection(config: &ConnectionConfig) -> (Actor, RawPeer, BitcoinMessageEvent) {
+    let (actor, mut peer) = connected(config, &PayloadMemory::default());
+    peer.send(numbered(1, MEBIBYTE as usize));
+    let held = actor.messages.recv_timeout(DEADLINE).unwrap();
+    // The peer is read until the connection waits.
+    peer.ping(1);
+    peer.send(numbered(2, 100_000));
+    (actor, peer, held)
 }
 
 #[test]
 fn disconnect_does_not_wait_for_memory() {
-    let memory = PayloadMemory::new(MEBIBYTE);
-    let (actor, peer) = connected(&small(4 * MEBIBYTE), &memory);
-    peer.send(numbered(0, MEBIBYTE as usize));
-    let _held = actor.messages.recv_timeout(DEADLINE).unwrap();
-    peer.send(numbered(1, 10));
+    let (actor, _peer, _held) = waiting_connection(&small(MEBIBYTE));
+    let waits = actor.messages.recv_timeout(Duration::from_millis(100));
+    assert!(waits.is_err(), "no memory is available");
     let began = Instant::now();
     actor.handle.disconnect();
     actor.handle.join();
+    assert!(began.elapsed() < PROMPT);
+}
+
+#[test]
+fn raised_limit_ends_wait_for_memory() {
+    let mut config = small(MEBIBYTE);
+    config.payload_memory_timeout = Duration::from_secs(600);
+    let (actor, _peer, _held) = waiting_connection(&config);
+    let waits = actor.messages.recv_timeout(Duration::from_millis(100));
+    assert!(waits.is_err(), "no memory is available");
+    let began = Instant::now();
+    actor
+        .handle
+        .update_config(ConnectionConfig {
+            max_payload_memory: 64 * MEBIBYTE,
+            ..config
+        })
+        .unwrap();
+    assert_eq!(actor.next_message(), numbered(2, 100_000));
+    assert!(began.elapsed() < PROMPT);
+}
+
+#[test]
+fn lowered_timeout_ends_wait_for_memory() {
+    let mut config = small(MEBIBYTE);
+    config.payload_memory_timeout = Duration::from_secs(600);
+    let (actor, _peer, _held) = waiting_connection(&config);
+    let waits = actor.messages.recv_timeout(Duration::from_millis(100));
+    assert!(waits.is_err(), "no memory is available");
+    let began = Instant::now();
+    config.payload_memory_timeout = Duration::from_millis(10);
+    actor.handle.update_config(config).unwrap();
+    let (_, reason) = actor.expect_end();
+    assert_eq!(reason, DisconnectReason::PayloadMemoryExhausted);
     assert!(began.elapsed() < PROMPT);
 }
 

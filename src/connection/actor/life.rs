@@ -21,7 +21,6 @@ use crate::connection::records::Logged;
 use crate::connection::stream::Stream;
 use crate::connection::{ConnectionConfig, SlotGuard, dial, random};
 use crate::event::ControlEvent;
-use crate::memory::MemoryGuard;
 use crate::session::{Direction, DisconnectReason, StreamError};
 use crate::wire::{CreateStrm, FrameReader, StreamType};
 
@@ -95,7 +94,9 @@ fn live(
         Err(reason) => return reason,
     };
     let mut reader = MessageReader::new(&config, peer.counters());
-    reader.track_memory(MemoryGuard::new(peer.memory.clone()));
+    reader.track_memory(peer.stream_memory(connection, StreamType::General));
+    // The limits may have changed since the last run.
+    peer.set_memory_limits(&config);
     events.publisher.set_limits((&*config).into());
     drop(config);
     let mut reading = Reading {

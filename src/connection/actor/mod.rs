@@ -38,9 +38,7 @@ use self::life::Accepted;
 use super::{Keeper, SlotGuard};
 use crate::error::Error;
 use crate::event::ControlEvent;
-use crate::session::Direction;
-#[cfg(doc)]
-use crate::session::DisconnectReason;
+use crate::session::{Direction, DisconnectReason};
 
 /// Spawns connections that run on their own threads.
 ///
@@ -211,6 +209,13 @@ fn spawn(
         peer.current().session().reject_over_capacity();
     }
     let peer = Arc::new(peer);
+    let weak = Arc::downgrade(&peer);
+    peer.memory.on_exhausted(move || {
+        if let Some(peer) = weak.upgrade() {
+            peer.current()
+                .close(DisconnectReason::PayloadMemoryExhausted);
+        }
+    });
     let connection = peer.current();
     begin_life(&peer, &connection, accepted, slot).map_err(|error| Error::Io {
         operation: "spawning the connection thread".into(),

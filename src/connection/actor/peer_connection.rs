@@ -24,7 +24,7 @@ use crate::error::Error;
 use crate::event::ControlEvent;
 use crate::log_level::LogLevel;
 use crate::log_record::LogRecord;
-use crate::memory::PeerMemory;
+use crate::memory::{PeerMemory, StreamMemory};
 use crate::peers::PeerId;
 use crate::session::{ConfigError, ConnectionState, Direction, DisconnectReason, NonceRegistry};
 use crate::wire::StreamType;
@@ -50,7 +50,7 @@ pub(in crate::connection) struct PeerConnection {
     counters: Arc<TrafficCounters>,
     /// Set once the TCP connection of a data stream was established.
     data_counters: OnceLock<Arc<TrafficCounters>>,
-    pub(super) memory: Arc<PeerMemory>,
+    pub(super) memory: PeerMemory,
     /// The stage of the connection and the handle of its thread.
     pub(in crate::connection) stages: Stages,
     /// The observer that decides whether the connection is reopened. `None` for most connections.
@@ -107,7 +107,11 @@ impl PeerConnection {
             stop: OnceLock::new(),
             counters: Arc::default(),
             data_counters: OnceLock::new(),
-            memory: Arc::new(PeerMemory::new(config.max_payload_memory, &memory)),
+            memory: PeerMemory::new(
+                &memory,
+                config.max_payload_memory,
+                config.session.limits.buffered,
+            ),
             stages: Stages::default(),
             keeper,
             history: Mutex::default(),
@@ -228,11 +232,26 @@ impl PeerConnection {
         let mut current = self.config.write();
         *current = Arc::new(config);
         self.config_version.fetch_add(1, Relaxed);
-        self.memory.set_max(current.max_payload_memory);
+        self.set_memory_limits(&current);
         let connection = self.current();
         // Cannot fail, because the configuration was validated.
         let _ = connection.session().update_config(current.session.clone());
         connection.close.wakers().wake_all();
+    }
+
+    pub(super) fn set_memory_limits(&self, config: &ConnectionConfig) {
+        let longest = config.session.limits.buffered;
+        self.memory.set_limits(config.max_payload_memory, longest);
+    }
+
+    /// Creates the payload memory of a stream of `connection`.
+    pub(super) fn stream_memory(
+        &self,
+        connection: &ActiveConnection,
+        stream: StreamType,
+    ) -> StreamMemory {
+        let waker = connection.close.wakers().of(stream).clone();
+        self.memory.stream(move || waker.wake())
     }
 
     /// Creates the publisher of the events of a stream of `connection`.

@@ -26,7 +26,7 @@ pub struct PeerConnectionOptions {
     pub associations: AssociationRegistry,
     /// The bus on which the connection publishes its events.
     pub events: EventBus,
-    /// The memory limit for the payloads of all connections that share it.
+    /// The memory limit for the large payloads of all connections that share it.
     pub memory: PayloadMemory,
     /// The slot that the connection occupies. It is released when the connection ends.
     pub slot: Option<SlotGuard>,

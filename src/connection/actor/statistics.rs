@@ -41,8 +41,8 @@ pub struct ConnectionStatistics {
     pub queued_messages: usize,
     /// The number of bytes in the send queues of all streams.
     pub queued_bytes: usize,
-    /// The memory of the payloads of the peer that are being received, queued or held by callers,
-    /// in bytes.
+    /// The memory of the large payloads of the peer that are being received, queued or held by
+    /// callers, in bytes. Payloads below 32 KiB do not count.
     pub payload_memory: u64,
     /// The messages and bytes received and sent, over all restarts and streams.
     pub traffic: TrafficStats,

@@ -56,7 +56,8 @@ impl Connection {
                         self.kept.push(ordinary);
                     }
                 }
-                ReadOutcome::Handled => {}
+                // The memory of a blocking connection is limited by its receive queue.
+                ReadOutcome::Handled | ReadOutcome::NeedsMemory => {}
                 ReadOutcome::Block(part) => {
                     if let Err(reason) = self.on_block_part(part) {
                         self.session.close(reason);

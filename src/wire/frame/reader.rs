@@ -6,7 +6,7 @@ use std::ops::Range;
 use bytes::Bytes;
 
 use super::encoder::checksum;
-use super::payload::PayloadBuffer;
+use super::payload::{COPY_THRESHOLD, PayloadBuffer};
 use super::{EXTENDED_HEADER_LEN, FrameHeader, MagicMismatch};
 use crate::network::Magic;
 use crate::wire::hex_debug::hex;
@@ -341,9 +341,12 @@ impl FrameReader {
         &self.buffer[at]
     }
 
-    /// Returns the number of received bytes in memory: the kept payload and the unread bytes.
-    pub(crate) fn held(&self) -> usize {
-        self.kept() + self.end - self.start
+    /// Returns the maximum number of bytes of the current payload that are kept after the next
+    /// read, or 0 if it is below [`COPY_THRESHOLD`].
+    pub(crate) fn memory_for_next_read(&self) -> u64 {
+        let payload = self.arriving.as_ref();
+        let payload = payload.filter(|payload| payload.header.len >= COPY_THRESHOLD);
+        payload.map_or(0, |payload| (payload.kept() + payload.reservable()) as u64)
     }
 
     /// Returns the length of the current payload and the number of its missing bytes.

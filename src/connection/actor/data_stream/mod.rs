@@ -27,7 +27,6 @@ use super::telling::Events;
 use crate::connection::message_reader::MessageReader;
 use crate::connection::records::Logged;
 use crate::event::ControlEvent;
-use crate::memory::MemoryGuard;
 use crate::session::{DisconnectReason, SessionEvent};
 use crate::wire::{CreateStrm, FrameReader, StreamPolicy, StreamType};
 use std::net::SocketAddr;
@@ -105,7 +104,7 @@ fn read(
     };
     let counters = peer.data_counters();
     let mut reader = MessageReader::resume(frames, (limits, expected), &config, counters);
-    reader.track_memory(MemoryGuard::new(peer.memory.clone()));
+    reader.track_memory(peer.stream_memory(connection, stream.kind));
     events.publisher.set_limits((&*config).into());
     drop(config);
     if !connection.close.is_open() {

@@ -91,11 +91,11 @@ impl Reading<'_> {
                 return end;
             }
             self.wait_for_subscribers();
-            match self.wait_for_memory() {
-                Ok(true) => {}
-                // The connection has ended.
-                Ok(false) => continue,
-                Err(reason) => return End::Ended(reason),
+            if !self.reader.has_memory() {
+                match self.wait_for_memory() {
+                    Ok(()) => continue,
+                    Err(reason) => return End::Ended(reason),
+                }
             }
             self.begin_second();
             let misbehavior = self.peer.misbehavior.next_deadline();
@@ -140,6 +140,15 @@ impl Reading<'_> {
             match next {
                 ReadOutcome::NeedsMore => return None,
                 ReadOutcome::Handled => {}
+                ReadOutcome::NeedsMemory => {
+                    if let Err(reason) = self.wait_for_memory() {
+                        return Some(End::Ended(reason));
+                    }
+                    // The wait also ends if the connection is closing.
+                    if let Some(end) = self.drain() {
+                        return Some(end);
+                    }
+                }
                 ReadOutcome::Block(part) => {
                     if let Err(reason) = self.take_block_part(part) {
                         return Some(End::Ended(reason));

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::{Reading, Role};
+use crate::deadline::saturating_add;
 use crate::session::{ConnectionState, DisconnectReason};
 
 /// The interval at which suspended timeouts are checked again.
@@ -71,33 +72,30 @@ impl Reading<'_> {
         wakers.of(self.stream.kind).wait_until(deadline);
     }
 
-    /// Pauses reading until payload memory is available. Suspends the timeouts of the peer.
-    ///
-    /// Returns `false` if the connection has ended, or an error if the wait timed out.
-    pub(super) fn wait_for_memory(&mut self) -> Result<bool, DisconnectReason> {
-        if self.reader.has_memory() {
-            return Ok(true);
-        }
+    /// Pauses reading until payload memory is available or the connection is closing. Suspends the
+    /// timeouts of the peer.
+    pub(super) fn wait_for_memory(&mut self) -> Result<(), DisconnectReason> {
         self.set_pauses(true);
         let from = Instant::now();
         let result = loop {
-            let waited = from.elapsed();
             self.apply_config();
-            if self.reader.has_memory() {
-                self.on_reads_paused(from, from + waited);
-                break Ok(true);
+            let now = Instant::now();
+            if self.reader.has_memory() || self.connection.close.is_closed() {
+                self.on_reads_paused(from, now);
+                break Ok(());
             }
-            if self.connection.close.is_closed() {
-                break Ok(false);
+            self.peer.keep_alive(self.connection, now);
+            let timeout = self.peer.config().0.payload_memory_timeout;
+            let mut next = saturating_add(from, timeout).saturating_duration_since(now);
+            if next.is_zero() {
+                if self.reader.on_memory_timeout(timeout, now) {
+                    break Err(DisconnectReason::PayloadMemoryExhausted);
+                }
+                // Another peer was closed. Its memory is available once its thread has ended.
+                next = timeout;
             }
-            self.peer.keep_alive(self.connection, Instant::now());
-            if waited >= self.peer.config().0.payload_memory_timeout {
-                break Err(DisconnectReason::PayloadMemoryExhausted);
-            }
-            // Released memory is not signaled, so this polls at growing intervals.
-            let step = (waited / 8).clamp(Duration::from_millis(1), Duration::from_millis(100));
-            self.wait_until(Instant::now() + step);
             self.events.publisher.report_lag();
+            self.wait_until(now + next.min(STANDSTILL));
         };
         self.set_pauses(false);
         result
