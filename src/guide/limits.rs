@@ -27,6 +27,7 @@
 //! | before the handshake is complete, except `protoconf` | 64 KiB | - | closed |
 //! | payload in memory | 32 MiB | `buffered` | discarded |
 //! | block or transaction in memory that was not requested | 1 MiB | `unrequested` | discarded |
+//! | payload in memory of a command that is always short | 64 KiB: see [`kept_limit`] | - | discarded |
 //! | response above the limit of its command | [`ExpectedPayloads`] | - | request fails |
 //! | user agent | 256 bytes | - | handshake fails |
 //! | read buffer | 4 KiB if idle, up to 64 KiB | - | - |
@@ -310,6 +311,7 @@
 //! [`TooSlow`]: crate::event::SubscriptionEndReason::TooSlow
 //! [`capacity`]: crate::connection::SubscriptionOptions::capacity
 //! [`fetch_block`]: crate::Manager::fetch_block
+//! [`kept_limit`]: crate::wire::PayloadLimits::kept_limit
 //! [`max_buffered_transaction`]: crate::connection::BlockReader::max_buffered_transaction
 //! [`skipped`]: crate::manager::TipUpdate::skipped
 //! [`subscribe_blocks`]: crate::Manager::subscribe_blocks

@@ -13,6 +13,7 @@ pub(super) struct Expectations {
     /// Whether the peer was requested to send new blocks without a request, in compact or enriched
     /// form.
     announced_blocks: bool,
+    compact_block_sent: bool,
 }
 
 impl Expectations {
@@ -25,6 +26,7 @@ impl Expectations {
                 | Message::GetHdrsEn(_)
                 | Message::SendCmpct(_)
                 | Message::SendHdrsEn
+                | Message::CompactBlock(_)
         )
     }
 
@@ -42,6 +44,7 @@ impl Expectations {
             }
             Message::SendCmpct(request) => self.announced_blocks |= request.announce,
             Message::SendHdrsEn => self.announced_blocks = true,
+            Message::CompactBlock(_) => self.compact_block_sent = true,
             _ => {}
         }
     }
@@ -55,7 +58,9 @@ impl Expectations {
             | Message::BlockTransactions(_)
             | Message::HdrsEn(_)
             | Message::MerkleBlock(_) => self.on_block(),
-            Message::Tx(_) => self.transactions = self.transactions.saturating_sub(1),
+            Message::Tx(_) | Message::DatarefTx(_) => {
+                self.transactions = self.transactions.saturating_sub(1);
+            }
             Message::NotFound(missing) => {
                 for entry in &missing.inventory {
                     let count = self.count_of(entry);
@@ -76,7 +81,7 @@ impl Expectations {
     pub(super) fn on_discarded(&mut self, command: Command, len: u64) {
         match command.name() {
             "block" | "cmpctblock" | "blocktxn" | "hdrsen" | "merkleblock" => self.on_block(),
-            "tx" => self.transactions = self.transactions.saturating_sub(1),
+            "tx" | "datareftx" => self.transactions = self.transactions.saturating_sub(1),
             "notfound" => {
                 // The content is unknown. Most requests for many objects are for transactions.
                 let count = len / Inventory::LEN as u64;
@@ -92,6 +97,7 @@ impl Expectations {
         ExpectedPayloads {
             blocks: self.announced_blocks || self.blocks > 0,
             transactions: self.transactions > 0,
+            compact_block_sent: self.compact_block_sent,
             objects: self.blocks.saturating_add(self.transactions),
         }
     }
@@ -100,7 +106,7 @@ impl Expectations {
     /// form of a block, if at all.
     fn count_of(&mut self, entry: &Inventory) -> &mut u64 {
         match entry {
-            Inventory::Tx(_) => &mut self.transactions,
+            Inventory::Tx(_) | Inventory::DatarefTx(_) => &mut self.transactions,
             _ => &mut self.blocks,
         }
     }

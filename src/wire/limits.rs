@@ -16,6 +16,17 @@ pub const MAX_PROTOCONF_PAYLOAD: u64 = 1024 * 1024;
 /// The maximum length of the count at the start of a list, in bytes.
 const MAX_COUNT_LEN: u64 = 9;
 
+/// The maximum payload in bytes that is kept of a command whose payloads are always short, or that
+/// answers something and was not requested.
+///
+/// It holds 2,000 hashes of a locator, and indexes of as many missing transactions of a compact
+/// block.
+const SHORT_PAYLOAD: u64 = 64 * 1024;
+
+/// The maximum payload of `headers` that is kept, in bytes. 2,000 headers have 162,003. Somewhat
+/// longer lists are decoded as well, because sending one is misbehavior.
+const HEADERS_PAYLOAD: u64 = 256 * 1024;
+
 /// Returns the number of inventory vectors that fit into a payload of `max_payload` bytes.
 ///
 /// The result is `(max_payload - 8) / 36`, the estimate that both sides of the protocol use.
@@ -30,7 +41,7 @@ pub const fn inventory_limit(max_payload: u32) -> usize {
 /// `GetMaxMessageLength`). In two cases, a payload is instead discarded while it arrives, and
 /// reported:
 ///
-/// - It is within its limit, but above [`buffered`](Self::buffered).
+/// - It is within its limit, but above [`kept_limit`](Self::kept_limit).
 /// - It is above its limit, but may be the response to a request: see [`ExpectedPayloads`].
 ///
 /// Struct expressions that end with `..PayloadLimits::default()` keep compiling when a field is
@@ -50,8 +61,9 @@ pub struct PayloadLimits {
     pub buffered: u64,
     /// The maximum unrequested payload that is kept in memory, in bytes. Defaults to 1 MiB.
     ///
-    /// It applies to `block`, `cmpctblock`, `blocktxn`, `hdrsen` and `tx` if they are not
-    /// [expected](ExpectedPayloads). Values above `buffered` have no effect.
+    /// It applies to `block`, `cmpctblock`, `blocktxn`, `hdrsen`, `tx` and `datareftx` if they are
+    /// not [expected](ExpectedPayloads), and to `dsdetected`. Most other commands have lower limits:
+    /// see [`kept_limit`](Self::kept_limit). Values above `buffered` have no effect.
     pub unrequested: u64,
     /// The maximum of all other limits except that of `protoconf`, in bytes. Defaults to
     /// `u64::MAX`, which means none.
@@ -80,22 +92,47 @@ impl PayloadLimits {
 
     /// Returns the maximum payload of a command that is kept in memory, in bytes.
     ///
-    /// A longer payload within its limit is discarded while it arrives.
+    /// A longer payload within its limit is discarded while it arrives. The maximum is the lowest
+    /// of the [`limit`](Self::limit) of the command, [`buffered`](Self::buffered) and:
+    ///
+    /// | command | maximum in bytes |
+    /// | --- | --- |
+    /// | `inv`, `getdata`, unknown commands | `general` |
+    /// | `block`, `cmpctblock`, `blocktxn`, `hdrsen`, `tx`, `datareftx` | `unrequested`, unless expected |
+    /// | `merkleblock`, `notfound` | 64 KiB, unless expected |
+    /// | `getblocktxn` | 64 KiB; `unrequested` after a `cmpctblock` was sent |
+    /// | `headers` | 256 KiB |
+    /// | `dsdetected` | `unrequested` |
+    /// | any other command | 64 KiB |
     pub fn kept_limit(&self, command: Command, expected: ExpectedPayloads) -> u64 {
-        let unrequested = match MessageKind::from_command(command) {
-            Some(
-                MessageKind::Block
-                | MessageKind::CompactBlock
-                | MessageKind::BlockTransactions
-                | MessageKind::HdrsEn,
-            ) => !expected.blocks,
-            Some(MessageKind::Tx) => !expected.transactions,
-            _ => false,
+        let useful = self.useful_limit(command, expected);
+        self.limit(command).min(self.buffered).min(useful)
+    }
+
+    /// Returns the part of [`kept_limit`](Self::kept_limit) that depends on the use of the command.
+    pub(super) fn useful_limit(&self, command: Command, expected: ExpectedPayloads) -> u64 {
+        use MessageKind::*;
+        let unless = |is_expected, limit| if is_expected { u64::MAX } else { limit };
+        let Some(kind) = MessageKind::from_command(command) else {
+            return u64::MAX;
         };
-        if unrequested {
-            self.buffered.min(self.unrequested)
-        } else {
-            self.buffered
+        match kind {
+            // Both sides fill them up to the limit that `protoconf` announces.
+            Inv | GetData => u64::MAX,
+            Block | CompactBlock | BlockTransactions | HdrsEn => {
+                unless(expected.blocks, self.unrequested)
+            }
+            Tx | DatarefTx => unless(expected.transactions, self.unrequested),
+            MerkleBlock => unless(expected.blocks, SHORT_PAYLOAD),
+            NotFound => unless(expected.objects > 0, SHORT_PAYLOAD),
+            GetBlockTxn if expected.compact_block_sent => self.unrequested,
+            GetBlockTxn => SHORT_PAYLOAD,
+            Headers => HEADERS_PAYLOAD,
+            DsDetected => self.unrequested,
+            Version | Verack | Protoconf | Ping | Pong | SendHeaders | SendHdrsEn | SendCmpct
+            | FeeFilter | Authch | Authresp | RevokeMid | CreateStrm | StreamAck | GetAddr
+            | Addr | GetBlocks | GetHeaders | GetHdrsEn | Mempool | FilterLoad | FilterAdd
+            | FilterClear | Alert | Reject => SHORT_PAYLOAD,
         }
     }
 
@@ -132,17 +169,20 @@ impl PayloadLimits {
 /// | request | answer | maximum in bytes |
 /// | --- | --- | --- |
 /// | any object | `notfound` | that of a list with all [`objects`](Self::objects) |
-/// | a transaction | `tx` | 1,000,000,000 |
+/// | a transaction | `tx`, `datareftx` | 1,000,000,000 |
 /// | a block in any form | `block`, `merkleblock`, `cmpctblock`, `blocktxn`, `hdrsen` | 2^63 - 1 |
 ///
-/// The longest `headers` and `addr` that the protocol allows are always within the limits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The longest `headers` and `addr` that the protocol allows are always within the limits. The
+/// default expects nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ExpectedPayloads {
     /// Whether blocks in any form were requested: `block`, `merkleblock`, `cmpctblock`, `blocktxn`,
     /// `hdrsen`.
     pub blocks: bool,
-    /// Whether transactions were requested: `tx`.
+    /// Whether transactions were requested: `tx`, `datareftx`.
     pub transactions: bool,
+    /// Whether a `cmpctblock` was sent, which a `getblocktxn` may follow.
+    pub compact_block_sent: bool,
     /// The number of objects that were requested and have not arrived. A `notfound` may list all of
     /// them.
     pub objects: u64,
@@ -153,6 +193,7 @@ impl ExpectedPayloads {
     pub const ALL: Self = Self {
         blocks: true,
         transactions: true,
+        compact_block_sent: true,
         objects: u64::MAX,
     };
 
@@ -165,7 +206,7 @@ impl ExpectedPayloads {
                 .objects
                 .saturating_mul(Inventory::LEN as u64)
                 .saturating_add(MAX_COUNT_LEN),
-            b"tx" if self.transactions => node.transaction,
+            b"tx" | b"datareftx" if self.transactions => node.transaction,
             b"block" | b"merkleblock" | b"cmpctblock" | b"blocktxn" | b"hdrsen" if self.blocks => {
                 node.block
             }
@@ -191,6 +232,7 @@ impl Default for PayloadLimits {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::Message;
 
     #[test]
     fn default_limits_match_the_node() {
@@ -204,43 +246,110 @@ mod tests {
         assert_eq!(limit("getblocktxn"), 257_396_428_935_482_156);
     }
 
-    #[test]
-    fn unrequested_blocks_and_transactions_have_lower_limit() {
-        let mut limits = PayloadLimits::default();
-        let nothing = ExpectedPayloads {
-            blocks: false,
-            transactions: false,
-            objects: 0,
-        };
-        let kept = |limits: &PayloadLimits, name, expected| {
-            limits.kept_limit(Command::new(name), expected)
-        };
-        for name in ["block", "cmpctblock", "blocktxn", "hdrsen", "tx"] {
-            assert_eq!(kept(&limits, name, nothing), 1 << 20, "{name}");
-            assert_eq!(
-                kept(&limits, name, ExpectedPayloads::ALL),
-                32 << 20,
-                "{name}"
-            );
+    const KIB: u64 = 1024;
+    const MIB: u64 = 1024 * KIB;
+
+    /// Returns the length of the longest useful payload of a command that nothing requested, and
+    /// the maximum that may be kept of it.
+    fn unrequested(command: Command) -> (u64, u64) {
+        match command.name() {
+            // 58,254 entries, as announced by the default `protoconf`.
+            "inv" | "getdata" => (2 * MIB - 8, 2 * MIB),
+            // Announced without a request, at most as large as usual blocks and transactions.
+            "block" | "cmpctblock" | "hdrsen" | "tx" => (500_000, MIB),
+            // Sent on request only.
+            "blocktxn" | "datareftx" => (0, MIB),
+            "merkleblock" | "notfound" | "getblocktxn" => (0, 64 * KIB),
+            "headers" => (3 + 2000 * 81, 256 * KIB),
+            "addr" => (3 + 1000 * 30, 64 * KIB),
+            // A locator of 500 hashes.
+            "getblocks" | "getheaders" | "gethdrsen" => (4 + 3 + 501 * 32, 64 * KIB),
+            "filterload" => (3 + 36_000 + 9, 64 * KIB),
+            "filteradd" => (3 + 520, 64 * KIB),
+            "version" => (86 + 3 + 256 + 5 + 130, 64 * KIB),
+            "protoconf" => (1 + 4 + 3 + 650, 64 * KIB),
+            "revokemid" => (4 + 3 * 33 + 3 + 512, 64 * KIB),
+            "reject" => (13 + 1 + 112 + 32, 64 * KIB),
+            "createstrm" => (130 + 1 + 65, 64 * KIB),
+            "streamack" => (130 + 1, 64 * KIB),
+            "alert" => (1000, 64 * KIB),
+            "authch" => (40, 64 * KIB),
+            "authresp" => (34 + 8 + 73, 64 * KIB),
+            // Two chains of 1,000 headers, each with a transaction.
+            "dsdetected" => (2 * (1000 * 80 + 100_000), MIB),
+            "verack" | "getaddr" | "sendheaders" | "sendhdrsen" | "filterclear" | "ping"
+            | "pong" | "sendcmpct" | "feefilter" | "mempool" => (9, 64 * KIB),
+            other => panic!("{other}: which payloads are useful?"),
         }
-        assert_eq!(kept(&limits, "inv", nothing), 32 << 20);
+    }
+
+    #[test]
+    fn every_command_has_proportionate_unrequested_limit() {
+        let limits = PayloadLimits::default();
+        let nothing = ExpectedPayloads::default();
+        for &command in Message::COMMANDS {
+            let kept = limits.kept_limit(command, nothing);
+            let (useful, max) = unrequested(command);
+            assert!(useful <= kept && kept <= max, "{command}: {kept}");
+            assert!(kept <= limits.limit(command), "{command}");
+        }
+        let unknown = Command::new("foobar");
+        assert_eq!(limits.kept_limit(unknown, nothing), 2 * MIB);
+    }
+
+    #[test]
+    fn expected_payload_is_kept_up_to_buffered() {
+        let limits = PayloadLimits::default();
+        let nothing = ExpectedPayloads::default();
         let blocks = ExpectedPayloads {
             blocks: true,
             ..nothing
         };
-        assert_eq!(kept(&limits, "block", blocks), 32 << 20);
-        assert_eq!(kept(&limits, "tx", blocks), 1 << 20);
-        limits.buffered = 10;
-        assert_eq!(kept(&limits, "block", nothing), 10);
+        let transactions = ExpectedPayloads {
+            transactions: true,
+            ..nothing
+        };
+        let objects = ExpectedPayloads {
+            objects: 1,
+            ..nothing
+        };
+        let compact_block = ExpectedPayloads {
+            compact_block_sent: true,
+            ..nothing
+        };
+        for (names, expected, max) in [
+            (
+                &["block", "cmpctblock", "blocktxn", "hdrsen"][..],
+                blocks,
+                32 * MIB,
+            ),
+            (&["merkleblock"], blocks, 2 * MIB),
+            (&["tx", "datareftx"], transactions, 32 * MIB),
+            (&["notfound"], objects, 2 * MIB),
+            (&["getblocktxn"], compact_block, MIB),
+        ] {
+            for name in names {
+                let command = Command::new(name);
+                assert_eq!(limits.kept_limit(command, expected), max, "{name}");
+                // Nothing else raises the limit.
+                for other in [blocks, transactions, objects, compact_block] {
+                    let kept = limits.kept_limit(command, other);
+                    assert!(other == expected || kept < max, "{name}");
+                }
+            }
+        }
+        let limits = PayloadLimits {
+            buffered: 10,
+            ..limits
+        };
+        for &command in Message::COMMANDS {
+            assert_eq!(limits.kept_limit(command, ExpectedPayloads::ALL), 10);
+        }
     }
 
     #[test]
     fn answer_limit_depends_on_requests() {
-        let nothing = ExpectedPayloads {
-            blocks: false,
-            transactions: false,
-            objects: 0,
-        };
+        let nothing = ExpectedPayloads::default();
         let all = ["notfound", "tx", "block", "merkleblock", "hdrsen"];
         for name in all {
             assert_eq!(nothing.answer_limit(name.as_bytes()), 0, "{name}");

@@ -365,11 +365,7 @@ fn read_expecting(
 #[test]
 fn oversized_answer_is_discarded_and_next_frame_read() {
     const GENERAL: u64 = 1024 * 1024;
-    let nothing = ExpectedPayloads {
-        blocks: false,
-        transactions: false,
-        objects: 0,
-    };
+    let nothing = ExpectedPayloads::default();
     let objects = ExpectedPayloads {
         objects: 30_000,
         ..nothing

@@ -11,7 +11,7 @@ use bsv_p2p::session::DisconnectReason;
 use bsv_p2p::wire::{
     AssociationId, Command, CreateStrm, Message, Ping, Pong, Protoconf, Reject, StreamType, Version,
 };
-use bsv_p2p::{ConnectionConfig, Network};
+use bsv_p2p::{ConnectionConfig, Network, PayloadMemory};
 use socket2::{Domain, Socket, Type};
 use test_support::raw_peer::{DEADLINE, RawListener, RawPeer, protoconf, version};
 use uuid::Uuid;
@@ -34,6 +34,7 @@ pub(crate) struct Owner {
     config: ConnectionConfig,
     pub(crate) slots: ConnectionSlots,
     pub(crate) associations: AssociationRegistry,
+    pub(crate) memory: PayloadMemory,
     bus: EventBus,
     pub(crate) control: EventReceiver<ControlEvent>,
     pub(crate) messages: EventReceiver<BitcoinMessageEvent>,
@@ -47,6 +48,7 @@ impl Owner {
             config,
             slots: ConnectionSlots::new(1000),
             associations: AssociationRegistry::default(),
+            memory: PayloadMemory::default(),
             control: bus.subscribe_control(),
             messages: bus.subscribe_messages(),
             bus,
@@ -70,6 +72,7 @@ impl Owner {
         let mut setup = PeerConnectionOptions::new(self.config.clone());
         setup.associations = self.associations.clone();
         setup.events = self.bus.clone();
+        setup.memory = self.memory.clone();
         setup.slot = self.slots.reserve();
         setup
     }

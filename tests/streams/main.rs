@@ -6,6 +6,7 @@ mod header_requests;
 mod hostile_initiator;
 mod hostile_responder;
 mod hostile_streams;
+mod pinning;
 mod running_config;
 mod samples;
 mod silence;

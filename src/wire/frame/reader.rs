@@ -459,10 +459,12 @@ impl FrameReader {
             }));
         }
         self.start += header.header_len();
-        let expected = self.expected.unwrap_or(ExpectedPayloads::ALL);
-        let kept_limit = header.command.map_or(0, |command| {
-            limit.min(self.limits.kept_limit(command, expected))
-        });
+        let useful = match (header.command, self.expected) {
+            (Err(_), _) => 0,
+            (Ok(_), None) => u64::MAX,
+            (Ok(command), Some(expected)) => self.limits.useful_limit(command, expected),
+        };
+        let kept_limit = limit.min(self.limits.buffered).min(useful);
         Ok(Some((header, kept_limit)))
     }
 
