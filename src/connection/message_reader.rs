@@ -212,6 +212,9 @@ impl MessageReader {
                     .frames
                     .arriving()
                     .is_some_and(|(len, _)| len >= COPY_THRESHOLD);
+                if large {
+                    self.counters.add_large_frame_bytes(len);
+                }
                 let (limits, expected) = session.with(|session| {
                     session.on_received(now);
                     if large {

@@ -13,6 +13,7 @@ const KNOWN: usize = Message::COMMANDS.len();
 pub(super) struct TrafficCounters {
     bytes_received: AtomicU64,
     bytes_sent: AtomicU64,
+    large_frame_bytes: AtomicU64,
     commands: [CommandCounters; KNOWN + 1],
 }
 
@@ -29,6 +30,7 @@ impl Default for TrafficCounters {
         Self {
             bytes_received: AtomicU64::default(),
             bytes_sent: AtomicU64::default(),
+            large_frame_bytes: AtomicU64::default(),
             commands: std::array::from_fn(|_| CommandCounters::default()),
         }
     }
@@ -113,6 +115,17 @@ impl TrafficCounters {
         add_alone(&self.bytes_received, bytes as u64);
     }
 
+    /// Counts bytes that were received in the middle of a large frame.
+    pub(super) fn add_large_frame_bytes(&self, bytes: usize) {
+        add_alone(&self.large_frame_bytes, bytes as u64);
+    }
+
+    /// Returns the number of bytes that were received in the middle of large frames. It grows only
+    /// while a large frame is arriving.
+    pub(super) fn large_frame_bytes(&self) -> u64 {
+        self.large_frame_bytes.load(Relaxed)
+    }
+
     pub(super) fn add_bytes_out(&self, bytes: usize) {
         self.bytes_sent.fetch_add(bytes as u64, Relaxed);
     }
@@ -129,15 +142,6 @@ impl TrafficCounters {
             bytes_received: self.bytes_received.load(Relaxed),
             bytes_sent: self.bytes_sent.load(Relaxed),
         }
-    }
-
-    /// Returns the number of received bytes of an incomplete frame. Inexact, because the counters
-    /// are not read at the same instant.
-    pub(super) fn unfinished(&self) -> u64 {
-        // `bytes_in` is increased first, so it is read last.
-        let frames = self.commands.iter();
-        let whole: u64 = frames.map(|one| one.bytes_received.load(Relaxed)).sum();
-        self.bytes_received.load(Relaxed).saturating_sub(whole)
     }
 
     /// Returns the traffic of each command that was sent or received.

@@ -176,12 +176,12 @@ impl HeadersRequest {
         }))
     }
 
-    /// Returns how many bytes of incomplete frames the peer has sent so far.
+    /// Returns how many bytes the peer has sent in the middle of large frames so far.
     ///
     /// A growing number means that a large message is arriving, perhaps the answer. The peer is
     /// then slow, but has not stalled.
-    pub(crate) fn partial_frame_bytes(&self) -> u64 {
-        self.peer.unfinished()
+    pub(crate) fn large_frame_bytes(&self) -> u64 {
+        self.peer.large_frame_bytes()
     }
 
     /// Ends the request, and returns the answer if it has arrived by then.

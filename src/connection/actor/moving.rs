@@ -16,15 +16,15 @@ const LOOKS: u32 = 10;
 pub(super) enum GivenUp {
     /// The timeout of the caller expired.
     Deadline,
-    /// Neither the response nor a byte of an incomplete frame arrived for this time.
+    /// Neither the response nor a part of a large frame arrived for this time.
     StoodStill(Duration),
 }
 
 impl PeerConnectionHandle {
     /// Waits for a response until the timeout or the stall timeout of the caller expires.
     ///
-    /// Only bytes of an incomplete frame count as progress. Complete small messages such as pings
-    /// do not, so a live but unresponsive peer still times out.
+    /// Only the arrival of a large frame counts as progress. Small frames do not, complete or not,
+    /// so a live but unresponsive peer still times out.
     pub(super) fn receive<T>(
         &self,
         answer: &Receiver<T>,
@@ -34,7 +34,7 @@ impl PeerConnectionHandle {
             let received = answer.recv_deadline(patience.deadline);
             return received.map_err(|_| GivenUp::Deadline);
         };
-        let mut seen = self.peer.unfinished();
+        let mut seen = self.peer.large_frame_bytes();
         let mut still_until = deadline_after(stall);
         loop {
             let next_look = deadline_after(stall / LOOKS);
@@ -48,11 +48,11 @@ impl PeerConnectionHandle {
             if now >= patience.deadline {
                 return Err(GivenUp::Deadline);
             }
-            let unfinished = self.peer.unfinished();
-            if unfinished > seen {
+            let received = self.peer.large_frame_bytes();
+            if received > seen {
                 still_until = deadline_after(stall);
             }
-            seen = unfinished;
+            seen = received;
             if now >= still_until {
                 return Err(GivenUp::StoodStill(stall));
             }
@@ -139,12 +139,13 @@ mod tests {
         })
     }
 
-    fn block() -> Block {
+    /// Returns a block with a script of `len` bytes.
+    fn block(len: usize) -> Block {
         let transaction = Transaction {
             version: 1,
             inputs: vec![TransactionInput {
                 previous: OutPoint::NULL,
-                script: vec![1; 90],
+                script: vec![1; len],
                 sequence: 0,
             }],
             outputs: Vec::new(),
@@ -160,7 +161,7 @@ mod tests {
 
     #[test]
     fn slow_response_does_not_time_out() {
-        let block = block();
+        let block = block(100_000);
         let bytes = frame(block.clone());
         let pieces: Vec<&[u8]> = bytes.chunks(bytes.len() / 12).collect();
         let (answer, after) = ask(&block, &pieces);
@@ -168,11 +169,10 @@ mod tests {
         assert!(after > 2 * STALL, "{after:?}");
     }
 
-    #[test]
-    fn peer_pings_do_not_extend_response_timeout() {
-        let block = block();
-        let ping = frame(Ping::new(1));
-        let (answer, after) = ask(&block, &[&ping[..]; 8]);
+    /// Asserts that a request times out while the peer sends `pieces`.
+    #[track_caller]
+    fn assert_stalls(pieces: &[&[u8]]) {
+        let (answer, after) = ask(&block(90), pieces);
         let stands_still = matches!(
             answer,
             Err(Error::Timeout {
@@ -183,5 +183,40 @@ mod tests {
         );
         assert!(stands_still, "{answer:?}");
         assert!(after >= STALL && after < 3 * STALL, "{after:?}");
+    }
+
+    #[test]
+    fn peer_pings_do_not_extend_response_timeout() {
+        let ping = frame(Ping::new(1));
+        assert_stalls(&[&ping[..]; 12]);
+    }
+
+    #[test]
+    fn extended_pings_do_not_extend_response_timeout() {
+        let mut ping = Network::Regtest.magic().0.to_vec();
+        ping.extend_from_slice(b"extmsg\0\0\0\0\0\0");
+        ping.extend_from_slice(&[0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0]);
+        ping.extend_from_slice(b"ping\0\0\0\0\0\0\0\0");
+        ping.extend_from_slice(&8_u64.to_le_bytes());
+        ping.extend_from_slice(&1_u64.to_le_bytes());
+        assert_stalls(&[&ping[..]; 12]);
+    }
+
+    #[test]
+    fn dropped_frames_do_not_extend_response_timeout() {
+        let mut ping = frame(Ping::new(1));
+        ping[20] ^= 1;
+        assert_stalls(&[&ping[..]; 12]);
+    }
+
+    /// Whenever the peer pauses, a ping is incomplete.
+    #[test]
+    fn split_pings_do_not_extend_response_timeout() {
+        let ping = frame(Ping::new(1));
+        let (start, end) = ping.split_at(10);
+        let piece = [end, start].concat();
+        let mut pieces = vec![start];
+        pieces.extend([&piece[..]; 12]);
+        assert_stalls(&pieces);
     }
 }

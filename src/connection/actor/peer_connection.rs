@@ -332,9 +332,10 @@ impl PeerConnection {
         failure.into_error(self.address.to_string())
     }
 
-    /// Returns the number of received bytes of incomplete frames.
-    pub(super) fn unfinished(&self) -> u64 {
-        self.all_counters().map(|(_, one)| one.unfinished()).sum()
+    /// Returns the number of bytes that were received in the middle of large frames.
+    pub(super) fn large_frame_bytes(&self) -> u64 {
+        let each = self.all_counters();
+        each.map(|(_, one)| one.large_frame_bytes()).sum()
     }
 }
 

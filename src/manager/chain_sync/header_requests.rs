@@ -40,7 +40,7 @@ impl HeaderRequests {
         self.open.push(OpenRequest {
             id,
             peer_id: peer.peer_id(),
-            received: request.partial_frame_bytes(),
+            received: request.large_frame_bytes(),
             request,
         });
         Ok(())
@@ -74,7 +74,7 @@ impl HeaderRequests {
     pub(super) fn progressing(&mut self) -> Vec<PeerId> {
         let advance = |one: &mut OpenRequest| {
             let before = one.received;
-            one.received = one.request.partial_frame_bytes();
+            one.received = one.request.large_frame_bytes();
             (one.received > before).then_some(one.peer_id)
         };
         self.open.iter_mut().filter_map(advance).collect()
