@@ -79,8 +79,8 @@ pub struct ConnectionConfig {
     /// Defaults to 32 MiB.
     ///
     /// The queue holds messages that arrive during a request or a send. Each counts as its payload
-    /// and 128 bytes. If the queue is full, the oldest messages are dropped and counted. The newest
-    /// message is kept whatever its size.
+    /// and 256 bytes. If the queue is full, the oldest messages are dropped and counted. The newest
+    /// message is kept whatever its size. A decoded message can take up to twice its payload.
     pub max_receive_queue_bytes: u64,
     /// The maximum memory of the received large payloads of one peer of an actor, in bytes.
     /// Defaults to 64 MiB. Must be at least `session.limits.buffered`.

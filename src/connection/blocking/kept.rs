@@ -5,7 +5,10 @@ use std::collections::VecDeque;
 use crate::connection::message_reader::Received;
 
 /// The number of bytes that a queued message counts in addition to its payload.
-const OVERHEAD: u64 = 128;
+///
+/// A message has an allocation of its own, and the queue has up to twice the capacity that it
+/// needs.
+const OVERHEAD: u64 = 256;
 
 /// A queue of received messages, bounded in bytes. If it is full, the oldest are dropped and
 /// counted.
@@ -71,6 +74,21 @@ mod tests {
 
     fn message(len: u64) -> Received {
         Received::Message(SharedMessage::new(Message::GetAddr, len))
+    }
+
+    /// Messages without content take the most memory in relation to their payload.
+    #[test]
+    fn memory_of_queue_stays_within_its_limit() {
+        const MAX: u64 = 1024 * 1024;
+        let mut kept = Kept::new(MAX);
+        let used = allocation_counter::measure(|| {
+            for _ in 0..10_000 {
+                kept.push(message(0));
+            }
+        });
+        assert!(kept.dropped() > 0, "the queue is full");
+        let used = used.bytes_current;
+        assert!(used > 0 && used as u64 <= MAX, "{used} bytes");
     }
 
     fn is_of(kept: Option<Received>, len: u64) -> bool {
