@@ -1,15 +1,16 @@
 //! Message that is encoded once for several peers.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::network::Magic;
+use crate::session::{ContentError, PeerCapabilities, SendError, check_content};
 use crate::wire::{EncodedFrame, Message};
 
 /// A message that is encoded once and sent to several peers.
 ///
 /// [`PeerConnectionHandle::send_encoded`](super::PeerConnectionHandle::send_encoded) sends it. A
-/// clone shares the encoded bytes. Each connection still checks whether the message may be sent to
-/// its peer.
+/// clone shares the encoded bytes. The content is checked once, by the first connection that sends
+/// the message. Each connection still checks whether its peer accepts the message.
 ///
 /// ```
 /// use bsv_p2p::Network;
@@ -28,6 +29,8 @@ struct Prepared {
     message: Message,
     magic: Magic,
     frame: EncodedFrame,
+    /// The result of [`check_content`], once a connection has checked the content.
+    content: OnceLock<Result<(), ContentError>>,
 }
 
 impl EncodedMessage {
@@ -39,6 +42,7 @@ impl EncodedMessage {
             message,
             magic,
             frame,
+            content: OnceLock::new(),
         }))
     }
 
@@ -50,6 +54,15 @@ impl EncodedMessage {
     /// Returns the frame magic.
     pub fn magic(&self) -> Magic {
         self.0.magic
+    }
+
+    /// Checks whether the message may be sent to a peer.
+    pub(super) fn check(&self, receiver: PeerCapabilities) -> Result<(), SendError> {
+        let checked = |decoded: &Message| {
+            let content = self.0.content.get_or_init(|| check_content(decoded));
+            content.clone()
+        };
+        receiver.check_with(&self.0.message, checked)
     }
 
     pub(super) fn frame(&self) -> EncodedFrame {

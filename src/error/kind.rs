@@ -80,6 +80,7 @@ impl Error {
             | Error::ConnectionLimit { .. }
             | Error::TooManyManualPeers { .. }
             | Error::TooManyTransactions { .. }
+            | Error::InvalidTransaction { .. }
             | Error::Banned { .. }
             | Error::ScopedAddress(_)
             | Error::Ban(_)

@@ -13,7 +13,7 @@ use crate::peers::{Ban, BanError, PeerId, ScopedAddressError, StoreError};
 use crate::session::{ConfigError, DisconnectReason, PeerProfile, SendError};
 use crate::system_error::SystemError;
 pub(crate) use crate::wire::WithSources;
-use crate::wire::{BlockError, BlockHash, DecodeError, FrameDropReason, Txid};
+use crate::wire::{BlockError, BlockHash, DecodeError, FrameDropReason, InvalidTransaction, Txid};
 
 /// The error of a call.
 ///
@@ -196,6 +196,15 @@ pub enum Error {
         transactions: usize,
         /// The maximum number of offered transactions.
         max_transactions: usize,
+    },
+    /// Every node rejects the transaction. It was not announced.
+    #[error("transaction {txid} is invalid")]
+    InvalidTransaction {
+        /// The rejected transaction.
+        txid: Txid,
+        /// The violated rule.
+        #[source]
+        error: InvalidTransaction,
     },
     /// The address is banned.
     #[error("{address}: {ban}")]

@@ -35,7 +35,8 @@
 //!
 //! If a default node would ban or disconnect the caller for a message, the session returns
 //! [`SendError`](crate::session::SendError) with the rule. The rules depend on the user agent of
-//! the peer: see [`PeerProfile`](crate::session::PeerProfile). Requests are split by the smaller
+//! the peer: see [`PeerProfile`](crate::session::PeerProfile). Headers, blocks and transactions are
+//! checked as far as that is possible without the chain. Requests are split by the smaller
 //! limit of both sides. If nodes of this kind never respond to a request, it fails immediately.
 //!
 //! # Peers

@@ -10,7 +10,8 @@
 //!   [`limits`](super::limits).
 //! - If a default node would ban or disconnect the caller for a message, the message is rejected
 //!   before it is sent. The rules depend on the user agent of the peer
-//!   ([`PeerProfile`](crate::session::PeerProfile)).
+//!   ([`PeerProfile`](crate::session::PeerProfile)). Content that only a full node can judge is not
+//!   checked: [`SendError`](crate::session::SendError#not-checked) has the list.
 //! - Data from peers is escaped in log records and in the text of events, so that each record is
 //!   one line of printable ASCII.
 //!

@@ -117,6 +117,7 @@
 //!   not observe partial frames.
 
 mod config;
+mod content_rules;
 mod disconnect;
 mod disconnect_action;
 mod expectations;
@@ -135,6 +136,8 @@ mod user_agent;
 pub use config::{
     ConfigError, MINIMUM_PROTOCOL_VERSION, PROTOCOL_VERSION, SessionConfig, USER_AGENT,
 };
+pub use content_rules::ContentError;
+pub(crate) use content_rules::check_content;
 pub use disconnect::{AwaitedMessage, DisconnectReason};
 pub use disconnect_action::DisconnectAction;
 pub use keepalive::RoundTrip;

@@ -1,14 +1,39 @@
 //! Rules for outgoing messages: sizes, and content that nodes punish or ignore.
 
-use super::PeerProfile;
+use super::content_rules::{ContentError, check_content};
 use super::keepalive::PING_WITHOUT_NONCE;
-use super::teranode_rules;
+use super::{PeerProfile, teranode_rules};
 use crate::wire::{
     Authch, Command, DecodeError, Encode, Inventory, MAX_ADDRESSES, MAX_HEADERS, Message,
     PayloadLimits, Ping, Reader, Services, inventory_limit,
 };
 
 /// The reason why a message of the application is not sent.
+///
+/// The checks depend on the message, on what the peer announced, and on the messages that were sent
+/// before. A check takes as long as decoding the message. Each header and each transaction of a
+/// block is hashed in addition, which takes about as long as the checksum of the frame.
+///
+/// # Not checked
+///
+/// Nodes also punish content that cannot be judged without the chain, scripts or signatures. An SV
+/// Node with default options bans at a score of 100. The caller must not send:
+///
+/// | message | content that is not checked | reaction of an SV Node |
+/// | --- | --- | --- |
+/// | `headers` | the first parent is unknown to the peer | 20 for every tenth list in a row, 10 for 8 or more headers |
+/// | `headers`, `block`, `cmpctblock` | difficulty, the limit of the network, checkpoints | 50 or 100 |
+/// | `block` | rules other than proof of work and merkle root: coinbase, size, transactions | 10 or 100 |
+/// | `tx` | duplicate inputs, size, scripts, signatures, non-final replacements | 10 or 100 |
+/// | `cmpctblock` | more than a tenth of the maximum block size in transactions | 100 |
+/// | `blocktxn` | number of transactions that differs from the request | 100 |
+/// | `getblocktxn` | index beyond the end of the block | 100 |
+/// | `dsdetected` | proof of work and age of the headers | 10 |
+/// | `revokemid` | signatures and keys | 10 |
+/// | `authch`, `authresp` | more than 6, and one more per 10 minutes | 10 |
+///
+/// A Teranode closes the connection for `headers` that do not connect to its chain. Nodes ignore
+/// `hdrsen`, `merkleblock`, `datareftx` and `notfound`, whose content is not checked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SendError {
@@ -74,6 +99,24 @@ pub enum SendError {
         /// The kind of node, and the ignored part.
         rule: &'static str,
     },
+    /// The content violates a rule of the network, which nodes punish. `send_unchecked` sends it
+    /// anyway.
+    #[error("{command} is invalid")]
+    InvalidContent {
+        /// The command of the message.
+        command: Command,
+        /// The rule, and the value that violates it. Boxed, because each result that holds an
+        /// [`Error`](crate::Error) would be large otherwise.
+        #[source]
+        error: Box<ContentError>,
+    },
+    /// The message may be sent once per connection. An SV Node scores 1 for each further one.
+    /// `send_unchecked` sends it anyway.
+    #[error("{command} was already sent on this connection")]
+    AlreadySent {
+        /// The command of the message.
+        command: Command,
+    },
 }
 
 /// The properties of a peer that determine the messages it accepts.
@@ -93,20 +136,37 @@ pub(crate) struct PeerCapabilities {
     pub(super) awaits_headers: bool,
     /// Whether the peer has requested a block that was not sent.
     pub(super) awaits_block: bool,
+    /// Whether `sendhdrsen` was sent.
+    pub(super) sendhdrsen_sent: bool,
 }
 
 impl PeerCapabilities {
     /// Checks whether the application may send `message`.
     ///
-    /// This takes as long as decoding the message. It needs no [`Session`](super::Session), so that
-    /// the caller need not hold a lock.
+    /// This takes as long as decoding and hashing the message. It needs no
+    /// [`Session`](super::Session), so that the caller need not hold a lock.
     ///
     /// # Errors
     ///
     /// [`SendError`], with the violated rule.
     pub(crate) fn check(self, message: &Message) -> Result<(), SendError> {
+        self.check_with(message, check_content)
+    }
+
+    /// Like [`PeerCapabilities::check`], but for a message whose content is known to be valid.
+    pub(crate) fn check_valid(self, message: &Message) -> Result<(), SendError> {
+        self.check_with(message, |_| Ok(()))
+    }
+
+    /// Like [`PeerCapabilities::check`], but checks the content with `content`, which may know the
+    /// result of [`check_content`] for the decoded message.
+    pub(crate) fn check_with(
+        self,
+        message: &Message,
+        content: impl FnOnce(&Message) -> Result<(), ContentError>,
+    ) -> Result<(), SendError> {
         self.check_lenient(message)?;
-        check_policy(message, self)
+        check_policy(message, self, content)
     }
 
     /// Returns the properties before the handshake, when no message is accepted.
@@ -140,6 +200,8 @@ const EXTENDED_PAYLOADS: i32 = 70016;
 /// Prefix of command names that a receiver takes for an extended header, after which it cannot find
 /// the next frame.
 const EXTENDED_MARK: &str = "extmsg";
+
+pub(super) const SENDHDRSEN: Command = Command::new("sendhdrsen");
 
 /// Checks that the session does not send this message itself.
 fn check_reserved(command: Command) -> Result<(), SendError> {
@@ -233,7 +295,11 @@ fn entries(message: &Message) -> usize {
 
 /// Checks that a default node of the peer's kind neither punishes nor ignores the message, and that
 /// it can be decoded.
-fn check_policy(message: &Message, receiver: PeerCapabilities) -> Result<(), SendError> {
+fn check_policy(
+    message: &Message,
+    receiver: PeerCapabilities,
+    content: impl FnOnce(&Message) -> Result<(), ContentError>,
+) -> Result<(), SendError> {
     let command = message.command();
     let punished = |rule| Err(SendError::Punished { command, rule });
     let is_teranode = receiver.profile == PeerProfile::Teranode;
@@ -244,6 +310,9 @@ fn check_policy(message: &Message, receiver: PeerCapabilities) -> Result<(), Sen
     if is_filter && !receiver.services.contains(Services::BLOOM) {
         return punished("an SV Node without NODE_BLOOM bans the sender");
     }
+    if receiver.sendhdrsen_sent && command == SENDHDRSEN {
+        return Err(SendError::AlreadySent { command });
+    }
     // A manually built message whose command has a type is decoded as its receiver would.
     let decoded;
     let read = match message {
@@ -253,29 +322,33 @@ fn check_policy(message: &Message, receiver: PeerCapabilities) -> Result<(), Sen
         }
         known => known.validate().map(|()| known),
     };
-    match read {
-        Ok(read) if is_teranode => teranode_rules::check_content(read, receiver),
-        Ok(read) => check_content(read, receiver),
-        Err(error) if is_filter && error.is_above_limit() => punished(
-            "an SV Node bans for filters above 36,000 bytes or 50 functions and elements above 520 bytes",
-        ),
-        Err(error) => Err(SendError::Malformed { command, error }),
+    let read = match read {
+        Ok(read) => read,
+        Err(error) if is_filter && error.is_above_limit() => {
+            return punished(
+                "an SV Node bans for filters above 36,000 bytes or 50 functions and elements above 520 bytes",
+            );
+        }
+        Err(error) => return Err(SendError::Malformed { command, error }),
+    };
+    if is_teranode {
+        teranode_rules::check_message(read, receiver)?;
+    } else {
+        check_message(read, receiver)?;
     }
+    content(read).map_err(|error| SendError::InvalidContent {
+        command,
+        error: Box::new(error),
+    })
 }
 
-/// Checks that a default SV Node does not punish the content of the message.
-fn check_content(message: &Message, receiver: PeerCapabilities) -> Result<(), SendError> {
+/// Checks that a default SV Node does not punish the message.
+fn check_message(message: &Message, receiver: PeerCapabilities) -> Result<(), SendError> {
     let command = message.command();
     let punished = |rule| Err(SendError::Punished { command, rule });
     match message {
         Message::Inv(inv) if !inv.inventory.iter().all(is_announceable) => {
             punished("an SV Node closes the connection for types other than tx and block")
-        }
-        Message::CompactBlock(compact) if compact.check().is_err() => {
-            punished("an SV Node bans the sender of an invalid compact block")
-        }
-        Message::DsDetected(detected) if detected.verify().is_err() => {
-            punished("an SV Node scores 10 for double spends that fail verification")
         }
         // A request with an age is ignored and not punished.
         Message::Mempool(request) if request.age().is_none() => {

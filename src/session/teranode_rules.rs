@@ -89,7 +89,7 @@ pub(super) fn check_command(command: Command) -> Result<(), SendError> {
 /// # Errors
 ///
 /// [`SendError`], with the reaction of the node.
-pub(super) fn check_content(
+pub(super) fn check_message(
     message: &Message,
     receiver: PeerCapabilities,
 ) -> Result<(), SendError> {

@@ -6,10 +6,12 @@ use std::time::{Duration, Instant};
 use bsv_p2p::connection::{EncodedMessage, PeerConnectionCommand, QueueStats};
 use bsv_p2p::session::{AwaitedMessage, DisconnectReason, SendError};
 use bsv_p2p::wire::{
-    Command, DEFAULT_MAX_RECEIVE_PAYLOAD, Inv, Inventory, Mempool, Message, Ping, Pong, Protoconf,
-    Txid, inventory_limit,
+    Command, DEFAULT_MAX_RECEIVE_PAYLOAD, Headers, Inv, Inventory, Mempool, Message, Ping, Pong,
+    Protoconf, Transaction, Tx, Txid, inventory_limit,
 };
 use bsv_p2p::{ConnectionConfig, Error, Network, Timeout};
+use test_support::mining::{mined_block, mined_headers};
+use test_support::payment::payment;
 use test_support::raw_peer::{DEADLINE, RawListener, version};
 
 use crate::harness::{
@@ -88,6 +90,77 @@ fn unchecked_send_allows_punished_but_not_session_messages() {
     }
     actor.handle.send_unchecked(&mempool, DEADLINE).unwrap();
     assert_eq!(peer.next_message(), mempool);
+}
+
+/// The peer receives none of the messages.
+#[test]
+fn invalid_messages_are_refused_by_both_drivers() {
+    let headers = mined_headers(3);
+    let gap = Headers {
+        headers: vec![headers[0], headers[2]],
+    };
+    let empty = Transaction {
+        outputs: Vec::new(),
+        ..payment(1)
+    };
+    let (actor, mut peer) = Actor::connected(&config());
+    let (mut connection, mut other) = connected(&config());
+    for invalid in [
+        Message::from(gap),
+        Tx::from(&empty).into(),
+        mined_block(&[]).into(),
+    ] {
+        let command = invalid.command();
+        let encoded = EncodedMessage::new(config().magic(), &invalid);
+        for result in [
+            actor.handle.try_send(&invalid),
+            actor.handle.send_encoded(&encoded, DEADLINE),
+            actor.handle.send_encoded(&encoded, DEADLINE),
+            connection.send(&invalid),
+        ] {
+            let refused = refusal(result);
+            assert!(
+                matches!(&refused, SendError::InvalidContent { command: named, .. } if *named == command),
+                "{refused}"
+            );
+        }
+    }
+    actor.handle.try_send(message("valid")).unwrap();
+    assert_eq!(peer.next_message(), message("valid"));
+    connection.send(message("valid")).unwrap();
+    assert_eq!(other.next_message(), message("valid"));
+}
+
+#[test]
+fn sendhdrsen_is_refused_once_it_was_sent() {
+    let command = Message::SendHdrsEn.command();
+    let (mut connection, mut peer) = connected(&config());
+    connection.send(Message::SendHdrsEn).unwrap();
+    let refused = refusal(connection.send(Message::SendHdrsEn));
+    assert_eq!(refused, SendError::AlreadySent { command });
+    assert_eq!(peer.next_message(), Message::SendHdrsEn);
+
+    let config = ConnectionConfig {
+        max_send_queue_messages: 1,
+        ..config()
+    };
+    let (actor, mut peer) = Actor::connected_with_small_buffers(&config);
+    let mut queued = 0;
+    while actor.handle.try_send(numbered(queued, 90_000)).is_ok() {
+        queued += 1;
+    }
+    // A message that was not queued was not sent.
+    for _ in 0..2 {
+        let full = actor.handle.try_send(Message::SendHdrsEn);
+        assert!(matches!(full, Err(Error::Timeout { .. })), "{full:?}");
+    }
+    for number in 0..queued {
+        assert_eq!(peer.next_message(), numbered(number, 90_000));
+    }
+    actor.handle.send(Message::SendHdrsEn, DEADLINE).unwrap();
+    let refused = refusal(actor.handle.try_send(Message::SendHdrsEn));
+    assert_eq!(refused, SendError::AlreadySent { command });
+    assert_eq!(peer.next_message(), Message::SendHdrsEn);
 }
 
 #[test]

@@ -83,7 +83,7 @@ fn client_with_invalid_block_is_disconnected_alone() {
         ),
     ] {
         let mut bad = client(&node);
-        bad.send(block).unwrap();
+        bad.send_unchecked(block).unwrap();
         let end = Instant::now() + DEADLINE;
         let ended = loop {
             match bad.receive_timeout(DEADLINE) {

@@ -5,7 +5,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use bsv_p2p::Error;
-use bsv_p2p::wire::{GetData, Inv, Inventory, Message, Reject, RejectCode, Tx, Txid};
+use bsv_p2p::wire::{
+    GetData, Inv, InvalidTransaction, Inventory, Message, Reject, RejectCode, Tx, Txid,
+};
 use test_support::payment::payment;
 use test_support::raw_peer::{RawListener, RawPeer};
 
@@ -36,6 +38,20 @@ fn connected<const N: usize>() -> (bsv_p2p::Manager, [RawPeer; N]) {
     });
     manager.wait_for_peers(N, LIMIT).unwrap();
     (manager, peers)
+}
+
+#[test]
+fn broadcast_of_invalid_transaction_fails() {
+    let manager = manager(config());
+    let mut transaction = payment(7);
+    transaction.outputs.clear();
+    let transaction = Tx::from(&transaction);
+    let expected = Error::InvalidTransaction {
+        txid: transaction.txid(),
+        error: InvalidTransaction::NoOutputs,
+    };
+    let refused = manager.broadcast_transaction(transaction);
+    assert_eq!(refused.map(drop), Err(expected));
 }
 
 #[test]

@@ -1,12 +1,15 @@
 //! The real node counts nothing that the library sends as misbehavior, and streams can be declined.
 
 use bsv_p2p::wire::{
-    Addr, AssociationId, BlockHash, BlockHeader, Command, Encode, FeeFilter, GetData, GetHeaders,
-    Headers, Inv, Inventory, Message, NetworkAddress, NotFound, Ping, Pong, Reject, RejectCode,
-    SendCmpct, Services, TimestampedAddress, Txid, inventory_limit,
+    Addr, AssociationId, Block, BlockHash, BlockHeader, Command, Encode, FeeFilter, GetData,
+    GetHeaders, Headers, Inv, Inventory, Message, NetworkAddress, NotFound, OutPoint, Ping, Pong,
+    Reject, RejectCode, SendCmpct, Services, TimestampedAddress, Transaction, TransactionInput, Tx,
+    Txid, inventory_limit,
 };
 use bsv_p2p::{Connection, Error, Network};
 use serde_json::Value;
+use test_support::mining::{mine, mined_headers};
+use test_support::payment::payment;
 use test_support::real_node::RealNode;
 
 use crate::peer::{
@@ -199,6 +202,74 @@ fn messages_punished_by_node_are_refused() {
     let reason = end_of::<()>(end);
     assert!(is_cut(&reason), "{reason:?}");
     assert!(node.log().contains("Misbehaving"), "{}", node.log_tail(20));
+}
+
+/// Returns each kind of invalid message, and what the node logs about it.
+fn invalid() -> Vec<(Message, &'static str)> {
+    let headers = mined_headers(4);
+    let gap = Headers {
+        headers: vec![headers[1], headers[3]],
+    };
+    let bits = BlockHeader::genesis(&Network::Mainnet).bits;
+    let without_work = Headers {
+        headers: vec![BlockHeader { bits, ..headers[1] }],
+    };
+    let coinbase = Transaction {
+        inputs: vec![TransactionInput {
+            previous: OutPoint::NULL,
+            script: vec![1; 90],
+            sequence: 0,
+        }],
+        ..payment(1)
+    };
+    let no_inputs = Transaction {
+        inputs: Vec::new(),
+        outputs: coinbase.outputs.clone(),
+        ..payment(1)
+    };
+    let header = mine(BlockHeader {
+        previous: genesis(),
+        ..headers[1]
+    });
+    let other_root = Block::new(&header, std::slice::from_ref(&coinbase));
+    vec![
+        (gap.into(), "non-continuous headers sequence"),
+        (without_work.into(), "high-hash"),
+        (other_root.into(), "bad-txnmrklroot"),
+        (Tx::from(&no_inputs).into(), "bad-txns-vin-empty"),
+        (Tx::from(&coinbase).into(), "bad-tx-coinbase"),
+        (Message::SendHdrsEn, "Invalid SendHdrsEn activity"),
+    ]
+}
+
+/// The node scores what [`Connection::send`] refuses.
+#[test]
+#[ignore = "needs the real node: BSV_NODE"]
+fn invalid_content_is_refused_and_scored_by_node() {
+    let node = RealNode::start(&[]);
+    for (message, reason) in invalid() {
+        let command = message.command();
+        let mut connection = dial(&node, &config());
+        let mut actor = Actor::dial(&node, config());
+        actor.connected(&node);
+        if message == Message::SendHdrsEn {
+            connection.send(&message).expect("the first one");
+            actor.handle.send(&message, SOON).expect("the first one");
+        }
+        let refused = |result| matches!(result, Err(Error::Send { .. }));
+        assert!(refused(connection.send(&message)), "{command}: {reason}");
+        assert!(
+            refused(actor.handle.send(&message, SOON)),
+            "{command}: {reason}"
+        );
+        connection.ping(SOON).expect("a pong");
+        assert!(!node.log().contains(reason), "{command}: {reason}");
+
+        // The node closes the connection at a score of 100.
+        connection.send_unchecked(&message).expect("a connection");
+        let logged = || node.log().contains(reason).then_some(());
+        node.wait_until(reason, SOON, logged);
+    }
 }
 
 /// Returns the streams of a peer of the node.

@@ -3,7 +3,7 @@
 use bsv_p2p::local_node::Chain;
 use bsv_p2p::manager::TransactionBroadcast;
 use bsv_p2p::wire::{OutPoint, RejectCode, Transaction, Tx, Txid};
-use bsv_p2p::{Manager, ManagerConfig, Network};
+use bsv_p2p::{Error, Manager, ManagerConfig, Network};
 use bytes::Bytes;
 use serde_json::{Value, json};
 use test_support::real_node::RealNode;
@@ -68,9 +68,14 @@ fn broadcast_reaches_unconnected_nodes_and_reports_reject() {
     assert_good_standing(&one);
     assert_good_standing(&other);
 
-    // Its outputs exceed its inputs.
+    // Every node rejects it, so it is not announced.
     let mut worse = Transaction::from(transaction.view());
     worse.outputs[0].value = -1;
+    let refused = manager.broadcast_transaction(Tx::from(&worse));
+    assert!(matches!(refused, Err(Error::InvalidTransaction { .. })));
+
+    // Its outputs exceed its inputs.
+    worse.outputs[0].value = 60 * 100_000_000;
     let worse: TransactionBroadcast = manager.broadcast_transaction(Tx::from(&worse)).unwrap();
     assert_eq!(worse.wait_for(2, SOON).requested_by.len(), 2);
     one.wait_until("both have rejected it", SOON, || {

@@ -1,13 +1,19 @@
 //! Checks of messages that the application sends.
 
-use bsv_p2p::session::{Direction, SendError, Session};
+use bsv_p2p::Network;
+use bsv_p2p::session::{ContentError, Direction, SendError, Session};
 use bsv_p2p::wire::{
-    Addr, AssociationId, Block, BlockHash, BlockHeader, BloomFilter, BloomFlags, Command,
-    CompactBlock, CreateStrm, Encode, EnrichedHeader, FilterAdd, GetData, GetHeaders, Hash256,
-    HdrsEn, Headers, Inv, Inventory, Mempool, Message, NetworkAddress, NotFound, Ping, Pong,
-    Reject, RejectCode, Services, StreamAck, StreamType, TimestampedAddress, Txid, Version,
+    Addr, AssociationId, Block, BlockError, BlockHash, BlockHeader, BloomFilter, BloomFlags,
+    Command, CompactBlock, CompactBlockError, CompactTarget, CreateStrm, Encode, EnrichedHeader,
+    FilterAdd, GetData, GetHeaders, Hash256, HdrsEn, Headers, Inv, InvalidTransaction, Inventory,
+    Mempool, Message, NetworkAddress, NotFound, OutPoint, Ping, Pong, ProofOfWorkError, Reject,
+    RejectCode, Services, StreamAck, StreamType, TimestampedAddress, Transaction, Tx, Txid,
+    Version,
 };
 use bytes::Bytes;
+use test_support::mining::{mined_block, mined_headers};
+use test_support::payment::payment;
+use test_support::with_sources::with_sources;
 
 use crate::side::{DIRECTIONS, Side, peer_version, protoconf, unknown};
 
@@ -36,8 +42,7 @@ fn enriched_headers(count: usize) -> Message {
 }
 
 fn headers(count: usize) -> Message {
-    let header = BlockHeader::genesis(&bsv_p2p::Network::Regtest);
-    let headers = vec![header; count];
+    let headers = mined_headers(count);
     Headers { headers }.into()
 }
 
@@ -297,7 +302,8 @@ fn transaction_above_consensus_limit_is_refused() {
             command: Command::new(name),
             payload,
         };
-        assert_allowed(&side.session, &of(zeros.slice(1..)));
+        let longest = of(zeros.slice(1..));
+        assert_eq!(side.session.check_outgoing_lenient(&longest), Ok(()));
         let refusal = SendError::PayloadTooLarge {
             command: Command::new(name),
             bytes: limit as u64 + 1,
@@ -358,17 +364,158 @@ fn messages_built_from_bytes_are_checked_alike() {
     }
 }
 
-#[test]
-fn sending_invalid_compact_block_is_refused() {
+/// Asserts that a message is refused because of its content, typed and built from bytes, and needs
+/// `send_unchecked`.
+#[track_caller]
+pub(crate) fn assert_invalid(message: impl Into<Message>, expected: &ContentError) {
     let side = Side::complete(Direction::Outbound);
-    let genesis = Block::genesis(&bsv_p2p::Network::Regtest);
-    let empty = Block::new(&genesis.header(), &[]);
-    let message = CompactBlock::new(&genesis, 7).into();
+    let typed = message.into();
+    for message in [by_name(&typed), typed] {
+        let refusal = SendError::InvalidContent {
+            command: message.command(),
+            error: expected.clone().into(),
+        };
+        assert_eq!(side.session.check_outgoing(&message), Err(refusal));
+        assert_eq!(side.session.check_outgoing_lenient(&message), Ok(()));
+    }
+}
+
+/// Asserts that a message may be sent, typed and built from bytes.
+#[track_caller]
+fn assert_valid(message: impl Into<Message>) {
+    let side = Side::complete(Direction::Outbound);
+    let message = message.into();
     assert_allowed(&side.session, &message);
     assert_allowed(&side.session, &by_name(&message));
-    let message = CompactBlock::new(&empty, 7).into();
-    assert_punished(&side.session, &message);
-    assert_punished(&side.session, &by_name(&message));
+}
+
+/// Returns a header whose hash is above its target, and the error that reports it.
+fn without_work(index: usize, header: BlockHeader) -> (BlockHeader, ContentError) {
+    // The target of mainnet is 2^32 times harder to satisfy than that of regtest.
+    let bits = BlockHeader::genesis(&Network::Mainnet).bits;
+    let header = BlockHeader { bits, ..header };
+    let hash = header.hash();
+    let error = ProofOfWorkError::HashAboveTarget { hash, bits };
+    (header, ContentError::ProofOfWork { index, error })
+}
+
+#[test]
+fn unconnected_headers_are_refused_with_index() {
+    let headers = mined_headers(4);
+    assert_valid(Headers {
+        headers: headers.clone(),
+    });
+    assert_valid(Headers {
+        headers: headers[2..].to_vec(),
+    });
+    let expected = ContentError::NotConnected {
+        index: 1,
+        expected: headers[0].hash(),
+        got: headers[1].hash(),
+    };
+    let gap = [headers[0], headers[2], headers[3]].to_vec();
+    assert_invalid(Headers { headers: gap }, &expected);
+    let error = SendError::InvalidContent {
+        command: Command::new("headers"),
+        error: expected.into(),
+    };
+    let (parent, named) = (headers[0].hash(), headers[1].hash());
+    assert_eq!(
+        with_sources(&error),
+        format!("headers is invalid: header 1: expected parent {parent}, got {named}")
+    );
+}
+
+#[test]
+fn headers_without_work_are_refused() {
+    let mut headers = mined_headers(3);
+    let (header, expected) = without_work(2, headers[2]);
+    headers[2] = header;
+    assert_invalid(Headers { headers }, &expected);
+    let [genesis] = mined_headers(1)[..] else {
+        panic!("one header");
+    };
+    let bits = CompactTarget(0);
+    let headers = vec![BlockHeader { bits, ..genesis }];
+    let error = ProofOfWorkError::InvalidTarget(bits);
+    let index = 0;
+    assert_invalid(
+        Headers { headers },
+        &ContentError::ProofOfWork { index, error },
+    );
+}
+
+#[test]
+fn invalid_block_is_refused() {
+    let genesis = Block::genesis(&Network::Regtest);
+    assert_valid(genesis.clone());
+    let transactions = [payment(1), payment(2), payment(3)];
+    assert_valid(mined_block(&transactions));
+
+    let (header, expected) = without_work(0, genesis.header());
+    let coinbase: Vec<_> = genesis.transactions().map(Into::into).collect();
+    assert_invalid(Block::new(&header, &coinbase), &expected);
+    assert_invalid(mined_block(&[]), &ContentError::NoTransactions);
+
+    let header = mined_block(&transactions[..2]).header();
+    let block = Block::new(&header, &transactions);
+    let expected = BlockError::MerkleRootMismatch {
+        expected: header.merkle_root,
+        got: mined_block(&transactions).header().merkle_root,
+    };
+    assert_invalid(block, &expected.into());
+    let [a, b, c] = transactions;
+    let doubled = mined_block(&[a, b, c.clone(), c]);
+    let expected = BlockError::DuplicatedTransactions(doubled.header().merkle_root);
+    assert_invalid(doubled, &expected.into());
+}
+
+#[test]
+fn invalid_compact_block_is_refused() {
+    let genesis = Block::genesis(&Network::Regtest);
+    assert_valid(CompactBlock::new(&genesis, 7));
+    let empty = Block::new(&genesis.header(), &[]);
+    let expected = CompactBlockError::NoTransactions;
+    assert_invalid(CompactBlock::new(&empty, 7), &expected.into());
+    let (header, expected) = without_work(0, genesis.header());
+    let block = Block::new(&header, &[payment(1)]);
+    assert_invalid(CompactBlock::new(&block, 7), &expected);
+}
+
+#[test]
+fn invalid_transaction_is_refused() {
+    assert_valid(Tx::from(&payment(1)));
+    for (change, expected) in [
+        (
+            (|tx| tx.inputs.clear()) as fn(&mut Transaction),
+            InvalidTransaction::NoInputs,
+        ),
+        (|tx| tx.outputs.clear(), InvalidTransaction::NoOutputs),
+        (
+            |tx| tx.inputs[0].previous = OutPoint::NULL,
+            InvalidTransaction::Coinbase,
+        ),
+    ] {
+        let mut transaction = payment(1);
+        change(&mut transaction);
+        assert_invalid(Tx::from(&transaction), &expected.into());
+    }
+}
+
+#[test]
+fn second_sendhdrsen_is_refused() {
+    let mut side = Side::complete(Direction::Outbound);
+    let message = Message::SendHdrsEn;
+    let command = message.command();
+    for message in [&message, &by_name(&message)] {
+        assert_allowed(&side.session, message);
+    }
+    side.session.on_sent(&by_name(&message));
+    for message in [&message, &by_name(&message)] {
+        let refusal = SendError::AlreadySent { command };
+        assert_eq!(side.session.check_outgoing(message), Err(refusal));
+        assert_eq!(side.session.check_outgoing_lenient(message), Ok(()));
+    }
 }
 
 #[test]

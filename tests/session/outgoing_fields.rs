@@ -2,11 +2,11 @@
 
 use bsv_p2p::session::{Direction, SendError};
 use bsv_p2p::wire::{
-    Authch, Authresp, DecodeError, DsDetected, Hash256, Message, Ping, Reject, RejectCode,
-    RevokeMid, Services, Version,
+    Authch, Authresp, DecodeError, DsDetected, DsDetectedError, Hash256, Message, Ping, Reject,
+    RejectCode, RevokeMid, Services, Version,
 };
 
-use crate::outgoing::{assert_allowed, assert_punished, by_name};
+use crate::outgoing::{assert_allowed, assert_invalid, assert_punished, by_name};
 use crate::side::{Side, peer_version, unknown};
 
 fn too_long(field: &'static str, limit: u64, got: u64) -> DecodeError {
@@ -113,8 +113,8 @@ fn unreadable_fields_are_refused_with_field_and_value() {
 #[test]
 fn invalid_dsdetected_and_authch_are_refused() {
     let side = Side::complete(Direction::Outbound);
-    assert_punished(&side.session, &DsDetected::new(&[]).into());
-    assert_punished(&side.session, &by_name(&DsDetected::new(&[]).into()));
+    let expected = DsDetectedError::TooFewBlocks { got: 0 };
+    assert_invalid(DsDetected::new(&[]), &expected.into());
     let challenge = |version| {
         Message::from(Authch {
             version,

@@ -1,9 +1,7 @@
 //! Linked blocks.
 
-use bsv_p2p::Network;
-use bsv_p2p::wire::{
-    Block, BlockHeader, OutPoint, Transaction, TransactionInput, Txid, merkle_root,
-};
+use bsv_p2p::wire::{Block, OutPoint, Transaction, TransactionInput, Txid};
+use test_support::mining::mined_block;
 
 /// Returns a block of `transactions` transactions, each with `script` bytes of script.
 pub(crate) fn block(transactions: u32, script: usize) -> Block {
@@ -21,10 +19,5 @@ pub(crate) fn block(transactions: u32, script: usize) -> Block {
         lock_time: 0,
     };
     let transactions: Vec<_> = (0..transactions).map(transaction).collect();
-    let (merkle_root, _) = merkle_root(transactions.iter().map(Transaction::txid));
-    let header = BlockHeader {
-        merkle_root,
-        ..BlockHeader::genesis(&Network::Regtest)
-    };
-    Block::new(&header, &transactions)
+    mined_block(&transactions)
 }

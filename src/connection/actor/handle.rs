@@ -225,6 +225,10 @@ impl PeerConnectionHandle {
     /// Writes it immediately if nothing else is queued, and queues it otherwise. Blocks for at most
     /// `timeout` while the queue is full.
     ///
+    /// Content that every node punishes is refused, such as headers without proof of work. That
+    /// check hashes each header, and each transaction of a block, on the thread of the caller.
+    /// [`SendError`] lists what is [not checked](SendError#not-checked).
+    ///
     /// Accepted messages are written in the order of the calls, separately for each stream. If the
     /// connection closes first, queued messages are dropped. The final event has the reason.
     ///
@@ -292,8 +296,20 @@ impl PeerConnectionHandle {
             &self.peer.current(),
             prepared.message(),
             patience,
-            PeerCapabilities::check,
+            |receiver, _| prepared.check(receiver),
             |outbox| outbox.send_frame(prepared.frame(), patience.deadline),
+        )
+    }
+
+    /// Like [`try_send`](Self::try_send), for a message whose content was checked before.
+    pub(crate) fn try_send_valid(&self, message: &Message) -> Result<(), Error> {
+        let patience = Patience::new(Duration::ZERO);
+        let connection = self.peer.current();
+        self.send_checked(
+            &connection,
+            message,
+            patience,
+            PeerCapabilities::check_valid,
         )
     }
 
@@ -408,18 +424,24 @@ impl PeerConnectionHandle {
         connection: &ActiveConnection,
         message: &Message,
         patience: Patience,
-        check: fn(PeerCapabilities, &Message) -> Result<(), SendError>,
+        check: impl FnOnce(PeerCapabilities, &Message) -> Result<(), SendError>,
         send: impl FnOnce(&Outbox) -> Result<(), NotTaken>,
     ) -> Result<(), Error> {
         let capabilities = self.capabilities(connection)?;
         check(capabilities, message).map_err(|refused| self.refused(refused))?;
-        if Session::is_request(message) {
+        let is_request = Session::is_request(message);
+        if is_request {
             connection.session().on_sent(message);
         }
         let Some(stream) = connection.stream_for(message) else {
             return Err(self.ended(connection));
         };
-        send(&stream.outbox).map_err(|error| self.not_taken(connection, error, patience))?;
+        send(&stream.outbox).map_err(|error| {
+            if is_request {
+                connection.session().on_not_sent(message);
+            }
+            self.not_taken(connection, error, patience)
+        })?;
         if Session::is_answer(message) {
             connection.session().on_sent(message);
         }

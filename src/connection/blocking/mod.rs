@@ -166,6 +166,9 @@ impl Connection {
     /// [`ConnectionConfig::write_timeout`] and 1 s for each 256 KiB. A peer that reads more slowly
     /// is disconnected.
     ///
+    /// Content that every node punishes is refused, such as headers without proof of work.
+    /// [`SendError`] lists what is [not checked](SendError#not-checked).
+    ///
     /// # Errors
     ///
     /// - [`Error::Send`] if the message must not be sent to this peer.

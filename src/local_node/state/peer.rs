@@ -102,12 +102,13 @@ impl NodePeer {
         self.info.as_ref().map(|info| info.profile())
     }
 
-    /// Sends a message without pending.
+    /// Sends a message without blocking. The content is not checked again: blocks, headers and
+    /// transactions of the node were checked when they were accepted.
     ///
     /// A message that the connection refuses is logged. A peer whose queue is full, because it does
     /// not read, is disconnected.
     pub(super) fn send(&self, message: &Message) {
-        match self.handle.try_send(message) {
+        match self.handle.try_send_valid(message) {
             Ok(()) | Err(Error::Disconnected { .. }) => {}
             Err(Error::Timeout { .. }) => {
                 let waiting = self.handle.send_queue().bytes as u64;

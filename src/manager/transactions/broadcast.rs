@@ -169,14 +169,16 @@ impl Manager {
     /// The transaction is sent to at most 1,000 peers, at most three times to each. A further call
     /// with the same transaction restarts the 30 minutes and the announcements.
     ///
-    /// The transaction is not verified. Nodes disconnect or ban the sender of a transaction with
-    /// invalid scripts, so it must be valid. The manager keeps a copy of it.
+    /// Scripts, signatures and inputs are not verified. Nodes disconnect or ban the sender of a
+    /// transaction with invalid scripts, so it must be valid. The manager keeps a copy of it.
     ///
     /// Does not wait for any peer, and succeeds without peers.
     /// [`TransactionBroadcast::wait_for`] waits for peers.
     ///
     /// # Errors
     ///
+    /// - [`Error::InvalidTransaction`] if every node rejects the transaction, as found by
+    ///   [`TransactionView::check`](crate::wire::TransactionView::check).
     /// - [`Error::NotRunning`] if the manager is not running.
     /// - [`Error::TooManyTransactions`] if 1,000 transactions are broadcast already, or if all
     ///   transactions together would exceed 64 MiB.
@@ -185,6 +187,11 @@ impl Manager {
         transaction: impl Into<Tx>,
     ) -> Result<TransactionBroadcast, Error> {
         let transaction = transaction.into();
+        let checked = transaction.view().check();
+        checked.map_err(|error| Error::InvalidTransaction {
+            txid: transaction.txid(),
+            error,
+        })?;
         let transactions = self.shared.transactions.clone();
         let offer = self.ask(move |supervisor| supervisor.offer(transaction))??;
         Ok(TransactionBroadcast {

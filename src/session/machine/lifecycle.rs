@@ -55,6 +55,7 @@ impl Session {
             chain_probe: None,
             probe_end_marker: None,
             expectations: Expectations::default(),
+            sendhdrsen_sent: false,
             peer_requests: PeerRequests::default(),
             keepalive: Keepalive::new(config.ping_interval, config.ping_timeout, now),
             handshake_started: None,

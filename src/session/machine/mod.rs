@@ -18,7 +18,7 @@ use self::chain_check::ChainProbe;
 use self::streams::StreamsState;
 use super::expectations::Expectations;
 use super::keepalive::{self, Keepalive, KeepaliveAction, PING_WITHOUT_NONCE};
-use super::send_rules::PeerCapabilities;
+use super::send_rules::{PeerCapabilities, SENDHDRSEN};
 use super::teranode_rules::{self, PeerRequests};
 use super::{
     ConnectionState, Direction, DisconnectReason, Misbehavior, NonceGuard, NonceRegistry,
@@ -75,6 +75,8 @@ pub struct Session {
     /// The transaction that ends the chain check. The peer may report it as missing at any time.
     probe_end_marker: Option<Txid>,
     expectations: Expectations,
+    /// Whether the application sent `sendhdrsen`.
+    sendhdrsen_sent: bool,
     peer_requests: PeerRequests,
     keepalive: Keepalive,
     /// The start of the handshake, while it is in progress.
@@ -392,7 +394,9 @@ impl Session {
     /// Returns whether a message is a request, so that [`Session::on_sent`] must be called when it
     /// is sent.
     pub fn is_request(message: &Message) -> bool {
-        Expectations::affects(message) || matches!(message, Message::GetHeaders(_))
+        Expectations::affects(message)
+            || matches!(message, Message::GetHeaders(_))
+            || message.command() == SENDHDRSEN
     }
 
     /// Returns whether a message may be a response to the peer, so that [`Session::on_sent`] must
@@ -404,9 +408,15 @@ impl Session {
     /// Records a message of the application. Must be called before the message is sent. Responses
     /// to a request are then expected.
     pub fn on_sent(&mut self, message: &Message) {
+        self.sendhdrsen_sent |= message.command() == SENDHDRSEN;
         self.peer_requests.on_sent(message);
         self.expectations.on_sent(message);
         self.on_sent_after_chain(message);
+    }
+
+    /// Handles a message for which [`Session::on_sent`] was called, but which was not sent.
+    pub(crate) fn on_not_sent(&mut self, message: &Message) {
+        self.sendhdrsen_sent &= message.command() != SENDHDRSEN;
     }
 
     /// Returns the reason of the end. Returns `None` while the session is open.
@@ -435,6 +445,7 @@ impl Session {
             relay: self.peer_info().is_some_and(|peer| peer.relay),
             awaits_headers: self.peer_requests.awaits_headers(),
             awaits_block: self.peer_requests.awaits_block(),
+            sendhdrsen_sent: self.sendhdrsen_sent,
         }
     }
 

@@ -7,6 +7,7 @@ pub mod header_server;
 mod limited_relay;
 pub mod manager_pair;
 pub mod matrix;
+pub mod mining;
 pub mod node_rules;
 pub mod own_process;
 pub mod payment;

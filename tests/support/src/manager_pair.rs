@@ -8,13 +8,14 @@ use std::time::{Duration, Instant};
 use bsv_p2p::connection::{EncodedMessage, EventReceiver, PeerConnectionHandle};
 use bsv_p2p::event::{BitcoinMessageEvent, ControlEvent};
 use bsv_p2p::wire::{
-    Block, BlockHash, BlockHeader, Encode, GetData, Inv, Inventory, MerkleAccumulator, Message,
-    NotFound, OutPoint, Transaction, TransactionInput, TransactionOutput, Tx, Txid,
+    BlockHash, Encode, GetData, Inv, Inventory, Message, NotFound, OutPoint, Transaction,
+    TransactionInput, TransactionOutput, Tx, Txid,
 };
 use bsv_p2p::{Error, Manager, ManagerConfig, Network};
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use crate::limited_relay::LimitedRelay;
+use crate::mining::mined_block;
 
 /// The approximate length of a transaction of a block.
 const TRANSACTION_LEN: usize = 50_000;
@@ -215,15 +216,10 @@ pub fn prepared_block(len: usize) -> (BlockHash, EncodedMessage) {
     let count = len.div_ceil(TRANSACTION_LEN) as u32;
     let transactions = (0..count).map(|number| transaction(number, TRANSACTION_LEN));
     let transactions = Vec::from_iter(transactions);
-    let mut tree = MerkleAccumulator::new();
-    transactions.iter().for_each(|one| tree.push(one.txid()));
-    let header = BlockHeader {
-        merkle_root: tree.root().0,
-        ..BlockHeader::genesis(&Network::Regtest)
-    };
-    let block = Block::new(&header, &transactions);
+    let block = mined_block(&transactions);
+    let hash = block.hash();
     let prepared = EncodedMessage::new(Network::Regtest.magic(), block);
-    (header.hash(), prepared)
+    (hash, prepared)
 }
 
 fn block_len(block: &EncodedMessage) -> usize {

@@ -11,11 +11,13 @@ use bsv_p2p::Network;
 use bsv_p2p::network::Magic;
 use bsv_p2p::session::PROTOCOL_VERSION;
 use bsv_p2p::wire::{
-    AssociationId, Block, BlockHeader, Command, DEFAULT_MAX_RECEIVE_PAYLOAD, FrameReader, Incoming,
-    Message, NetworkAddress, PayloadLimits, Ping, Pong, Protoconf, Services, Transaction,
-    TransactionOutput, Version, encode_frame, merkle_root,
+    AssociationId, Block, Command, DEFAULT_MAX_RECEIVE_PAYLOAD, FrameReader, Incoming, Message,
+    NetworkAddress, PayloadLimits, Ping, Pong, Protoconf, Services, Transaction, TransactionOutput,
+    Version, encode_frame,
 };
 use socket2::{Domain, SockRef, Socket, Type};
+
+use crate::mining::mined_block;
 
 /// The time limit of events that usually take less than a second.
 pub const DEADLINE: Duration = Duration::from_secs(10);
@@ -73,12 +75,7 @@ pub fn large_block(len: usize) -> Block {
         outputs: vec![output],
         lock_time: 0,
     };
-    let (merkle_root, _) = merkle_root([transaction.txid()]);
-    let header = BlockHeader {
-        merkle_root,
-        ..BlockHeader::genesis(&Network::Regtest)
-    };
-    Block::new(&header, &[transaction])
+    mined_block(&[transaction])
 }
 
 /// Returns the `protoconf` of a current node.
