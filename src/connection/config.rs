@@ -7,12 +7,20 @@ use crate::error::Error;
 use crate::network::{Magic, Network};
 use crate::session::{ConfigError, SessionConfig};
 
+/// The minimum timeout. The options of a socket have a resolution of 1 µs or 1 ms, and a timeout
+/// below that would mean that there is none.
+const MIN_TIMEOUT: Duration = Duration::from_millis(1);
+/// The minimum of the socket option of [`ConnectionConfig::tcp_keepalive`].
+const MIN_KEEPALIVE: Duration = Duration::from_secs(1);
+/// The maximum of that option (Linux, `MAX_TCP_KEEPIDLE`).
+const MAX_KEEPALIVE: Duration = Duration::from_secs(32_767);
+
 /// The configuration of one connection: its network, session, timeouts and memory limits.
 ///
 /// [`PeerConnectionHandle::update_config`](crate::connection::PeerConnectionHandle::update_config)
 /// replaces the configuration of an actor. The connection applies it within a second, or when it
-/// resumes reading if reading is paused. The exceptions are documented on the fields. All durations
-/// must be above zero.
+/// resumes reading if reading is paused. The exceptions are documented on the fields. All timeouts
+/// must be at least 1 ms. Longer ones than 136 years, such as [`Duration::MAX`], never expire.
 ///
 /// Struct expressions that end with `..ConnectionConfig::new(network)` keep compiling when a field
 /// is added. So does code that changes the fields of a configuration, as below.
@@ -124,8 +132,9 @@ pub struct ConnectionConfig {
     /// The subscription is then ended as [`TooSlow`](crate::event::SubscriptionEndReason::TooSlow).
     #[cfg_attr(feature = "serde", serde(with = "crate::serde_util::seconds"))]
     pub subscriber_timeout: Duration,
-    /// The idle time after which TCP probes the peer. Defaults to 60 s; `None` disables the probes.
-    /// An update takes effect with the next connection.
+    /// The idle time after which TCP probes the peer, from 1 s to 32,767 s. Defaults to 60 s; `None`
+    /// disables the probes. The system counts whole seconds: a fraction is dropped. An update takes
+    /// effect with the next connection.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde_util::optional_seconds"))]
     pub tcp_keepalive: Option<Duration>,
 }
@@ -196,10 +205,13 @@ impl ConnectionConfig {
             ("block_reader_timeout", self.block_reader_timeout),
             ("payload_memory_timeout", self.payload_memory_timeout),
             ("subscriber_timeout", self.subscriber_timeout),
-            ("tcp_keepalive", self.tcp_keepalive.unwrap_or(Duration::MAX)),
         ] {
-            let right = !value.is_zero();
-            ConfigError::unless(right, field, &value, "a duration above zero")?;
+            ConfigError::unless(value >= MIN_TIMEOUT, field, &value, "at least 1ms")?;
+        }
+        if let Some(idle) = self.tcp_keepalive {
+            let is_valid = (MIN_KEEPALIVE..=MAX_KEEPALIVE).contains(&idle);
+            let expected = "1s to 32767s, or None";
+            ConfigError::unless(is_valid, "tcp_keepalive", &idle, expected)?;
         }
         let messages = self.max_send_queue_messages;
         ConfigError::unless(
@@ -248,12 +260,6 @@ mod tests {
             config.validate().unwrap_err().to_string(),
             "max_send_queue_messages: expected at least 1, got 0"
         );
-        let zero = Some(Duration::ZERO);
-        let config = ConnectionConfig {
-            tcp_keepalive: zero,
-            ..ConnectionConfig::default()
-        };
-        assert_eq!(config.validate().unwrap_err().field, "tcp_keepalive");
         let config = ConnectionConfig {
             max_subscriber_backlog_bytes: 0,
             ..ConnectionConfig::default()
@@ -262,11 +268,63 @@ mod tests {
             config.validate().unwrap_err().field,
             "max_subscriber_backlog_bytes"
         );
-        let config = ConnectionConfig {
-            subscriber_timeout: Duration::ZERO,
-            ..ConnectionConfig::default()
-        };
-        assert_eq!(config.validate().unwrap_err().field, "subscriber_timeout");
+    }
+
+    #[test]
+    fn timeouts_below_resolution_are_invalid() {
+        type Timeout = fn(&mut ConnectionConfig) -> &mut Duration;
+        let all: [(&str, Timeout); 7] = [
+            ("resolve_timeout", |config| &mut config.resolve_timeout),
+            ("connect_timeout", |config| &mut config.connect_timeout),
+            ("read_stall_timeout", |config| {
+                &mut config.read_stall_timeout
+            }),
+            ("write_timeout", |config| &mut config.write_timeout),
+            ("payload_memory_timeout", |config| {
+                &mut config.payload_memory_timeout
+            }),
+            ("block_reader_timeout", |config| {
+                &mut config.block_reader_timeout
+            }),
+            ("subscriber_timeout", |config| {
+                &mut config.subscriber_timeout
+            }),
+        ];
+        for (field, timeout) in all {
+            let mut config = ConnectionConfig::default();
+            for (value, text) in [(0, "0ns"), (500, "500ns"), (999_999, "999.999µs")] {
+                *timeout(&mut config) = Duration::from_nanos(value);
+                assert_eq!(
+                    config.validate().unwrap_err().to_string(),
+                    format!("{field}: expected at least 1ms, got {text}")
+                );
+            }
+            for valid in [Duration::from_millis(1), Duration::MAX] {
+                *timeout(&mut config) = valid;
+                assert_eq!(config.validate(), Ok(()), "{field}");
+            }
+        }
+    }
+
+    #[test]
+    fn keepalive_outside_of_system_range_is_invalid() {
+        let mut config = ConnectionConfig::default();
+        for (millis, text) in [
+            (0, "0ns"),
+            (999, "999ms"),
+            (32_767_001, "32767.001s"),
+            (36_000_000, "36000s"),
+        ] {
+            config.tcp_keepalive = Some(Duration::from_millis(millis));
+            assert_eq!(
+                config.validate().unwrap_err().to_string(),
+                format!("tcp_keepalive: expected 1s to 32767s, or None, got {text}")
+            );
+        }
+        for valid in [None, Some(MIN_KEEPALIVE), Some(MAX_KEEPALIVE)] {
+            config.tcp_keepalive = valid;
+            assert_eq!(config.validate(), Ok(()));
+        }
     }
 
     #[test]

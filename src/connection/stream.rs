@@ -40,7 +40,8 @@ impl Stream {
         let socket = SockRef::from(&tcp);
         socket.set_nonblocking(false)?;
         socket.set_tcp_nodelay(true)?;
-        socket.set_write_timeout(Some(write_wait.min(WRITE_STEP)))?;
+        // Rounds up to the resolution of the option, unlike `socket2`. Zero would mean no timeout.
+        tcp.set_write_timeout(Some(write_wait.min(WRITE_STEP)))?;
         if let Some(idle) = keepalive {
             socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(idle))?;
         }
@@ -157,7 +158,7 @@ impl ReadWait {
         let fitting = READ_STEPS.into_iter().find(|step| *step <= left);
         let step = fitting.unwrap_or(READ_STEPS[2]);
         if self.set != Some(step) {
-            SockRef::from(&stream.tcp).set_read_timeout(Some(step))?;
+            stream.tcp.set_read_timeout(Some(step))?;
             self.set = Some(step);
         }
         Ok(())

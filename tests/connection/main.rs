@@ -8,6 +8,7 @@ mod blocking_blocks;
 mod both_ways;
 mod chain_check;
 mod closing;
+mod config_limits;
 mod connecting;
 mod delivery;
 mod events;
