@@ -101,7 +101,8 @@ pub struct ConnectionConfig {
     /// where the first 1 MiB of each peer does not count. An update applies at once, also to a
     /// connection that waits for memory.
     pub max_payload_memory: u64,
-    /// The maximum time an actor waits for payload memory. Defaults to 30 s.
+    /// The maximum time an actor waits for payload memory. Defaults to 15 s, which is less than the
+    /// write timeout of the peer.
     ///
     /// The connection is then closed with
     /// [`PayloadMemoryExhausted`](crate::session::DisconnectReason::PayloadMemoryExhausted) if it
@@ -111,7 +112,7 @@ pub struct ConnectionConfig {
     #[cfg_attr(feature = "serde", serde(with = "crate::serde_util::seconds"))]
     pub payload_memory_timeout: Duration,
     /// The maximum time a caller may take nothing from a
-    /// [`BlockReader`](crate::connection::BlockReader) whose queue is full. Defaults to 30 s.
+    /// [`BlockReader`](crate::connection::BlockReader) whose queue is full. Defaults to 15 s.
     ///
     /// The actor then closes the connection with
     /// [`BlockReaderAbandoned`](crate::session::DisconnectReason::BlockReaderAbandoned).
@@ -127,9 +128,11 @@ pub struct ConnectionConfig {
     /// until half of it is free.
     pub max_subscriber_backlog_bytes: u64,
     /// The maximum time that reading may pause for a subscription that takes no event of any peer.
-    /// Defaults to 15 s, which is below the write timeout of a default peer.
+    /// Defaults to 15 s.
     ///
     /// The subscription is then ended as [`TooSlow`](crate::event::SubscriptionEndReason::TooSlow).
+    /// The timeout should be less than the write timeout of the peers, which is 20 s in this library.
+    /// Otherwise, a peer closes the connection before the subscription is ended.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde_util::seconds"))]
     pub subscriber_timeout: Duration,
     /// The idle time after which TCP probes the peer, from 1 s to 32,767 s. Defaults to 60 s; `None`
@@ -155,8 +158,8 @@ impl ConnectionConfig {
             max_send_queue_messages: 10_000,
             max_receive_queue_bytes: 32 * 1024 * 1024,
             max_payload_memory: 64 * 1024 * 1024,
-            payload_memory_timeout: Duration::from_secs(30),
-            block_reader_timeout: Duration::from_secs(30),
+            payload_memory_timeout: Duration::from_secs(15),
+            block_reader_timeout: Duration::from_secs(15),
             max_subscriber_backlog_bytes: 4 * 1024 * 1024,
             subscriber_timeout: Duration::from_secs(15),
             tcp_keepalive: Some(Duration::from_secs(60)),
@@ -268,6 +271,31 @@ mod tests {
             config.validate().unwrap_err().field,
             "max_subscriber_backlog_bytes"
         );
+    }
+
+    /// The other side of a connection may have the same defaults. Pauses of this side must end
+    /// before the other side gives up.
+    #[test]
+    fn default_timeouts_of_two_peers_fit() {
+        let config = ConnectionConfig::default();
+        let session = &config.session;
+        // A pause is checked once a second.
+        let margin = Duration::from_secs(2);
+        for pause in [
+            config.subscriber_timeout,
+            config.payload_memory_timeout,
+            config.block_reader_timeout,
+        ] {
+            assert!(pause + margin < config.write_timeout);
+        }
+        // A peer that is not read answers no ping: waits for memory and for subscribers may follow
+        // each other.
+        let pauses = config.payload_memory_timeout + config.subscriber_timeout;
+        assert!(pauses + margin < session.ping_timeout);
+        let pauses = config.payload_memory_timeout + config.block_reader_timeout;
+        assert!(pauses + margin < session.ping_timeout);
+        // A silent peer answers several pings before it counts as idle.
+        assert!(2 * (session.ping_interval + session.ping_timeout) < session.idle_timeout);
     }
 
     #[test]

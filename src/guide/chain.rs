@@ -105,7 +105,7 @@
 //!
 //! The protocol cannot cancel a transfer. If the reader is dropped before the end, the connection
 //! is closed with [`BlockReaderAbandoned`](crate::session::DisconnectReason::BlockReaderAbandoned).
-//! This also happens if the caller takes no data for 30 s (`block_reader_timeout`) while the queue
+//! This also happens if the caller takes no data for 15 s (`block_reader_timeout`) while the queue
 //! is full.
 //!
 //! # Without a manager

@@ -18,7 +18,8 @@
 //! - [`HeaderStore`](crate::HeaderStore): a file of verified headers.
 //! - [`discovery`](crate::discovery): DNS seed lookups with deadlines.
 //! - [`connection`](crate::connection): `Connection`, `PeerConnectionActor`, `Supervisor`, second
-//!   streams, block readers.
+//!   streams, block readers. A pause for a subscriber, payload memory or a block reader ends after
+//!   15 s, before the write timeout of the other side (20 s).
 //! - [`manager`](crate::manager): peer discovery, inbound peers, bans, header synchronization,
 //!   block downloads, transaction broadcasts, metrics.
 //! - [`local_node`](crate::local_node): an in-process node that behaves like an SV Node or a

@@ -45,7 +45,7 @@
 //! | large payloads of all peers of a manager | 512 MiB | `manager.max_payload_memory` | reading pauses |
 //! | payloads of each peer that do not count in the shared limit | 1 MiB ([`MIN_PER_PEER`]) | - | - |
 //! | read buffer and uncounted start of a payload | 128 KiB per stream | - | - |
-//! | wait for payload memory | 30 s | `payload_memory_timeout` | [`PayloadMemoryExhausted`] |
+//! | wait for payload memory | 15 s | `payload_memory_timeout` | [`PayloadMemoryExhausted`] |
 //! | queue of [`Connection::receive`] | 32 MiB | `max_receive_queue_bytes` | the oldest message is dropped and counted |
 //! | block data queued for a [`BlockReader`] | 2 MiB | - | reading pauses |
 //! | transaction passed to a [`BlockVisitor`] in one piece | 1 MiB | [`max_buffered_transaction`] | pieces |
@@ -120,7 +120,7 @@
 //! | silent peer | 20 min | `session.idle_timeout` | closed |
 //! | TCP keepalive | after 60 s | `tcp_keepalive` | the system probes the peer |
 //! | subscription that takes no event | 15 s | `subscriber_timeout` | [`TooSlow`] |
-//! | block reader that takes no data | 30 s | `block_reader_timeout` | [`BlockReaderAbandoned`] |
+//! | block reader that takes no data | 15 s | `block_reader_timeout` | [`BlockReaderAbandoned`] |
 //! | recommended for [`addresses`](crate::Connection::addresses) | 120 s | - | - |
 //! | shutdown of a manager | 10 s | `manager.shutdown_timeout` | [`ShutdownTimedOut`] |
 //! | update of a live configuration | 1 s | - | - |
@@ -134,6 +134,27 @@
 //! - `tcp_keepalive = None` disables the probes.
 //! - [`DEFAULT_ADDRESSES_TIMEOUT`](crate::connection::DEFAULT_ADDRESSES_TIMEOUT) is the recommended
 //!   timeout of a request for addresses.
+//!
+//! # Timeouts of both sides
+//!
+//! The other side of a connection may run this library with the same defaults. If one side waits
+//! longer than the other side accepts, the other side closes the connection. With the defaults:
+//!
+//! | this side | time | other side | time | result |
+//! | --- | --- | --- | --- | --- |
+//! | pause for a subscriber, payload memory or a block reader | 15 s each | `write_timeout` | 20 s | the pause ends first |
+//! | pause for payload memory, then for a subscriber | 30 s | `write_timeout` | 20 s | a frame being written may time out |
+//! | [`Connection`] between two calls | no limit | `write_timeout` | 20 s | closed once the socket buffers are full |
+//! | write of a frame to a slow network | 20 s and 1 s per 256 KiB | `read_stall_timeout`, whole payload | 20 s per 64 KiB, 60 s and 1 s per 64 KiB | the writing side times out first |
+//! | pause before a ping is read | 30 s | `session.ping_timeout` | 60 s | the ping is answered in time |
+//! | ping behind a frame | 20 s and 1 s per 256 KiB | `session.ping_timeout` | 60 s | suspended during the frame |
+//! | `session.ping_interval` | 5 min | `session.idle_timeout` | 20 min | four pings arrive in that time |
+//! | handshake | 30 s | handshake of a listener | 10 s | the listener closes a slow handshake |
+//! | acceptance of a second stream | 5 s | reply to a stream request | 30 s | refused before the request times out |
+//! | pause before a request is read | 30 s | [`fetch_block`], no data | 5 s | another peer is requested as well |
+//! | [`Connection::close`] | 1 s | pause for a subscriber | 15 s | the last messages may be lost |
+//!
+//! A caller that changes one of these times should compare it with the time of its peers.
 //!
 //! # Misbehavior
 //!
@@ -294,7 +315,9 @@
 //! [`BlockVisitor`]: crate::connection::BlockVisitor
 //! [`BroadcastReport`]: crate::manager::BroadcastReport
 //! [`Chain`]: crate::local_node::Chain
+//! [`Connection::close`]: crate::Connection::close
 //! [`Connection::receive`]: crate::Connection::receive
+//! [`Connection`]: crate::Connection
 //! [`ExpectedPayloads`]: crate::wire::ExpectedPayloads
 //! [`Lagged`]: crate::event::ControlEvent::Lagged
 //! [`LocalNodeConfig`]: crate::local_node::LocalNodeConfig
