@@ -267,7 +267,7 @@ mod tests {
 
         fn send_headers(&mut self, headers: &[BlockHeader]) {
             let headers = headers.to_vec();
-            self.peer.send(Headers { headers }).unwrap();
+            self.peer.send_unchecked(Headers { headers }).unwrap();
         }
     }
 
