@@ -534,7 +534,7 @@ fn invalid_configuration_is_rejected_before_dialing() {
         connect_timeout: Duration::ZERO,
         ..config()
     };
-    let text = "invalid configuration: connect_timeout: expected a duration above zero, got 0ns";
+    let text = "invalid configuration: connect_timeout: expected at least 1ms, got 0ns";
     let listener = RawListener::new();
     let error = Connection::connect(listener.address().to_string(), &wrong).unwrap_err();
     assert_eq!(with_sources(&error), text);
