@@ -12,8 +12,8 @@ use super::header_requests::{HeaderAnswer, HeaderRequests};
 use super::header_writer::HeaderWriter;
 use super::sync_core::{SendResult, SyncCore, SyncPort};
 use crate::connection::{
-    EventReceiver, OverflowPolicy, PeerConnectionHandle, StartHeadersError, SubscriptionOptions,
-    TryRecvError,
+    EventBus, EventReceiver, OverflowPolicy, PeerConnectionHandle, StartHeadersError,
+    SubscriptionOptions, TryRecvError,
 };
 use crate::error::Error;
 use crate::event::{BitcoinMessageEvent, ControlEvent, Event};
@@ -54,14 +54,8 @@ struct ConnectionPort {
 impl SyncThread {
     /// Subscribes to events. No event after this call is lost.
     pub(super) fn new(shared: Arc<Shared>, state: Arc<ChainState>, woken: Receiver<()>) -> Self {
-        let commands = ["inv", "headers", "cmpctblock"].map(Command::new);
-        let options = SubscriptionOptions {
-            capacity: CAPACITY,
-            overflow: OverflowPolicy::DropNewest,
-            ..SubscriptionOptions::with_name(NAME).with_commands(commands)
-        };
         Self {
-            events: shared.bus.subscribe_with(options),
+            events: subscribe(&shared.bus),
             core: SyncCore::new(state.clone(), Now::read()),
             state,
             writer: None,
@@ -73,7 +67,7 @@ impl SyncThread {
         }
     }
 
-    /// Follows the chain until `stop` or the subscription ends.
+    /// Follows the chain until `stop` or the end of the bus.
     ///
     /// Returns the error of the last write, if headers are missing in the file.
     pub(super) fn run<T>(mut self, stop: &Receiver<T>) -> Result<(), HeaderStoreError> {
@@ -85,10 +79,8 @@ impl SyncThread {
                 Some(STOP) => break,
                 Some(WOKEN) => drop(self.woken.try_recv()),
                 Some(EVENT) => match self.events.try_recv() {
-                    Ok(Event::Message(event)) => self.on_message(&event),
-                    Ok(Event::Control(event)) => self.on_control(&event),
-                    Err(TryRecvError::Empty) => {}
-                    Err(TryRecvError::Ended(_)) => break,
+                    Err(TryRecvError::Ended(reason)) if !reason.is_failure() => break,
+                    received => self.on_event(received),
                 },
                 Some(ready) => self.on_answer(ready - ANSWERS),
             }
@@ -152,6 +144,19 @@ impl SyncThread {
         select.ready_deadline(deadline).ok()
     }
 
+    fn on_event(&mut self, received: Result<Event, TryRecvError>) {
+        match received {
+            Ok(Event::Message(event)) => self.on_message(&event),
+            Ok(Event::Control(event)) => self.on_control(&event),
+            Err(TryRecvError::Empty) => {}
+            Err(TryRecvError::Ended(_)) => {
+                // The thread was too slow, for example because writing the file was.
+                self.events = subscribe(&self.port.shared.bus);
+                self.on_lost_events();
+            }
+        }
+    }
+
     fn on_answer(&mut self, position: usize) {
         let Some(answer) = self.port.requests.take(position) else {
             return;
@@ -206,8 +211,7 @@ impl SyncThread {
                 self.core.on_disconnected(*peer_id, Now::read());
             }
             ControlEvent::Lagged { subscription, .. } if &**subscription == NAME => {
-                self.compare_peers();
-                self.core.refresh(Now::read());
+                self.on_lost_events();
             }
             _ => {}
         }
@@ -218,6 +222,12 @@ impl SyncThread {
         let class = self.port.shared.peer_class(handle);
         self.core
             .on_connected(peer_id, class, handle.direction(), address);
+    }
+
+    /// Replaces lost events by a comparison of the peers and by requests for headers.
+    fn on_lost_events(&mut self) {
+        self.compare_peers();
+        self.core.refresh(Now::read());
     }
 
     /// Reconciles the known peers with the connections, at the start and after lost events.
@@ -234,6 +244,15 @@ impl SyncThread {
             }
         }
     }
+}
+
+fn subscribe(bus: &EventBus) -> EventReceiver<Event> {
+    let commands = ["inv", "headers", "cmpctblock"].map(Command::new);
+    bus.subscribe_with(SubscriptionOptions {
+        capacity: CAPACITY,
+        overflow: OverflowPolicy::DropNewest,
+        ..SubscriptionOptions::with_name(NAME).with_commands(commands)
+    })
 }
 
 impl ConnectionPort {
@@ -292,4 +311,111 @@ impl SyncPort for ConnectionPort {
 fn connected(shared: &Shared, peer_id: PeerId) -> Option<Arc<PeerConnectionHandle>> {
     let handle = shared.connections.get(peer_id);
     handle.filter(|handle| handle.state() == ConnectionState::Connected)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use crossbeam_channel::bounded;
+
+    use super::*;
+    use crate::connection::{PeerConnectionActor, PeerConnectionOptions};
+    use crate::manager::ManagerConfig;
+    use crate::network::Network;
+    use crate::wire::HeaderChain;
+
+    const DEADLINE: Duration = Duration::from_secs(20);
+
+    fn start() -> (Arc<Shared>, SyncThread) {
+        let shared = Arc::new(Shared::new(ManagerConfig::new(Network::Regtest)));
+        let chain = HeaderChain::new(Network::Regtest);
+        let (state, woken) = ChainState::new(chain.into(), shared.log_level.clone());
+        let thread = SyncThread::new(shared.clone(), Arc::new(state), woken);
+        (shared, thread)
+    }
+
+    /// The other side of a connection.
+    struct RemoteSide {
+        _handle: PeerConnectionHandle,
+        messages: EventReceiver<BitcoinMessageEvent>,
+    }
+
+    /// Connects `shared` to a peer. Returns the id of the peer after the handshake.
+    fn connect(shared: &Shared) -> (PeerId, RemoteSide) {
+        let config = shared.config().connection.clone();
+        let options = |events: &EventBus| PeerConnectionOptions {
+            events: events.clone(),
+            ..PeerConnectionOptions::new(config.clone())
+        };
+        let (control, bus) = (shared.bus.subscribe_control(), EventBus::new());
+        let messages = bus.subscribe_messages();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let dial = || PeerConnectionActor::spawn_outbound(address, options(&shared.bus));
+        shared.connections.spawn(dial).unwrap();
+        let (tcp, _) = listener.accept().unwrap();
+        let _handle = PeerConnectionActor::spawn_inbound(tcp, options(&bus)).unwrap();
+        loop {
+            let event = control.recv_timeout(DEADLINE).unwrap();
+            if let ControlEvent::HandshakeComplete { peer_id, .. } = event {
+                return (peer_id, RemoteSide { _handle, messages });
+            }
+        }
+    }
+
+    /// Publishes life-cycle events until the subscription ends.
+    fn end_by_flood(shared: &Shared, subscription: &EventReceiver<Event>) {
+        let event = ControlEvent::ConnectionFailed {
+            peer_id: PeerId::random(),
+            address: ([127, 0, 0, 1], 1).into(),
+            reason: DisconnectReason::InternalError,
+        };
+        while subscription.end_reason().is_none() {
+            shared.bus.publish_control(&event);
+        }
+    }
+
+    #[test]
+    fn overflow_replaces_subscription_and_compares_peers() {
+        let (shared, mut thread) = start();
+        let (lost, _remote) = connect(&shared);
+        thread.compare_peers();
+        assert_eq!(thread.core.peers(), [lost]);
+
+        // The events of both changes are in the queue that is discarded.
+        drop(shared.connections.remove(lost));
+        let (connected, remote) = connect(&shared);
+        end_by_flood(&shared, &thread.events);
+        let received = thread.events.try_recv();
+        assert!(matches!(received, Err(TryRecvError::Ended(_))));
+        thread.on_event(received);
+        assert_eq!(thread.core.peers(), [connected]);
+
+        // The new subscription receives the end of the connection.
+        drop(remote);
+        let deadline = Instant::now() + DEADLINE;
+        while !thread.core.peers().is_empty() {
+            let event = thread.events.recv_deadline(deadline).unwrap();
+            thread.on_event(Ok(event));
+        }
+    }
+
+    #[test]
+    fn thread_follows_after_overflow_until_bus_closes() {
+        let (shared, thread) = start();
+        end_by_flood(&shared, &thread.events);
+        let (_until_stopped, stop) = bounded::<()>(0);
+        let running = std::thread::spawn(move || thread.run(&stop));
+        let (_, remote) = connect(&shared);
+        let deadline = Instant::now() + DEADLINE;
+        loop {
+            let event = remote.messages.recv_deadline(deadline).unwrap();
+            if let Message::GetHeaders(_) = &*event.message {
+                break;
+            }
+        }
+        shared.bus.close();
+        assert!(running.join().unwrap().is_ok());
+    }
 }
