@@ -12,7 +12,7 @@ use bsv_p2p::connection::{
 };
 use bsv_p2p::event::{ControlEvent, SubscriptionEndReason};
 use bsv_p2p::session::ConnectionState;
-use bsv_p2p::wire::{Inv, Inventory, Message, Txid};
+use bsv_p2p::wire::{Inv, Inventory, Message, Tx, Txid};
 use bsv_p2p::{ConnectionConfig, Error, Network};
 use test_support::own_process::run_in_own_process;
 use test_support::raw_peer::{DEADLINE, RawListener, RawPeer, frame, wait_until};
@@ -351,50 +351,85 @@ fn resident_memory() -> u64 {
     pages.parse::<u64>().unwrap() * 4096
 }
 
-/// The bound of the guide: the credit of each stream and one message, and the capacity of the queue.
-#[test]
-fn memory_of_stuck_subscriber_is_bounded() {
+/// Lets peers send a message until reading pauses, because a subscriber takes nothing. Checks the
+/// memory of this process against the bound of the guide: the credit of each stream with one
+/// message, and the capacity of the queue.
+fn check_memory_of_stuck_subscriber(message: &Message) {
     const PEERS: u64 = 8;
     const CAPACITY: u64 = 1024;
-    run_in_own_process("subscribers::memory_of_stuck_subscriber_is_bounded", || {
-        let before = resident_memory();
-        let inv = |entries| {
-            let inventory = vec![Inventory::Tx(Txid([7; 32])); entries];
-            Message::from(Inv { inventory })
-        };
-        for (name, message) in [
-            ("getaddr", Message::GetAddr),
-            ("inv of one", inv(1)),
-            ("inv of many", inv(1000)),
-            ("other", message(vec![1; 100])),
-        ] {
-            let config = ConnectionConfig {
-                subscriber_timeout: 100 * DEADLINE,
-                ..config()
-            };
-            let bus = EventBus::new();
-            let stuck = bus.subscribe_messages_with(queue_of(CAPACITY as usize));
-            let peers: Vec<_> = (0..PEERS).map(|_| connected_on(&bus, &config)).collect();
-            let one = frame(&message);
-            let bytes = one.repeat(1 + (1 << 16) / one.len());
-            let stop = AtomicBool::new(false);
-            thread::scope(|scope| {
-                let _stop = SetOnDrop(&stop);
-                for (_, peer) in &peers {
-                    scope.spawn(|| flood(peer, &bytes, &stop));
-                }
-                peers
-                    .iter()
-                    .for_each(|(handle, _)| wait_until_paused(handle));
-            });
-            let grown = resident_memory().saturating_sub(before);
-            let size = 2 * (one.len() as u64 - 24) + 512;
-            let credit = config.max_subscriber_backlog_bytes + size;
-            // Besides, each stream has buffers for reading.
-            let bound = PEERS * (credit + (512 << 10)) + CAPACITY * size;
-            println!("{name}: {} events, {grown} bytes of {bound}", stuck.len());
-            assert!(stuck.len() as u64 > CAPACITY);
-            assert!(grown <= bound, "{name}: {grown} bytes of {bound}");
+    let config = ConnectionConfig {
+        subscriber_timeout: 100 * DEADLINE,
+        ..config()
+    };
+    let bus = EventBus::new();
+    let stuck = bus.subscribe_messages_with(queue_of(CAPACITY as usize));
+    let peers: Vec<_> = (0..PEERS).map(|_| connected_on(&bus, &config)).collect();
+    let one = frame(message);
+    let bytes = one.repeat(1 + (1 << 16) / one.len());
+    let stop = AtomicBool::new(false);
+    let before = resident_memory();
+    thread::scope(|scope| {
+        let _stop = SetOnDrop(&stop);
+        for (_, peer) in &peers {
+            scope.spawn(|| flood(peer, &bytes, &stop));
         }
+        peers
+            .iter()
+            .for_each(|(handle, _)| wait_until_paused(handle));
     });
+    let grown = resident_memory().saturating_sub(before);
+    let payload = one.len() as u64 - 24;
+    let content = match message.payload_bytes() {
+        Some(_) => payload,
+        None => 2 * payload,
+    };
+    let size = content + 512;
+    let credit = config.max_subscriber_backlog_bytes + size;
+    // Each stream also has a read buffer of 64 KiB and an incomplete payload. The allocator and the
+    // stack take as much again.
+    let buffers = 2 * ((64 << 10) + payload);
+    let bound = PEERS * (credit + buffers) + CAPACITY * size;
+    let (name, events) = (message.command(), stuck.len());
+    println!("{name} of {payload} bytes: {events} events, {grown} bytes of {bound}");
+    assert!(events as u64 > CAPACITY);
+    assert!(grown <= bound, "{name}: {grown} bytes of {bound}");
+}
+
+fn inv_of(entries: usize) -> Message {
+    let inventory = vec![Inventory::Tx(Txid([7; 32])); entries];
+    Inv { inventory }.into()
+}
+
+/// Returns a transaction with one input and one output.
+fn tx_of(script_len: usize) -> Message {
+    let mut bytes = vec![1, 0, 0, 0, 1];
+    bytes.extend([7; 36]);
+    bytes.push(0xfd);
+    bytes.extend((script_len as u16).to_le_bytes());
+    bytes.extend(vec![1; script_len]);
+    bytes.extend([255; 4]);
+    bytes.push(1);
+    bytes.extend([0; 9]);
+    bytes.extend([0; 4]);
+    Message::Tx(Tx::try_from(bytes).unwrap())
+}
+
+/// Each test runs in its own process, so that no freed memory is used again.
+macro_rules! memory_of_stuck_subscriber {
+    ($($name:ident: $message:expr;)*) => {$(
+        #[test]
+        fn $name() {
+            let path = concat!("subscribers::", stringify!($name));
+            run_in_own_process(path, || check_memory_of_stuck_subscriber(&$message));
+        }
+    )*};
+}
+
+memory_of_stuck_subscriber! {
+    memory_of_pending_getaddr_is_bounded: Message::GetAddr;
+    memory_of_pending_small_inv_is_bounded: inv_of(1);
+    memory_of_pending_large_inv_is_bounded: inv_of(1000);
+    memory_of_pending_unknown_is_bounded: message(vec![1; 100]);
+    memory_of_pending_small_tx_is_bounded: tx_of(300);
+    memory_of_pending_large_tx_is_bounded: tx_of(33_000);
 }
