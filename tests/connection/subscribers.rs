@@ -211,6 +211,7 @@ fn subscription_that_takes_events_of_others_is_not_ended() {
     assert_eq!(messages.try_recv(), Err(TryRecvError::Ended(too_slow)));
 }
 
+/// The queue was full for longer than a second.
 #[test]
 fn received_messages_are_available_at_once() {
     let bus = EventBus::new();
@@ -220,6 +221,10 @@ fn received_messages_are_available_at_once() {
         peer.send(numbered(number, 10));
     }
     peer.ping(5);
+    let full = Instant::now();
+    wait_until("the queue was full for long", || {
+        full.elapsed() > 3 * PROMPT / 2
+    });
     assert_eq!(messages.try_iter().count(), 1100);
 }
 
