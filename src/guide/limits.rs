@@ -101,7 +101,8 @@
 //! instead, counts them and reports them.
 //!
 //! The messages of closed connections stay in the queue. While they exceed the credit of one
-//! stream, new connections are not read after the handshake.
+//! stream, new connections are not read after the handshake. They are read again within a second
+//! after that.
 //!
 //! [Life-cycle events](crate::event::ControlEvent::is_life_cycle) are never dropped.
 //!

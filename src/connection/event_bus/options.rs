@@ -69,7 +69,8 @@ pub enum OverflowPolicy {
     /// dropped and counted once the credit is spent.
     ///
     /// The messages of closed connections stay in the queue. While they exceed the credit of one
-    /// stream, reading from new connections pauses after the handshake.
+    /// stream, reading from new connections pauses after the handshake. It resumes within a second
+    /// after that.
     #[default]
     Block,
     /// Drop the messages and count them.

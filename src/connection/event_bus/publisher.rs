@@ -163,6 +163,11 @@ impl EventPublisher {
         None
     }
 
+    /// Returns whether the pending events of closed streams still count for this stream.
+    ///
+    /// Their release wakes no stream: the thread checks once a second during a pause. When they fall
+    /// below the limit, almost as many bytes are still pending in the queues, so receivers have
+    /// events until then, and thousands of streams that were held back do not wake at once.
     fn is_held_back(&mut self) -> bool {
         self.awaits_closed_streams &= self.closed_streams_are_pending();
         self.awaits_closed_streams
