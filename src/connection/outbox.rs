@@ -14,8 +14,8 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::ConnectionConfig;
 use super::close_cell::CloseCell;
-use super::lanes::{Lane, Lanes, Written};
 use super::progress::write_deadline;
+use super::send_queue::{Priority, SendQueue, WriteProgress};
 use super::stream::Stream;
 use super::traffic::TrafficCounters;
 use crate::network::Magic;
@@ -52,7 +52,7 @@ struct Shared {
 
 struct State {
     bounds: Bounds,
-    lanes: Lanes,
+    queue: SendQueue,
     /// The number of messages and bytes that the writer thread is writing.
     in_flight: (usize, usize),
     writer_runs: bool,
@@ -91,7 +91,7 @@ impl State {
     fn new(config: &ConnectionConfig) -> Self {
         Self {
             bounds: config.into(),
-            lanes: Lanes::default(),
+            queue: SendQueue::default(),
             in_flight: (0, 0),
             writer_runs: false,
             scratch: Vec::new(),
@@ -105,7 +105,7 @@ impl State {
     /// An empty queue accepts messages above its limits, because they could never be sent
     /// otherwise.
     fn has_room(&self, count: usize, len: usize) -> bool {
-        let (messages, bytes) = self.lanes.bulk_load();
+        let (messages, bytes) = self.queue.queued_bulk();
         let (messages, bytes) = (messages + self.in_flight.0, bytes + self.in_flight.1);
         let fits = |queued: usize, more: usize, max: usize| {
             queued == 0 || queued.saturating_add(more) <= max
@@ -115,7 +115,7 @@ impl State {
 
     /// Returns whether all data was handed to the operating system.
     fn is_idle(&self) -> bool {
-        self.in_flight == (0, 0) && self.lanes.is_empty()
+        self.in_flight == (0, 0) && self.queue.is_empty()
     }
 }
 
@@ -200,7 +200,7 @@ impl Outbox {
     /// Sends protocol replies, small ones with a single write. Does not block. If the reply queue
     /// is full, the connection is closed.
     pub(super) fn reply(&self, messages: &[Message]) -> Result<(), NotTaken> {
-        self.reply_by(messages, |lanes, frame, _| lanes.push_reply(frame))
+        self.reply_by(messages, |queue, frame, _| queue.push_reply(frame))
     }
 
     /// Like [`reply`](Self::reply), but queues a pong after pending bulk messages, as a node does.
@@ -209,11 +209,11 @@ impl Outbox {
     /// stream, the pong proves to the peer that no block was sent before it.
     pub(super) fn reply_behind_blocks(&self, messages: &[Message]) -> Result<(), NotTaken> {
         const PONG: Command = Command::new("pong");
-        self.reply_by(messages, |lanes, frame, max_messages| {
+        self.reply_by(messages, |queue, frame, max_messages| {
             if frame.command() == PONG {
-                lanes.push_reply_behind_bulk(frame, max_messages)
+                queue.push_reply_after_bulk(frame, max_messages)
             } else {
-                lanes.push_reply(frame)
+                queue.push_reply(frame)
             }
         })
     }
@@ -223,7 +223,7 @@ impl Outbox {
     fn reply_by(
         &self,
         messages: &[Message],
-        push: impl Fn(&mut Lanes, EncodedFrame, usize) -> bool,
+        push: impl Fn(&mut SendQueue, EncodedFrame, usize) -> bool,
     ) -> Result<(), NotTaken> {
         let mut state = self.shared.state.lock();
         let len: u64 = messages.iter().map(Encode::encoded_len).sum();
@@ -233,8 +233,8 @@ impl Outbox {
         for message in messages {
             let frame = EncodedFrame::new(self.shared.magic, message);
             let (len, max_messages) = (frame.len(), state.bounds.max_messages);
-            if !push(&mut state.lanes, frame, max_messages) {
-                let waiting = state.lanes.bytes() as u64;
+            if !push(&mut state.queue, frame, max_messages) {
+                let waiting = state.queue.bytes() as u64;
                 let reason = DisconnectReason::SlowReader { waiting };
                 return Err(self.shared.fail(&mut state, reason));
             }
@@ -270,7 +270,7 @@ impl Outbox {
     pub(super) fn load(&self) -> (usize, usize) {
         let state = self.shared.state.lock();
         let (messages, bytes) = state.in_flight;
-        (messages + state.lanes.len(), bytes + state.lanes.bytes())
+        (messages + state.queue.len(), bytes + state.queue.bytes())
     }
 
     /// Returns the time at which bytes of a large frame were last written.
@@ -311,7 +311,7 @@ impl Outbox {
             state.scratch = scratch;
         }
         let bytes = written.as_ref().map_or(0, |bytes| *bytes);
-        let written = written.map(|bytes| Written {
+        let written = written.map(|bytes| WriteProgress {
             bytes,
             large: false,
         });
@@ -322,7 +322,7 @@ impl Outbox {
             let bounds = state.bounds;
             let deadline = |len| bounds.deadline(len);
             let frames = messages.iter().map(frame);
-            state.lanes.put_rest(frames, bytes, deadline);
+            state.queue.requeue_partial(frames, bytes, deadline);
             self.wake_writer(state);
         }
         for message in messages {
@@ -343,7 +343,7 @@ impl Outbox {
         let count = frames.len();
         for frame in frames {
             let (command, len) = (frame.command(), frame.len());
-            state.lanes.push_back(Lane::Bulk, frame);
+            state.queue.push_back(Priority::Bulk, frame);
             self.shared.counters.add_message_out(command, len);
         }
         self.set_off(&mut state, count)
@@ -352,11 +352,11 @@ impl Outbox {
     /// Starts to write the last `count` frames of the queue: directly if nothing else is queued,
     /// else on the writer thread.
     fn set_off(&self, state: &mut State, count: usize) -> Result<(), NotTaken> {
-        let alone = state.in_flight == (0, 0) && state.lanes.len() == count;
+        let alone = state.in_flight == (0, 0) && state.queue.len() == count;
         if alone && Stream::WRITES_WITHOUT_WAITING {
             self.shared.write_now(state)?;
         }
-        if !state.lanes.is_empty() {
+        if !state.queue.is_empty() {
             self.wake_writer(state);
         }
         Ok(())
@@ -438,7 +438,7 @@ impl Shared {
             return;
         }
         state.is_closed = true;
-        state.lanes = Lanes::default();
+        state.queue = SendQueue::default();
         self.stream.shut_down();
         self.room.notify_all();
         self.work.notify_all();
@@ -449,15 +449,15 @@ impl Shared {
         let bounds = state.bounds;
         let deadline = |len| bounds.deadline(len);
         let written = state
-            .lanes
+            .queue
             .write(deadline, |parts| self.stream.write_now(parts));
         self.note(state, written)
     }
 
     /// Records the result of a write.
-    fn note(&self, state: &mut State, written: io::Result<Written>) -> Result<(), NotTaken> {
+    fn note(&self, state: &mut State, written: io::Result<WriteProgress>) -> Result<(), NotTaken> {
         match written {
-            Ok(Written { bytes, large }) => {
+            Ok(WriteProgress { bytes, large }) => {
                 self.counters.add_bytes_out(bytes);
                 if large {
                     state.last_transfer = Some(Instant::now());
@@ -473,9 +473,9 @@ impl Shared {
     fn run_writer(&self) {
         let mut state = self.state.lock();
         loop {
-            while !state.is_closed && state.lanes.is_empty() {
+            while !state.is_closed && state.queue.is_empty() {
                 let idle = self.work.wait_for(&mut state, WRITER_IDLE).timed_out();
-                if idle && state.lanes.is_empty() {
+                if idle && state.queue.is_empty() {
                     state.writer_runs = false;
                     return;
                 }
@@ -486,10 +486,10 @@ impl Shared {
             }
             let bounds = state.bounds;
             let deadline = |len| bounds.deadline(len);
-            let Some(batch) = state.lanes.gather(deadline) else {
+            let Some(batch) = state.queue.next_batch(deadline) else {
                 continue;
             };
-            state.in_flight = batch.load();
+            state.in_flight = batch.size();
             let written =
                 MutexGuard::unlocked(&mut state, || self.stream.write_soon(&batch.parts()));
             state.in_flight = (0, 0);
@@ -501,9 +501,9 @@ impl Shared {
             if self.note(&mut state, written).is_err() {
                 continue;
             }
-            state.lanes.put_back(batch, bytes, deadline);
-            if state.lanes.is_late(Instant::now()) {
-                let waiting = state.lanes.bytes() as u64;
+            state.queue.requeue(batch, bytes, deadline);
+            if state.queue.is_overdue(Instant::now()) {
+                let waiting = state.queue.bytes() as u64;
                 self.fail(&mut state, DisconnectReason::SlowReader { waiting });
             }
             self.room.notify_all();

@@ -11,10 +11,10 @@ use uuid::Uuid;
 use super::kept::Kept;
 use super::{Connection, WRITE_WAIT};
 use crate::connection::close_cell::CloseCell;
-use crate::connection::lanes::Lanes;
 use crate::connection::message_reader::MessageReader;
 use crate::connection::records::Logged;
 use crate::connection::requests::Requests;
+use crate::connection::send_queue::SendQueue;
 use crate::connection::stream::Stream;
 use crate::connection::traffic::TrafficCounters;
 use crate::connection::{ConnectionConfig, PeerAddr, dial, random, resolve};
@@ -147,7 +147,7 @@ impl Connection {
         let mut connection = Self {
             name: name.to_owned(),
             reader: MessageReader::new(config, counters.clone()),
-            unsent: Lanes::default(),
+            unsent: SendQueue::default(),
             kept: Kept::new(config.max_receive_queue_bytes),
             peer: PeerInfo::default(),
             requests: Requests::new(

@@ -16,10 +16,10 @@ use log::Level;
 
 use self::kept::Kept;
 use super::block_reader::BlockSink;
-use super::lanes::Lanes;
 use super::message_reader::{MessageReader, Received};
 use super::records::Logged;
 use super::requests::Requests;
+use super::send_queue::SendQueue;
 use super::stream::Stream;
 use super::traffic::TrafficCounters;
 use super::{ConnectionConfig, TrafficStats};
@@ -86,7 +86,7 @@ pub struct Connection {
     session: Session,
     peer: PeerInfo,
     counters: Arc<TrafficCounters>,
-    unsent: Lanes,
+    unsent: SendQueue,
     kept: Kept,
     requests: Requests,
     /// The block that is being received for a reader.

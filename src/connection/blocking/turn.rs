@@ -6,10 +6,10 @@ use std::time::Instant;
 use log::Level;
 
 use super::{Connection, WRITE_WAIT};
-use crate::connection::lanes::{Lane, Written};
 use crate::connection::message_reader::{ReadOutcome, SessionAccess};
 use crate::connection::progress::write_deadline;
 use crate::connection::records::{self, Logged};
+use crate::connection::send_queue::{Priority, WriteProgress};
 use crate::connection::stream::Stream;
 use crate::session::{DisconnectReason, Output, Session, SessionEvent, TransportClose};
 use crate::sockets::is_peer_close;
@@ -121,7 +121,7 @@ impl Connection {
     pub(super) fn write_out(&mut self, message: &Message) -> Result<(), DisconnectReason> {
         let frame = EncodedFrame::new(self.config.magic(), message);
         self.counters.add_message_out(frame.command(), frame.len());
-        self.unsent.push_back(Lane::Bulk, frame);
+        self.unsent.push_back(Priority::Bulk, frame);
         records::sent(self, message);
         self.flush()
     }
@@ -164,14 +164,14 @@ impl Connection {
                 }
                 let failed = TransportClose::Failed(error.kind());
                 self.session.on_transport_end(failed);
-                Written::default()
+                WriteProgress::default()
             }
         };
         let now = Instant::now();
         if written.large {
             self.session.on_partial_frame(now);
         }
-        if self.unsent.is_late(now) {
+        if self.unsent.is_overdue(now) {
             let waiting = self.unsent.bytes() as u64;
             self.session.close(DisconnectReason::SlowReader { waiting });
         }
@@ -196,7 +196,7 @@ impl Connection {
     fn write(
         &mut self,
         write: fn(&Stream, &[IoSlice<'_>]) -> io::Result<usize>,
-    ) -> io::Result<Written> {
+    ) -> io::Result<WriteProgress> {
         let base = self.config.write_timeout;
         let deadline = |len| write_deadline(base, len, Instant::now());
         let written = self
