@@ -26,32 +26,32 @@ use crate::wire::{
 };
 
 /// The maximum capacity of an encoding buffer that is kept for reuse, in bytes.
-const KEPT_SCRATCH: usize = 4 * 1024;
+const MAX_RETAINED_SCRATCH: usize = 4 * 1024;
 /// The time without work after which the writer thread ends.
 const WRITER_IDLE: Duration = Duration::from_secs(5);
 
 /// The outgoing queue of one stream. Can be used from several threads.
 pub(super) struct Outbox {
-    shared: Arc<Shared>,
+    shared: Arc<OutboxShared>,
     writer: Mutex<Option<JoinHandle<()>>>,
 }
 
-struct Shared {
+struct OutboxShared {
     stream: Arc<Stream>,
     magic: Magic,
     counters: Arc<TrafficCounters>,
     /// Gets the reason if a write fails.
     close: Arc<CloseCell>,
-    state: Mutex<State>,
+    state: Mutex<OutboxState>,
     /// Notified after each write of the writer thread, after an update of the limits, and when the
     /// outbox closes.
-    room: Condvar,
+    progress: Condvar,
     /// Notified when the writer thread has work, and when the outbox closes.
     work: Condvar,
 }
 
-struct State {
-    bounds: Bounds,
+struct OutboxState {
+    limits: Limits,
     queue: SendQueue,
     /// The number of messages and bytes that the writer thread is writing.
     in_flight: (usize, usize),
@@ -65,13 +65,13 @@ struct State {
 
 /// The limits of the queue, and the write timeout.
 #[derive(Clone, Copy)]
-struct Bounds {
+struct Limits {
     write_timeout: Duration,
     max_bytes: usize,
     max_messages: usize,
 }
 
-impl From<&ConnectionConfig> for Bounds {
+impl From<&ConnectionConfig> for Limits {
     fn from(config: &ConnectionConfig) -> Self {
         Self {
             write_timeout: config.write_timeout,
@@ -81,16 +81,16 @@ impl From<&ConnectionConfig> for Bounds {
     }
 }
 
-impl Bounds {
+impl Limits {
     fn deadline(&self, len: usize) -> Instant {
         write_deadline(self.write_timeout, len, Instant::now())
     }
 }
 
-impl State {
+impl OutboxState {
     fn new(config: &ConnectionConfig) -> Self {
         Self {
-            bounds: config.into(),
+            limits: config.into(),
             queue: SendQueue::default(),
             in_flight: (0, 0),
             writer_runs: false,
@@ -104,13 +104,13 @@ impl State {
     ///
     /// An empty queue accepts messages above its limits, because they could never be sent
     /// otherwise.
-    fn has_room(&self, count: usize, len: usize) -> bool {
+    fn has_capacity(&self, count: usize, len: usize) -> bool {
         let (messages, bytes) = self.queue.queued_bulk();
         let (messages, bytes) = (messages + self.in_flight.0, bytes + self.in_flight.1);
         let fits = |queued: usize, more: usize, max: usize| {
             queued == 0 || queued.saturating_add(more) <= max
         };
-        fits(messages, count, self.bounds.max_messages) && fits(bytes, len, self.bounds.max_bytes)
+        fits(messages, count, self.limits.max_messages) && fits(bytes, len, self.limits.max_bytes)
     }
 
     /// Returns whether all data was handed to the operating system.
@@ -121,7 +121,7 @@ impl State {
 
 /// The reason why a message was not queued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum NotTaken {
+pub(super) enum QueueError {
     /// The queue was full until the deadline.
     Full,
     /// The outbox is closed. The [`CloseCell`] of the connection has the reason.
@@ -136,13 +136,13 @@ impl Outbox {
         counters: Arc<TrafficCounters>,
         close: Arc<CloseCell>,
     ) -> Self {
-        let shared = Shared {
+        let shared = OutboxShared {
             stream,
             magic: config.magic(),
             counters,
             close,
-            state: Mutex::new(State::new(config)),
-            room: Condvar::new(),
+            state: Mutex::new(OutboxState::new(config)),
+            progress: Condvar::new(),
             work: Condvar::new(),
         };
         Self {
@@ -152,7 +152,7 @@ impl Outbox {
     }
 
     /// Sends a message of the caller. Blocks while the queue is full, at most until `deadline`.
-    pub(super) fn send(&self, message: &Message, deadline: Instant) -> Result<(), NotTaken> {
+    pub(super) fn send(&self, message: &Message, deadline: Instant) -> Result<(), QueueError> {
         if message.encoded_len() < COPY_THRESHOLD {
             let mut state = self.shared.state.lock();
             if self.write_small(&mut state, std::slice::from_ref(message))? {
@@ -167,13 +167,17 @@ impl Outbox {
         &self,
         frame: EncodedFrame,
         deadline: Instant,
-    ) -> Result<(), NotTaken> {
+    ) -> Result<(), QueueError> {
         self.send_frames(vec![frame], deadline)
     }
 
     /// Sends the messages of a request in order, all of them or none. Blocks while the queue is
     /// full, at most until `deadline`.
-    pub(super) fn send_all(&self, messages: &[Message], deadline: Instant) -> Result<(), NotTaken> {
+    pub(super) fn send_all(
+        &self,
+        messages: &[Message],
+        deadline: Instant,
+    ) -> Result<(), QueueError> {
         let len: u64 = messages.iter().map(Encode::encoded_len).sum();
         if len < COPY_THRESHOLD {
             let mut state = self.shared.state.lock();
@@ -185,21 +189,21 @@ impl Outbox {
         self.send_frames(messages.iter().map(frame).collect(), deadline)
     }
 
-    fn send_frames(&self, frames: Vec<EncodedFrame>, deadline: Instant) -> Result<(), NotTaken> {
+    fn send_frames(&self, frames: Vec<EncodedFrame>, deadline: Instant) -> Result<(), QueueError> {
         let len = frames.iter().map(EncodedFrame::len).sum();
         let mut state = self.shared.state.lock();
-        while !state.has_room(frames.len(), len) {
+        while !state.has_capacity(frames.len(), len) {
             if state.is_closed {
-                return Err(NotTaken::Closed);
+                return Err(QueueError::Closed);
             }
-            self.shared.wait_for_room(&mut state, deadline)?;
+            self.shared.wait_for_capacity(&mut state, deadline)?;
         }
         self.push(state, frames)
     }
 
     /// Sends protocol replies, small ones with a single write. Does not block. If the reply queue
     /// is full, the connection is closed.
-    pub(super) fn reply(&self, messages: &[Message]) -> Result<(), NotTaken> {
+    pub(super) fn reply(&self, messages: &[Message]) -> Result<(), QueueError> {
         self.reply_by(messages, |queue, frame, _| queue.push_reply(frame))
     }
 
@@ -207,7 +211,7 @@ impl Outbox {
     ///
     /// The pong then acts as a fence: blocks sent earlier precede it. After a `notfound` on another
     /// stream, the pong proves to the peer that no block was sent before it.
-    pub(super) fn reply_behind_blocks(&self, messages: &[Message]) -> Result<(), NotTaken> {
+    pub(super) fn reply_after_bulk(&self, messages: &[Message]) -> Result<(), QueueError> {
         const PONG: Command = Command::new("pong");
         self.reply_by(messages, |queue, frame, max_messages| {
             if frame.command() == PONG {
@@ -219,12 +223,12 @@ impl Outbox {
     }
 
     /// Writes replies directly or queues them with `push`, which returns whether the queue had
-    /// room.
+    /// capacity.
     fn reply_by(
         &self,
         messages: &[Message],
         push: impl Fn(&mut SendQueue, EncodedFrame, usize) -> bool,
-    ) -> Result<(), NotTaken> {
+    ) -> Result<(), QueueError> {
         let mut state = self.shared.state.lock();
         let len: u64 = messages.iter().map(Encode::encoded_len).sum();
         if len < COPY_THRESHOLD && self.write_small(&mut state, messages)? {
@@ -232,42 +236,42 @@ impl Outbox {
         }
         for message in messages {
             let frame = EncodedFrame::new(self.shared.magic, message);
-            let (len, max_messages) = (frame.len(), state.bounds.max_messages);
+            let (len, max_messages) = (frame.len(), state.limits.max_messages);
             if !push(&mut state.queue, frame, max_messages) {
                 let waiting = state.queue.bytes() as u64;
                 let reason = DisconnectReason::SlowReader { waiting };
                 return Err(self.shared.fail(&mut state, reason));
             }
             self.shared.counters.add_message_out(message.command(), len);
-            self.set_off(&mut state, 1)?;
+            self.start_write(&mut state, 1)?;
         }
         Ok(())
     }
 
     /// Applies new limits. Queued frames stay, and a partially written frame keeps its deadline.
     pub(super) fn update_config(&self, config: &ConnectionConfig) {
-        self.shared.state.lock().bounds = config.into();
-        self.shared.room.notify_all();
+        self.shared.state.lock().limits = config.into();
+        self.shared.progress.notify_all();
     }
 
-    /// Blocks until all data was handed to the operating system, or returns [`NotTaken::Full`] at
+    /// Blocks until all data was handed to the operating system, or returns [`QueueError::Full`] at
     /// `deadline`.
-    pub(super) fn flush(&self, deadline: Instant) -> Result<(), NotTaken> {
+    pub(super) fn flush(&self, deadline: Instant) -> Result<(), QueueError> {
         let mut state = self.shared.state.lock();
         loop {
             // Queued data was dropped by the close.
             if state.is_closed {
-                return Err(NotTaken::Closed);
+                return Err(QueueError::Closed);
             }
             if state.is_idle() {
                 return Ok(());
             }
-            self.shared.wait_for_room(&mut state, deadline)?;
+            self.shared.wait_for_capacity(&mut state, deadline)?;
         }
     }
 
     /// Returns the number of queued messages and bytes, including those being written.
-    pub(super) fn load(&self) -> (usize, usize) {
+    pub(super) fn queued(&self) -> (usize, usize) {
         let state = self.shared.state.lock();
         let (messages, bytes) = state.in_flight;
         (messages + state.queue.len(), bytes + state.queue.bytes())
@@ -292,9 +296,13 @@ impl Outbox {
     }
 
     /// Writes small messages directly if the queue is empty. Returns whether it was.
-    fn write_small(&self, state: &mut State, messages: &[Message]) -> Result<bool, NotTaken> {
+    fn write_small(
+        &self,
+        state: &mut OutboxState,
+        messages: &[Message],
+    ) -> Result<bool, QueueError> {
         if state.is_closed {
-            return Err(NotTaken::Closed);
+            return Err(QueueError::Closed);
         }
         if !state.is_idle() || !Stream::WRITES_WITHOUT_WAITING {
             return Ok(false);
@@ -307,7 +315,7 @@ impl Outbox {
         let written = self.shared.stream.write_now(&[io::IoSlice::new(&scratch)]);
         let whole = scratch.len();
         // An idle peer should not hold a large buffer.
-        if scratch.capacity() <= KEPT_SCRATCH {
+        if scratch.capacity() <= MAX_RETAINED_SCRATCH {
             state.scratch = scratch;
         }
         let bytes = written.as_ref().map_or(0, |bytes| *bytes);
@@ -315,12 +323,12 @@ impl Outbox {
             bytes,
             large: false,
         });
-        self.shared.note(state, written)?;
+        self.shared.record_write(state, written)?;
         if bytes < whole {
             // Rare: the send buffer of the system is full.
             let frame = |message| EncodedFrame::new(self.shared.magic, message);
-            let bounds = state.bounds;
-            let deadline = |len| bounds.deadline(len);
+            let limits = state.limits;
+            let deadline = |len| limits.deadline(len);
             let frames = messages.iter().map(frame);
             state.queue.requeue_partial(frames, bytes, deadline);
             self.wake_writer(state);
@@ -334,11 +342,11 @@ impl Outbox {
 
     fn push(
         &self,
-        mut state: MutexGuard<'_, State>,
+        mut state: MutexGuard<'_, OutboxState>,
         frames: Vec<EncodedFrame>,
-    ) -> Result<(), NotTaken> {
+    ) -> Result<(), QueueError> {
         if state.is_closed {
-            return Err(NotTaken::Closed);
+            return Err(QueueError::Closed);
         }
         let count = frames.len();
         for frame in frames {
@@ -346,12 +354,12 @@ impl Outbox {
             state.queue.push_back(Priority::Bulk, frame);
             self.shared.counters.add_message_out(command, len);
         }
-        self.set_off(&mut state, count)
+        self.start_write(&mut state, count)
     }
 
     /// Starts to write the last `count` frames of the queue: directly if nothing else is queued,
     /// else on the writer thread.
-    fn set_off(&self, state: &mut State, count: usize) -> Result<(), NotTaken> {
+    fn start_write(&self, state: &mut OutboxState, count: usize) -> Result<(), QueueError> {
         let alone = state.in_flight == (0, 0) && state.queue.len() == count;
         if alone && Stream::WRITES_WITHOUT_WAITING {
             self.shared.write_now(state)?;
@@ -363,7 +371,7 @@ impl Outbox {
     }
 
     /// Wakes the writer thread. Spawns it if it does not run.
-    fn wake_writer(&self, state: &mut State) {
+    fn wake_writer(&self, state: &mut OutboxState) {
         if state.writer_runs {
             self.shared.work.notify_one();
             return;
@@ -405,23 +413,23 @@ impl Drop for Outbox {
     }
 }
 
-impl Shared {
-    /// Waits until data was written or the outbox closed. Returns [`NotTaken::Full`] at `deadline`.
-    fn wait_for_room(
+impl OutboxShared {
+    /// Waits until data was written or the outbox closed. Returns [`QueueError::Full`] at `deadline`.
+    fn wait_for_capacity(
         &self,
-        state: &mut MutexGuard<'_, State>,
+        state: &mut MutexGuard<'_, OutboxState>,
         deadline: Instant,
-    ) -> Result<(), NotTaken> {
-        let timed_out = self.room.wait_until(state, deadline).timed_out();
+    ) -> Result<(), QueueError> {
+        let timed_out = self.progress.wait_until(state, deadline).timed_out();
         if timed_out {
-            Err(NotTaken::Full)
+            Err(QueueError::Full)
         } else {
             Ok(())
         }
     }
 
     /// Records the reason of a failure and closes the outbox.
-    fn fail(&self, state: &mut State, reason: DisconnectReason) -> NotTaken {
+    fn fail(&self, state: &mut OutboxState, reason: DisconnectReason) -> QueueError {
         if !state.is_closed {
             if reason.is_peer_close() {
                 self.close.record_peer_close(reason);
@@ -430,32 +438,36 @@ impl Shared {
             }
             self.close(state);
         }
-        NotTaken::Closed
+        QueueError::Closed
     }
 
-    fn close(&self, state: &mut State) {
+    fn close(&self, state: &mut OutboxState) {
         if state.is_closed {
             return;
         }
         state.is_closed = true;
         state.queue = SendQueue::default();
         self.stream.shut_down();
-        self.room.notify_all();
+        self.progress.notify_all();
         self.work.notify_all();
     }
 
     /// Writes the first frames of the queue without blocking, under the lock.
-    fn write_now(&self, state: &mut State) -> Result<(), NotTaken> {
-        let bounds = state.bounds;
-        let deadline = |len| bounds.deadline(len);
+    fn write_now(&self, state: &mut OutboxState) -> Result<(), QueueError> {
+        let limits = state.limits;
+        let deadline = |len| limits.deadline(len);
         let written = state
             .queue
             .write(deadline, |parts| self.stream.write_now(parts));
-        self.note(state, written)
+        self.record_write(state, written)
     }
 
     /// Records the result of a write.
-    fn note(&self, state: &mut State, written: io::Result<WriteProgress>) -> Result<(), NotTaken> {
+    fn record_write(
+        &self,
+        state: &mut OutboxState,
+        written: io::Result<WriteProgress>,
+    ) -> Result<(), QueueError> {
         match written {
             Ok(WriteProgress { bytes, large }) => {
                 self.counters.add_bytes_out(bytes);
@@ -484,8 +496,8 @@ impl Shared {
                 state.writer_runs = false;
                 return;
             }
-            let bounds = state.bounds;
-            let deadline = |len| bounds.deadline(len);
+            let limits = state.limits;
+            let deadline = |len| limits.deadline(len);
             let Some(batch) = state.queue.next_batch(deadline) else {
                 continue;
             };
@@ -498,7 +510,7 @@ impl Shared {
             }
             let written = written.map(|bytes| batch.written(bytes));
             let bytes = written.as_ref().map_or(0, |written| written.bytes);
-            if self.note(&mut state, written).is_err() {
+            if self.record_write(&mut state, written).is_err() {
                 continue;
             }
             state.queue.requeue(batch, bytes, deadline);
@@ -506,7 +518,7 @@ impl Shared {
                 let waiting = state.queue.bytes() as u64;
                 self.fail(&mut state, DisconnectReason::SlowReader { waiting });
             }
-            self.room.notify_all();
+            self.progress.notify_all();
         }
     }
 }

@@ -9,7 +9,7 @@ use super::active_connection::ActiveConnection;
 use super::patience::Patience;
 use super::peer_connection::PeerConnection;
 use super::{ConnectionStatistics, QueueStats, ending};
-use crate::connection::outbox::{NotTaken, Outbox};
+use crate::connection::outbox::{Outbox, QueueError};
 use crate::connection::records;
 use crate::connection::requests::Requests;
 use crate::connection::{ConnectionConfig, EncodedMessage, TrafficStats};
@@ -193,7 +193,7 @@ impl PeerConnectionHandle {
 
     /// Returns the numbers of messages and bytes in the send queues of all streams.
     pub fn send_queue(&self) -> QueueStats {
-        let (messages, bytes) = self.peer.current().streams().load();
+        let (messages, bytes) = self.peer.current().streams().queued();
         QueueStats { messages, bytes }
     }
 
@@ -332,7 +332,7 @@ impl PeerConnectionHandle {
         }
         streams.all().try_for_each(|stream| {
             let flushed = stream.outbox.flush(patience.deadline);
-            flushed.map_err(|error| self.not_taken(&connection, error, patience))
+            flushed.map_err(|error| self.queue_error(&connection, error, patience))
         })
     }
 
@@ -425,7 +425,7 @@ impl PeerConnectionHandle {
         message: &Message,
         patience: Patience,
         check: impl FnOnce(PeerCapabilities, &Message) -> Result<(), SendError>,
-        send: impl FnOnce(&Outbox) -> Result<(), NotTaken>,
+        send: impl FnOnce(&Outbox) -> Result<(), QueueError>,
     ) -> Result<(), Error> {
         let capabilities = self.capabilities(connection)?;
         check(capabilities, message).map_err(|refused| self.refused(refused))?;
@@ -440,7 +440,7 @@ impl PeerConnectionHandle {
             if is_request {
                 connection.session().on_not_sent(message);
             }
-            self.not_taken(connection, error, patience)
+            self.queue_error(connection, error, patience)
         })?;
         if Session::is_answer(message) {
             connection.session().on_sent(message);
@@ -478,7 +478,7 @@ impl PeerConnectionHandle {
             return Err(self.ended(connection));
         };
         let sent = stream.outbox.send_all(messages, patience.deadline);
-        sent.map_err(|error| self.not_taken(connection, error, patience))?;
+        sent.map_err(|error| self.queue_error(connection, error, patience))?;
         for message in messages {
             records::sent(&*self.peer, message);
         }
@@ -519,15 +519,15 @@ impl PeerConnectionHandle {
         self.disconnected(reason.unwrap_or(DisconnectReason::Requested))
     }
 
-    fn not_taken(
+    fn queue_error(
         &self,
         connection: &ActiveConnection,
-        error: NotTaken,
+        error: QueueError,
         patience: Patience,
     ) -> Error {
         match error {
-            NotTaken::Full => self.timed_out(Timeout::Send, patience),
-            NotTaken::Closed => self.ended(connection),
+            QueueError::Full => self.timed_out(Timeout::Send, patience),
+            QueueError::Closed => self.ended(connection),
         }
     }
 

@@ -74,9 +74,7 @@ impl PeerStreams {
             };
             let (together, others) = rest.split_at(count);
             let _ = match (&self.second, &self.first) {
-                (Some((second, _)), _) if is_for_second => {
-                    second.outbox.reply_behind_blocks(together)
-                }
+                (Some((second, _)), _) if is_for_second => second.outbox.reply_after_bulk(together),
                 (_, Some(first)) => first.outbox.reply(together),
                 (_, None) => return,
             };
@@ -96,9 +94,9 @@ impl PeerStreams {
     }
 
     /// Returns the numbers of queued messages and bytes.
-    pub(super) fn load(&self) -> (usize, usize) {
+    pub(super) fn queued(&self) -> (usize, usize) {
         self.all().fold((0, 0), |(messages, bytes), link| {
-            let (more_messages, more_bytes) = link.outbox.load();
+            let (more_messages, more_bytes) = link.outbox.queued();
             (messages + more_messages, bytes + more_bytes)
         })
     }

@@ -93,7 +93,7 @@ pub struct QueueStats {
 impl StreamStatistics {
     fn of(stream: StreamType, counters: &TrafficCounters, links: &PeerStreams) -> Self {
         let link = links.all().find(|link| link.kind == stream);
-        let (queued_messages, queued_bytes) = link.map_or((0, 0), |link| link.outbox.load());
+        let (queued_messages, queued_bytes) = link.map_or((0, 0), |link| link.outbox.queued());
         Self {
             stream,
             is_open: link.is_some(),
@@ -109,7 +109,7 @@ impl ConnectionStatistics {
     pub(super) fn of(peer: &PeerConnection) -> Self {
         let connection = peer.current();
         let links = connection.streams();
-        let (queued_messages, queued_bytes) = links.load();
+        let (queued_messages, queued_bytes) = links.queued();
         let streams = peer.all_counters();
         let streams = streams.map(|(stream, one)| StreamStatistics::of(stream, one, &links));
         let streams = streams.collect();
