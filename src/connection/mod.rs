@@ -15,9 +15,9 @@ mod close_cell;
 mod config;
 mod dial;
 mod event_bus;
-mod keeper;
 mod listening;
 mod message_reader;
+mod observer;
 mod outbox;
 mod peer_addr;
 mod peer_name;
@@ -50,8 +50,8 @@ pub use event_bus::{
     RecvError, RecvTimeoutError, SubscriptionOptions, TryRecvError,
 };
 pub(crate) use event_bus::{EventSender, event_queue};
-pub(crate) use keeper::{Keeper, NextLife};
 pub(crate) use listening::{AcceptFault, ListeningSocket};
+pub(crate) use observer::{ConnectionObserver, PendingRestart};
 pub use peer_addr::PeerAddr;
 pub use peer_name::resolve;
 pub use prepared::EncodedMessage;

@@ -7,7 +7,7 @@ use log::Level;
 
 use super::peer_connection::PeerConnection;
 use crate::connection::records::Logged;
-use crate::connection::{Keeper, NextLife};
+use crate::connection::{ConnectionObserver, PendingRestart};
 use crate::event::ControlEvent;
 use crate::session::{Direction, DisconnectReason};
 
@@ -19,7 +19,7 @@ pub(super) fn after_life(peer: &Arc<PeerConnection>, reason: DisconnectReason) {
         history.last_error = Some(reason.clone());
         history.connected.take().map(|(at, _)| at)
     };
-    let Some((keeper, after)) = next_life(peer, &reason, connected_at) else {
+    let Some((observer, after)) = next_life(peer, &reason, connected_at) else {
         return end(peer, reason, connected_at.is_some());
     };
     let due = Instant::now() + after;
@@ -37,7 +37,7 @@ pub(super) fn after_life(peer: &Arc<PeerConnection>, reason: DisconnectReason) {
             after,
         });
     if peer.stages.wait_for_next(|| peer.is_stopped()) {
-        keeper.on_waiting(due, reason, NextLife::of(peer.clone()));
+        observer.on_restart_scheduled(due, reason, PendingRestart::new(peer.clone()));
     } else {
         give_up(peer, reason);
     }
@@ -54,10 +54,10 @@ fn next_life<'a>(
     peer: &'a PeerConnection,
     reason: &DisconnectReason,
     connected_at: Option<Instant>,
-) -> Option<(&'a dyn Keeper, Duration)> {
-    let keeper = peer.keeper.as_deref()?;
-    let after = keeper.pause_before_next(reason, connected_at);
-    Some((keeper, after.filter(|_| !peer.is_stopped())?))
+) -> Option<(&'a dyn ConnectionObserver, Duration)> {
+    let observer = peer.observer.as_deref()?;
+    let after = observer.restart_delay(reason, connected_at);
+    Some((observer, after.filter(|_| !peer.is_stopped())?))
 }
 
 /// Cancels a scheduled restart, if there is one, and emits the final event.
@@ -103,7 +103,7 @@ fn end(peer: &PeerConnection, reason: DisconnectReason, was_connected: bool) {
 fn over(peer: &PeerConnection, reason: DisconnectReason) {
     peer.stages.end();
     peer.notify_progress();
-    if let Some(keeper) = &peer.keeper {
-        keeper.on_over(reason);
+    if let Some(observer) = &peer.observer {
+        observer.on_closed(reason);
     }
 }

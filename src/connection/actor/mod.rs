@@ -35,7 +35,7 @@ use std::sync::Arc;
 use std::thread;
 
 use self::life::Accepted;
-use super::{Keeper, SlotGuard};
+use super::{ConnectionObserver, SlotGuard};
 use crate::error::Error;
 use crate::event::ControlEvent;
 use crate::session::{Direction, DisconnectReason};
@@ -151,12 +151,12 @@ impl PeerConnectionActor {
     }
 
     /// Spawns a connection with an observer that decides whether it is reopened.
-    pub(crate) fn spawn_kept(
+    pub(crate) fn spawn_observed(
         origin: Origin,
         setup: PeerConnectionOptions,
-        keeper: Box<dyn Keeper>,
+        observer: Box<dyn ConnectionObserver>,
     ) -> Result<PeerConnectionHandle, Error> {
-        spawn(origin, setup, Some(keeper))
+        spawn(origin, setup, Some(observer))
     }
 }
 
@@ -177,7 +177,7 @@ pub(crate) enum Origin {
 fn spawn(
     origin: Origin,
     mut setup: PeerConnectionOptions,
-    keeper: Option<Box<dyn Keeper>>,
+    observer: Option<Box<dyn ConnectionObserver>>,
 ) -> Result<PeerConnectionHandle, Error> {
     let turned_away = matches!(origin, Origin::TurnedAway(_));
     if turned_away {
@@ -204,7 +204,7 @@ fn spawn(
             )
         }
     };
-    let (peer, slot) = PeerConnection::new((direction, address), setup, keeper)?;
+    let (peer, slot) = PeerConnection::new((direction, address), setup, observer)?;
     if turned_away {
         peer.current().session().reject_over_capacity();
     }

@@ -18,7 +18,7 @@ use crate::connection::requests::Failure;
 use crate::connection::stream::Stream;
 use crate::connection::traffic::TrafficCounters;
 use crate::connection::{
-    AssociationRegistry, ConnectionConfig, EventBus, Keeper, SlotGuard, TrafficStats,
+    AssociationRegistry, ConnectionConfig, ConnectionObserver, EventBus, SlotGuard, TrafficStats,
 };
 use crate::error::Error;
 use crate::event::ControlEvent;
@@ -54,7 +54,7 @@ pub(in crate::connection) struct PeerConnection {
     /// The stage of the connection and the handle of its thread.
     pub(in crate::connection) stages: Stages,
     /// The observer that decides whether the connection is reopened. `None` for most connections.
-    pub(super) keeper: Option<Box<dyn Keeper>>,
+    pub(super) observer: Option<Box<dyn ConnectionObserver>>,
     pub(super) history: Mutex<History>,
     /// Locked while a connection becomes the current one, and while an update is applied to it.
     config: RwLock<Arc<ConnectionConfig>>,
@@ -79,7 +79,7 @@ impl PeerConnection {
     pub(super) fn new(
         (direction, address): (Direction, SocketAddr),
         setup: PeerConnectionOptions,
-        keeper: Option<Box<dyn Keeper>>,
+        observer: Option<Box<dyn ConnectionObserver>>,
     ) -> Result<(Self, Option<SlotGuard>), ConfigError> {
         let PeerConnectionOptions {
             peer_id,
@@ -113,7 +113,7 @@ impl PeerConnection {
                 config.session.limits.buffered,
             ),
             stages: Stages::default(),
-            keeper,
+            observer,
             history: Mutex::default(),
             config: RwLock::new(Arc::new(config)),
             config_version: AtomicU64::new(0),
@@ -194,7 +194,7 @@ impl PeerConnection {
                 return Some(Ok(()));
             }
             if let Some(reason) = connection.close.final_reason()
-                && (self.keeper.is_none() || self.stages.is_over())
+                && (self.observer.is_none() || self.stages.is_over())
             {
                 return Some(Err(reason));
             }

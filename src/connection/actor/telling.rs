@@ -42,8 +42,8 @@ impl Events<'_> {
                 peer.log(Level::Info).write(text);
                 peer.history.lock().connected = Some((Instant::now(), SystemTime::now()));
                 self.connection.set_established();
-                if let Some(keeper) = &peer.keeper {
-                    keeper.on_connected(&info);
+                if let Some(observer) = &peer.observer {
+                    observer.on_connected(&info);
                 }
                 peer.notify_progress();
                 ControlEvent::HandshakeComplete {
@@ -98,8 +98,8 @@ impl Events<'_> {
 
     pub(super) fn deliver_message(&mut self, message: SharedMessage) {
         let peer = self.peer;
-        if let Some(keeper) = &peer.keeper {
-            keeper.on_message(&message);
+        if let Some(observer) = &peer.observer {
+            observer.on_message(&message);
         }
         let event = BitcoinMessageEvent {
             peer_id: peer.peer_id,

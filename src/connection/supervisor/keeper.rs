@@ -6,7 +6,7 @@ use crossbeam_channel::Sender;
 use parking_lot::Mutex;
 
 use crate::connection::ConnectionSlots;
-use crate::connection::keeper::{Keeper, NextLife};
+use crate::connection::observer::{ConnectionObserver, PendingRestart};
 use crate::connection::restart::RestartPolicy;
 use crate::random;
 use crate::session::DisconnectReason;
@@ -14,7 +14,7 @@ use crate::session::DisconnectReason;
 /// A connection that has ended and should be reopened.
 pub(super) struct Ended {
     pub(super) due: Instant,
-    pub(super) next: NextLife,
+    pub(super) next: PendingRestart,
     /// The slots from which each restart reserves one.
     pub(super) slots: Option<ConnectionSlots>,
 }
@@ -26,8 +26,8 @@ pub(super) struct PlanKeeper {
     pub(super) slots: Option<ConnectionSlots>,
 }
 
-impl Keeper for PlanKeeper {
-    fn pause_before_next(
+impl ConnectionObserver for PlanKeeper {
+    fn restart_delay(
         &self,
         reason: &DisconnectReason,
         connected_at: Option<Instant>,
@@ -37,7 +37,7 @@ impl Keeper for PlanKeeper {
         verdict.pause()
     }
 
-    fn on_waiting(&self, due: Instant, _: DisconnectReason, next: NextLife) {
+    fn on_restart_scheduled(&self, due: Instant, _: DisconnectReason, next: PendingRestart) {
         let slots = self.slots.clone();
         // Fails if the supervisor was dropped. Dropping the restart then closes the connection.
         let _ = self.supervisor.send(Ended { due, next, slots });

@@ -104,7 +104,7 @@ impl Supervisor {
             supervisor: self.ended.clone(),
             slots: setup.slot.as_ref().map(SlotGuard::slots).cloned(),
         };
-        PeerConnectionActor::spawn_kept(Origin::Dialed(address), setup, Box::new(keeper))
+        PeerConnectionActor::spawn_observed(Origin::Dialed(address), setup, Box::new(keeper))
     }
 }
 

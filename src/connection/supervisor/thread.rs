@@ -47,7 +47,7 @@ pub(super) fn run(ends: &Receiver<Ended>, stopped: &Receiver<Infallible>) {
 
 fn enter(waiting: &mut Waiting, ended: Ended) {
     // Stopped connections are removed here, so that they are not held until they are due.
-    waiting.retain(|_, ended| ended.next.is_wanted());
+    waiting.retain(|_, ended| ended.next.is_pending());
     waiting.insert((ended.due, ended.next.peer_id()), ended);
 }
 
@@ -57,8 +57,8 @@ fn begin(ended: Ended) -> Option<Ended> {
     let slot = slots.as_ref().map(ConnectionSlots::reserve);
     let next = match slot {
         Some(None) => next,
-        slot => next.begin(slot.flatten()).err()?,
+        slot => next.start(slot.flatten()).err()?,
     };
     let due = Instant::now() + NO_ROOM_PAUSE;
-    next.is_wanted().then_some(Ended { due, next, slots })
+    next.is_pending().then_some(Ended { due, next, slots })
 }

@@ -108,7 +108,7 @@ impl ManagerSupervisor {
         let mut setup = self.setup(peer_id, config);
         setup.slot = Some(slot);
         let keeper = self.keeper((peer_id, address), Direction::Outbound, attachment);
-        let spawn = || PeerConnectionActor::spawn_kept(Origin::Dialed(address), setup, keeper);
+        let spawn = || PeerConnectionActor::spawn_observed(Origin::Dialed(address), setup, keeper);
         if let Err(error) = self.shared.connections.spawn(spawn) {
             let record = self.shared.log(Level::Error).peer_id(peer_id);
             let record = record.peer_address(address).direction(Direction::Outbound);
@@ -128,7 +128,7 @@ impl ManagerSupervisor {
             return;
         };
         let begun = match self.shared.slots.reserve() {
-            Some(slot) => next.begin(Some(slot)),
+            Some(slot) => next.start(Some(slot)),
             None => Err(next),
         };
         if let Err(next) = begun {

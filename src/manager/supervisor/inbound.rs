@@ -198,7 +198,7 @@ impl ManagerSupervisor {
         // Emitted by the connection, which first determines whether it is a second stream.
         let told_first = Some(ControlEvent::InboundConnectionAccepted { peer_id, address });
         let origin = Origin::Accepted { stream, told_first };
-        let spawn = || PeerConnectionActor::spawn_kept(origin, setup, keeper);
+        let spawn = || PeerConnectionActor::spawn_observed(origin, setup, keeper);
         match self.shared.connections.spawn(spawn) {
             Ok(()) => count(&self.shared.counters.inbound_accepted),
             Err(error) => self.on_not_spawned(peer_id, address, &WithSources(&error)),
@@ -221,7 +221,8 @@ impl ManagerSupervisor {
             Direction::Inbound,
             Attachment::Candidate,
         );
-        let spawned = PeerConnectionActor::spawn_kept(Origin::TurnedAway(stream), setup, keeper);
+        let spawned =
+            PeerConnectionActor::spawn_observed(Origin::TurnedAway(stream), setup, keeper);
         spawned
             .inspect_err(|error| self.on_not_spawned(peer_id, address, &WithSources(error)))
             .ok()

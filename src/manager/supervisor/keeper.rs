@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::heard::Hearing;
-use crate::connection::{Keeper, NextLife, RestartPolicy, random_u64};
+use crate::connection::{ConnectionObserver, PendingRestart, RestartPolicy, random_u64};
 use crate::manager::connected::Connected;
 use crate::manager::metrics::{Counters, count};
 use crate::manager::plan::Attachment;
@@ -40,7 +40,7 @@ pub(super) enum LifeNews {
     Waiting {
         due: Instant,
         reason: DisconnectReason,
-        next: NextLife,
+        next: PendingRestart,
     },
     /// The connection is closed permanently.
     Over {
@@ -114,7 +114,7 @@ impl LifeKeeper {
 
 // Sending fails once the supervisor has stopped. A restart is dropped then, which closes its
 // connection.
-impl Keeper for LifeKeeper {
+impl ConnectionObserver for LifeKeeper {
     fn on_connected(&self, info: &PeerInfo) {
         count(&self.counters.handshakes);
         let asked = self.config.read().asks_peers();
@@ -145,7 +145,7 @@ impl Keeper for LifeKeeper {
         }
     }
 
-    fn pause_before_next(
+    fn restart_delay(
         &self,
         reason: &DisconnectReason,
         connected_at: Option<Instant>,
@@ -164,11 +164,11 @@ impl Keeper for LifeKeeper {
         plan.on_end(reason, connected_at, now, random_u64()).pause()
     }
 
-    fn on_waiting(&self, due: Instant, reason: DisconnectReason, next: NextLife) {
+    fn on_restart_scheduled(&self, due: Instant, reason: DisconnectReason, next: PendingRestart) {
         let _ = self.news.send(LifeNews::Waiting { due, reason, next });
     }
 
-    fn on_over(&self, reason: DisconnectReason) {
+    fn on_closed(&self, reason: DisconnectReason) {
         if reason == DisconnectReason::AttachedAsStream {
             count(&self.counters.streams_attached);
         }

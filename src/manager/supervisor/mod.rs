@@ -28,7 +28,7 @@ use super::listener::{Listener, ListenerNews};
 use super::plan::Plan;
 use super::shared::Shared;
 use super::store_thread::StoreThread;
-use crate::connection::{NextLife, PeerConnectionHandle};
+use crate::connection::{PeerConnectionHandle, PendingRestart};
 use crate::event::ControlEvent;
 use crate::peers::{PeerId, StoreError};
 use crate::session::{ConfigError, Direction, DisconnectReason};
@@ -43,7 +43,7 @@ pub(super) struct ManagerSupervisor {
     pub(super) shared: Arc<Shared>,
     pub(super) plan: Plan,
     /// The scheduled restarts of connections.
-    waiting: HashMap<PeerId, NextLife>,
+    waiting: HashMap<PeerId, PendingRestart>,
     /// Connections that are being rejected because no slot is free.
     turned_away: HashMap<PeerId, PeerConnectionHandle>,
     /// Connections without a slot that may be second streams of peers.
@@ -273,7 +273,7 @@ impl ManagerSupervisor {
 
     fn close(&mut self, peer_id: PeerId, reason: DisconnectReason) {
         if let Some(next) = self.waiting.remove(&peer_id) {
-            next.give_up(reason);
+            next.cancel(reason);
         } else if let Some(handle) = self.shared.connections.get(peer_id) {
             handle.stop(reason);
         }

@@ -12,9 +12,9 @@ use crate::wire::Message;
 /// Observes a connection and decides whether it is reopened.
 ///
 /// Callbacks run on the connection thread, or on the thread that stops the connection, and must not
-/// block. Each run of the connection ends with exactly one call of [`Keeper::on_waiting`] or
-/// [`Keeper::on_over`], after its events have been published.
-pub(crate) trait Keeper: Send + Sync {
+/// block. Each run of the connection ends with exactly one call of [`ConnectionObserver::on_restart_scheduled`] or
+/// [`ConnectionObserver::on_closed`], after its events have been published.
+pub(crate) trait ConnectionObserver: Send + Sync {
     /// Called when the handshake is complete, before subscribers receive the event.
     fn on_connected(&self, info: &PeerInfo) {
         let _ = info;
@@ -29,28 +29,28 @@ pub(crate) trait Keeper: Send + Sync {
     ///
     /// `connected_at` is the time at which the handshake completed, if it did. Called once for each
     /// run, before subscribers receive the event.
-    fn pause_before_next(
+    fn restart_delay(
         &self,
         reason: &DisconnectReason,
         connected_at: Option<Instant>,
     ) -> Option<Duration>;
 
     /// Called when a restart is scheduled for `due`.
-    fn on_waiting(&self, due: Instant, reason: DisconnectReason, next: NextLife);
+    fn on_restart_scheduled(&self, due: Instant, reason: DisconnectReason, next: PendingRestart);
 
     /// Called when the connection is closed permanently, after the final event.
-    fn on_over(&self, reason: DisconnectReason) {
+    fn on_closed(&self, reason: DisconnectReason) {
         let _ = reason;
     }
 }
 
 /// A scheduled restart of a connection. Dropping it closes the connection permanently.
-pub(crate) struct NextLife {
+pub(crate) struct PendingRestart {
     connection: Option<Arc<PeerConnection>>,
 }
 
-impl NextLife {
-    pub(super) fn of(connection: Arc<PeerConnection>) -> Self {
+impl PendingRestart {
+    pub(super) fn new(connection: Arc<PeerConnection>) -> Self {
         Self {
             connection: Some(connection),
         }
@@ -64,14 +64,14 @@ impl NextLife {
     }
 
     /// Returns whether the restart is still pending, i.e. the connection has not been stopped.
-    pub(crate) fn is_wanted(&self) -> bool {
+    pub(crate) fn is_pending(&self) -> bool {
         let waits = |one: &Arc<PeerConnection>| one.stages.is_waiting();
         self.connection.as_ref().is_some_and(waits)
     }
 
     /// Starts the connection in `slot`. Does nothing if the connection was stopped. Returns the
     /// restart if the connection could not be started.
-    pub(crate) fn begin(mut self, slot: Option<SlotGuard>) -> Result<(), NextLife> {
+    pub(crate) fn start(mut self, slot: Option<SlotGuard>) -> Result<(), PendingRestart> {
         let Some(connection) = self.connection.take() else {
             return Ok(());
         };
@@ -86,21 +86,21 @@ impl NextLife {
             return Ok(());
         }
         if connection.stages.wait_for_next(|| connection.is_stopped()) {
-            return Err(Self::of(connection));
+            return Err(Self::new(connection));
         }
         give_up(&connection, DisconnectReason::Requested);
         Ok(())
     }
 
     /// Cancels the restart and closes the connection permanently.
-    pub(crate) fn give_up(mut self, reason: DisconnectReason) {
+    pub(crate) fn cancel(mut self, reason: DisconnectReason) {
         if let Some(connection) = self.connection.take() {
             stop_waiting(&connection, reason);
         }
     }
 }
 
-impl Drop for NextLife {
+impl Drop for PendingRestart {
     fn drop(&mut self) {
         if let Some(connection) = self.connection.take() {
             stop_waiting(&connection, DisconnectReason::Shutdown);
