@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::SlotGuard;
-use super::actor::{PeerConnection, begin_life, give_up, stop_waiting};
+use super::actor::{PeerConnection, cancel_restart, fail, spawn_thread};
 use crate::peers::PeerId;
 use crate::session::{DisconnectReason, PeerInfo};
 use crate::wire::Message;
@@ -65,7 +65,7 @@ impl PendingRestart {
 
     /// Returns whether the restart is still pending, i.e. the connection has not been stopped.
     pub(crate) fn is_pending(&self) -> bool {
-        let waits = |one: &Arc<PeerConnection>| one.stages.is_waiting();
+        let waits = |one: &Arc<PeerConnection>| one.lifecycle.is_restarting();
         self.connection.as_ref().is_some_and(waits)
     }
 
@@ -75,27 +75,26 @@ impl PendingRestart {
         let Some(connection) = self.connection.take() else {
             return Ok(());
         };
-        let Some(last_thread) = connection.stages.take_waiting() else {
-            return Ok(());
-        };
-        if let Some(thread) = last_thread {
-            // The join does not block for long, because the last run has ended.
-            let _ = thread.join();
-        }
-        if connection.restart(|next| begin_life(&connection, next, None, slot)) {
+        if !connection.lifecycle.claim_restart() {
             return Ok(());
         }
-        if connection.stages.wait_for_next(|| connection.is_stopped()) {
+        if connection.restart(|next| spawn_thread(&connection, next, None, slot)) {
+            return Ok(());
+        }
+        if connection
+            .lifecycle
+            .schedule_restart(|| connection.is_stopped())
+        {
             return Err(Self::new(connection));
         }
-        give_up(&connection, DisconnectReason::Requested);
+        fail(&connection, DisconnectReason::Requested);
         Ok(())
     }
 
     /// Cancels the restart and closes the connection permanently.
     pub(crate) fn cancel(mut self, reason: DisconnectReason) {
         if let Some(connection) = self.connection.take() {
-            stop_waiting(&connection, reason);
+            cancel_restart(&connection, reason);
         }
     }
 }
@@ -103,7 +102,7 @@ impl PendingRestart {
 impl Drop for PendingRestart {
     fn drop(&mut self) {
         if let Some(connection) = self.connection.take() {
-            stop_waiting(&connection, DisconnectReason::Shutdown);
+            cancel_restart(&connection, DisconnectReason::Shutdown);
         }
     }
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::active_connection::ActiveConnection;
 use super::patience::Patience;
 use super::peer_connection::PeerConnection;
-use super::{ConnectionStatistics, QueueStats, ending};
+use super::{ConnectionStatistics, QueueStats, thread};
 use crate::connection::outbox::{Outbox, QueueError};
 use crate::connection::records;
 use crate::connection::requests::Requests;
@@ -366,7 +366,7 @@ impl PeerConnectionHandle {
     pub(crate) fn stop(&self, reason: DisconnectReason) {
         self.peer.stop(reason.clone());
         // No thread emits the final event of a connection that waits for a restart.
-        ending::stop_waiting(&self.peer, reason);
+        thread::cancel_restart(&self.peer, reason);
     }
 
     /// Records misbehavior that the owner detected. Closes the connection if the score reaches the
@@ -389,20 +389,22 @@ impl PeerConnectionHandle {
     /// it.
     ///
     /// Blocks without a limit while the connection is open or waits for a restart. Does not wait
-    /// for subscribers: the last events are in their queues.
+    /// for subscribers: the last events are in their queues. Returns immediately on a thread of the
+    /// connection, for example if its logger drops the handle.
     pub fn join(&self) {
-        self.peer.stages.join();
+        self.peer.lifecycle.join();
     }
 
     /// Like [`join`](Self::join), but waits until `deadline` at most. Returns whether the
     /// connection is permanently closed.
     pub(crate) fn join_until(&self, deadline: Instant) -> bool {
-        let is_over = self.peer.stages.wait_until_over(deadline);
-        if is_over {
+        let closed = |is_closed: bool| is_closed.then_some(());
+        let is_closed = self.peer.lifecycle.wait_for(Some(deadline), closed);
+        if is_closed.is_some() {
             // The thread is about to end, so this returns soon.
             self.join();
         }
-        is_over
+        is_closed.is_some()
     }
 
     pub(super) fn send_checked(

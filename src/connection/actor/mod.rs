@@ -2,10 +2,9 @@
 
 mod active_connection;
 mod data_stream;
-mod ending;
 mod handle;
 mod headers_request;
-mod life;
+mod lifecycle;
 mod moving;
 mod open_requests;
 mod patience;
@@ -14,27 +13,26 @@ mod peer_streams;
 mod reading;
 mod requests;
 mod setup;
-mod stage;
 mod statistics;
 mod streaming;
 #[cfg(test)]
 mod subscriber_tests;
 mod telling;
+mod thread;
 
 pub(super) use active_connection::ActiveConnection;
-pub(super) use ending::{give_up, stop_waiting};
 pub use handle::{PeerConnectionCommand, PeerConnectionHandle};
 pub(crate) use headers_request::{HeadersRequest, StartHeadersError};
 pub(super) use peer_connection::PeerConnection;
 pub use setup::PeerConnectionOptions;
 pub use statistics::{ConnectionStatistics, QueueStats, StreamStatistics};
+pub(super) use thread::{cancel_restart, fail};
 
 use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
-use std::thread;
 
-use self::life::Accepted;
+use self::thread::Accepted;
 use super::{ConnectionObserver, SlotGuard};
 use crate::error::Error;
 use crate::event::ControlEvent;
@@ -217,7 +215,7 @@ fn spawn(
         }
     });
     let connection = peer.current();
-    begin_life(&peer, &connection, accepted, slot).map_err(|error| Error::Io {
+    spawn_thread(&peer, &connection, accepted, slot).map_err(|error| Error::Io {
         operation: "spawning the connection thread".into(),
         error: error.into(),
     })?;
@@ -232,17 +230,17 @@ fn peer_address(stream: &TcpStream) -> Result<SocketAddr, Error> {
 }
 
 /// Starts a run of a connection on a new thread.
-pub(super) fn begin_life(
+pub(super) fn spawn_thread(
     peer: &Arc<PeerConnection>,
     connection: &Arc<ActiveConnection>,
     accepted: Option<Accepted>,
     slot: Option<SlotGuard>,
 ) -> io::Result<()> {
-    peer.stages.begin(|| {
-        let (life, connection) = (peer.clone(), connection.clone());
-        thread::Builder::new()
+    peer.lifecycle.start(|| {
+        let (peer, connection) = (peer.clone(), connection.clone());
+        std::thread::Builder::new()
             .name(format!("bsv-p2p {}", peer.address))
             .stack_size(256 * 1024)
-            .spawn(move || life::run(&life, &connection, accepted, slot))
+            .spawn(move || thread::run(&peer, &connection, accepted, slot))
     })
 }

@@ -5,12 +5,12 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 use std::time::{Instant, SystemTime};
 
-use parking_lot::{Condvar, Mutex, RwLock};
+use parking_lot::{Mutex, RwLock};
 
 use super::active_connection::ActiveConnection;
+use super::lifecycle::{Lifecycle, call_foreign};
 use super::peer_streams::PeerStream;
 use super::setup::PeerConnectionOptions;
-use super::stage::Stages;
 use crate::connection::event_bus::{AggregatedMisbehavior, EventPublisher, MisbehaviorAggregator};
 use crate::connection::outbox::Outbox;
 use crate::connection::records::Logged;
@@ -41,18 +41,14 @@ pub(in crate::connection) struct PeerConnection {
     pub(super) associations: AssociationRegistry,
     /// The connection of the current run, or of the last one until a restart.
     current: RwLock<Arc<ActiveConnection>>,
-    /// Held by [`PeerConnection::wait_connected`] between its checks and its wait.
-    progress: Mutex<()>,
-    /// Notified when a handshake is complete or the connection is closed for good.
-    progressed: Condvar,
     /// The reason with which the owner closed the connection for good, over all restarts.
     stop: OnceLock<DisconnectReason>,
     counters: Arc<TrafficCounters>,
     /// Set once the TCP connection of a data stream was established.
     data_counters: OnceLock<Arc<TrafficCounters>>,
     pub(super) memory: PeerMemory,
-    /// The stage of the connection and the handle of its thread.
-    pub(in crate::connection) stages: Stages,
+    /// Also notified when a handshake is complete.
+    pub(in crate::connection) lifecycle: Lifecycle,
     /// The observer that decides whether the connection is reopened. `None` for most connections.
     pub(super) observer: Option<Box<dyn ConnectionObserver>>,
     pub(super) history: Mutex<History>,
@@ -102,8 +98,6 @@ impl PeerConnection {
             nonces,
             associations,
             current: RwLock::new(Arc::new(connection)),
-            progress: Mutex::default(),
-            progressed: Condvar::new(),
             stop: OnceLock::new(),
             counters: Arc::default(),
             data_counters: OnceLock::new(),
@@ -112,7 +106,7 @@ impl PeerConnection {
                 config.max_payload_memory,
                 config.session.limits.buffered,
             ),
-            stages: Stages::default(),
+            lifecycle: Lifecycle::default(),
             observer,
             history: Mutex::default(),
             config: RwLock::new(Arc::new(config)),
@@ -187,33 +181,16 @@ impl PeerConnection {
     /// Waits until the handshake is complete or the connection is closed for good. Returns `None`
     /// at `deadline`.
     pub(super) fn wait_connected(&self, deadline: Instant) -> Option<Result<(), DisconnectReason>> {
-        let mut progress = self.progress.lock();
-        loop {
+        self.lifecycle.wait_for(Some(deadline), |is_closed| {
             let connection = self.current();
             if connection.state() == ConnectionState::Connected {
                 return Some(Ok(()));
             }
-            if let Some(reason) = connection.close.final_reason()
-                && (self.observer.is_none() || self.stages.is_over())
-            {
-                return Some(Err(reason));
-            }
-            if self
-                .progressed
-                .wait_until(&mut progress, deadline)
-                .timed_out()
-            {
-                let connected = self.current().state() == ConnectionState::Connected;
-                return connected.then_some(Ok(()));
-            }
-        }
-    }
-
-    /// Wakes the callers of [`PeerConnection::wait_connected`].
-    pub(super) fn notify_progress(&self) {
-        // A waiter that has checked the state already is in its wait by then.
-        drop(self.progress.lock());
-        self.progressed.notify_all();
+            // Without an observer there is no restart.
+            let is_final = is_closed || self.observer.is_none();
+            let reason = connection.close.final_reason().filter(|_| is_final)?;
+            Some(Err(reason))
+        })
     }
 
     /// Returns the configuration and its version.
@@ -262,6 +239,11 @@ impl PeerConnection {
     ) -> EventPublisher {
         let waker = connection.close.wakers().of(stream);
         self.events.publisher(&self.config().0, waker.clone())
+    }
+
+    /// Emits a control event at the end of a run. A panic of the logger is caught.
+    pub(super) fn emit(&self, event: &ControlEvent) {
+        call_foreign(|| self.events.publish_control(event));
     }
 
     /// Emits an event about violations of the peer.

@@ -45,7 +45,7 @@ impl Events<'_> {
                 if let Some(observer) = &peer.observer {
                     observer.on_connected(&info);
                 }
-                peer.notify_progress();
+                peer.lifecycle.notify();
                 ControlEvent::HandshakeComplete {
                     peer_id,
                     address,

@@ -11,7 +11,7 @@ pub(super) use self::open::start;
 pub(super) use self::state::DataStream;
 pub(in crate::connection) use attach::{AttachError, claim_stream};
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use log::Level;
@@ -19,6 +19,7 @@ use log::Level;
 use self::open::OpenStream;
 use self::state::DataStreamGuard;
 use super::active_connection::ActiveConnection;
+use super::lifecycle::call_foreign;
 use super::peer_connection::PeerConnection;
 use super::peer_streams::PeerStream;
 use super::reading::{Reading, Role};
@@ -29,7 +30,6 @@ use crate::connection::records::Logged;
 use crate::event::ControlEvent;
 use crate::session::{DisconnectReason, SessionEvent};
 use crate::wire::{CreateStrm, FrameReader, StreamPolicy, StreamType};
-use std::net::SocketAddr;
 
 /// How the stream was opened.
 enum StreamOrigin {
@@ -50,9 +50,10 @@ enum StreamOrigin {
 /// Runs the stream on the calling thread until it ends. The end of an open stream ends the
 /// connection, as does a panic.
 fn run(peer: &Arc<PeerConnection>, guard: &DataStreamGuard, origin: StreamOrigin) {
+    let _own = peer.lifecycle.enter_thread();
     let connection = guard.connection();
     let mut streaming = Streaming::default();
-    let read = AssertUnwindSafe(|| {
+    let ended = call_foreign(|| {
         let events = Events {
             peer,
             connection,
@@ -61,8 +62,7 @@ fn run(peer: &Arc<PeerConnection>, guard: &DataStreamGuard, origin: StreamOrigin
         };
         read(peer, connection, events, &mut streaming, origin)
     });
-    let ended = catch_unwind(read).unwrap_or(Err(DisconnectReason::InternalError));
-    if let Err(reason) = ended {
+    if let Err(reason) = ended.unwrap_or(Err(DisconnectReason::InternalError)) {
         connection.on_data_stream_end(reason.clone());
         streaming.cut(&connection.close.reason().unwrap_or(reason));
     }

@@ -2,15 +2,14 @@
 
 use std::io;
 use std::net::TcpStream;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use log::Level;
 
 use super::active_connection::ActiveConnection;
 use super::data_stream::{AttachError, claim_stream};
-use super::ending;
+use super::lifecycle::{CloseOnPanic, call_foreign};
 use super::peer_connection::PeerConnection;
 use super::peer_streams::PeerStream;
 use super::reading::{End, Reading, Role};
@@ -19,7 +18,9 @@ use super::telling::Events;
 use crate::connection::message_reader::MessageReader;
 use crate::connection::records::Logged;
 use crate::connection::stream::Stream;
-use crate::connection::{ConnectionConfig, SlotGuard, dial, random};
+use crate::connection::{
+    ConnectionConfig, ConnectionObserver, PendingRestart, SlotGuard, dial, random,
+};
 use crate::event::ControlEvent;
 use crate::session::{Direction, DisconnectReason, StreamError};
 use crate::wire::{CreateStrm, FrameReader, StreamType};
@@ -33,15 +34,17 @@ pub(in crate::connection) struct Accepted {
 
 /// Runs a connection until it closes, then schedules a restart or emits the final event.
 ///
-/// A panic closes this connection only.
+/// A panic ends this connection only.
 pub(super) fn run(
     peer: &Arc<PeerConnection>,
     connection: &Arc<ActiveConnection>,
     accepted: Option<Accepted>,
     slot: Option<SlotGuard>,
 ) {
+    let _own = peer.lifecycle.enter_thread();
+    let _closes = CloseOnPanic(&peer.lifecycle);
     let (mut streaming, mut held) = (Streaming::default(), Vec::new());
-    let life = AssertUnwindSafe(|| {
+    let reason = call_foreign(|| {
         let events = Events {
             peer,
             connection,
@@ -50,10 +53,9 @@ pub(super) fn run(
         };
         live(peer, connection, accepted, events, &mut streaming)
     });
-    let reason = catch_unwind(life).unwrap_or(DisconnectReason::InternalError);
-    let reason = connection.close(reason);
+    let reason = connection.close(reason.unwrap_or(DisconnectReason::InternalError));
     connection.session().close(reason.clone());
-    peer.notify_progress();
+    peer.lifecycle.notify();
     // The data stream must end before the final event is emitted.
     connection.data_stream.join();
     streaming.cut(&reason);
@@ -62,22 +64,113 @@ pub(super) fn run(
     drop(streams);
     // The slot must be free when the final event is emitted.
     drop(slot);
+    finish(peer, reason, held);
+}
+
+/// Schedules a restart or emits the final event. `held` are events that were not emitted yet.
+///
+/// Code of the application that panics changes nothing else.
+fn finish(peer: &Arc<PeerConnection>, reason: DisconnectReason, held: Vec<ControlEvent>) {
     let level = match reason {
         DisconnectReason::InternalError => Level::Error,
         DisconnectReason::AttachedAsStream => Level::Debug,
         _ => Level::Info,
     };
     let text = format_args!("{} connection closed", peer.direction);
-    peer.log(level).error(&reason).write(text);
+    call_foreign(|| peer.log(level).error(&reason).write(text));
+    let connected_at = {
+        let mut history = peer.history.lock();
+        history.last_error = Some(reason.clone());
+        history.connected.take().map(|(at, _)| at)
+    };
     if reason == DisconnectReason::AttachedAsStream && !held.is_empty() {
         // No event was emitted for this connection, so no final event is due.
-        return ending::after_unseen_life(peer, reason);
+        return close(peer, reason);
     }
-    for event in held {
-        peer.events.publish_control(&event);
+    held.iter().for_each(|event| peer.emit(event));
+    call_foreign(|| peer.publish_misbehavior(peer.misbehavior.flush()));
+    let Some((observer, after)) = next_restart(peer, &reason, connected_at) else {
+        return end(peer, reason, connected_at.is_some());
+    };
+    let due = Instant::now() + after;
+    call_foreign(|| {
+        let record = peer.log(Level::Info).error(&reason);
+        if after.is_zero() {
+            record.write(format_args!("reconnecting immediately"));
+        } else {
+            record.write(format_args!("reconnecting in {after:.1?}"));
+        }
+    });
+    peer.emit(&ControlEvent::ConnectionRestarting {
+        peer_id: peer.peer_id,
+        address: peer.address,
+        reason: reason.clone(),
+        after,
+    });
+    if peer.lifecycle.schedule_restart(|| peer.is_stopped()) {
+        // A panic drops the restart, which closes the connection.
+        let restart = PendingRestart::new(peer.clone());
+        call_foreign(|| observer.on_restart_scheduled(due, reason, restart));
+    } else {
+        fail(peer, reason);
     }
-    peer.publish_misbehavior(peer.misbehavior.flush());
-    ending::after_life(peer, reason);
+}
+
+/// Returns the observer and the delay before the restart, or `None` for no restart.
+fn next_restart<'a>(
+    peer: &'a PeerConnection,
+    reason: &DisconnectReason,
+    connected_at: Option<Instant>,
+) -> Option<(&'a dyn ConnectionObserver, Duration)> {
+    let observer = peer.observer.as_deref()?;
+    let delay = call_foreign(|| observer.restart_delay(reason, connected_at)).flatten();
+    Some((observer, delay.filter(|_| !peer.is_stopped())?))
+}
+
+/// Cancels a scheduled restart, if there is one, and emits the final event.
+pub(in crate::connection) fn cancel_restart(peer: &PeerConnection, reason: DisconnectReason) {
+    if peer.lifecycle.claim_restart() {
+        peer.stop(reason.clone());
+        fail(peer, reason);
+    }
+}
+
+/// Emits the final event of a connection whose announced restart does not happen.
+///
+/// Exactly one thread must call this: that of the last run, or the one that claimed the restart.
+pub(in crate::connection) fn fail(peer: &PeerConnection, reason: DisconnectReason) {
+    let reason = peer.stop_reason().cloned().unwrap_or(reason);
+    end(peer, reason, false);
+}
+
+/// Emits the final event and closes the connection permanently.
+fn end(peer: &PeerConnection, reason: DisconnectReason, was_connected: bool) {
+    let (peer_id, address) = (peer.peer_id, peer.address);
+    let event = match reason.clone() {
+        reason if was_connected => ControlEvent::ConnectionLost {
+            peer_id,
+            address,
+            reason,
+        },
+        DisconnectReason::AtCapacity if peer.direction == Direction::Inbound => {
+            ControlEvent::ConnectionRejectedCapacity { peer_id, address }
+        }
+        reason => ControlEvent::ConnectionFailed {
+            peer_id,
+            address,
+            reason,
+        },
+    };
+    peer.emit(&event);
+    call_foreign(|| peer.events.report_lag(true));
+    close(peer, reason);
+}
+
+fn close(peer: &PeerConnection, reason: DisconnectReason) {
+    peer.lifecycle.close();
+    if let Some(observer) = &peer.observer {
+        call_foreign(|| observer.on_closed(reason));
+    }
 }
 
 /// Connects, then reads and replies until one side closes the connection. Returns the reason.
