@@ -43,6 +43,8 @@ pub(crate) fn open(
     // Connections on the same host are established within microseconds; others take longer.
     let mut next_pause = Duration::from_micros(100);
     loop {
+        // Read before the state of the socket, because the process may be stopped in between.
+        let left = deadline.saturating_duration_since(Instant::now());
         match socket.take_error().unwrap_or_else(Some) {
             // The connection was established and then reset. Data that the peer sent before can be
             // read.
@@ -56,7 +58,6 @@ pub(crate) fn open(
             }
             return Ok(socket.into());
         }
-        let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
             return Err(OpenError::TimedOut);
         }

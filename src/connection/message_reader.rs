@@ -199,7 +199,7 @@ impl MessageReader {
     ) -> bool {
         let read = self.frames.read_from(&mut stream);
         let now = Instant::now();
-        self.now = now;
+        let last_read = std::mem::replace(&mut self.now, now);
         match read {
             Ok(0) => {
                 session.on_transport_end(TransportClose::ConnectionClosed);
@@ -228,7 +228,9 @@ impl MessageReader {
                 true
             }
             Err(error) if is_timeout(&error) || error.kind() == io::ErrorKind::Interrupted => {
-                self.check_progress(session, now);
+                // Data that arrived before this read would have been found, even if the process was
+                // stopped.
+                self.check_progress(session, last_read);
                 false
             }
             Err(error) => {

@@ -115,13 +115,18 @@ impl Keepalive {
         Some(sent.max(self.last_transfer) + self.timeout)
     }
 
-    pub(super) fn next_action(&self, now: Instant) -> KeepaliveAction {
-        if now < self.deadline() {
-            KeepaliveAction::None
-        } else if self.timeout_at().is_some_and(|timeout| now >= timeout) {
+    /// Returns the action that is due at `now`. The peer's data was read up to `read_until`, so that
+    /// the pending ping cannot time out later than that.
+    pub(super) fn next_action(&self, now: Instant, read_until: Instant) -> KeepaliveAction {
+        if self
+            .timeout_at()
+            .is_some_and(|timeout| read_until >= timeout)
+        {
             KeepaliveAction::TimedOut
-        } else {
+        } else if now >= self.next_ping && (self.open.is_none() || self.repeats) {
             KeepaliveAction::Ping
+        } else {
+            KeepaliveAction::None
         }
     }
 
@@ -189,6 +194,11 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
+    /// Returns the action of a connection that has read everything.
+    fn action_at(keepalive: &Keepalive, now: Instant) -> KeepaliveAction {
+        keepalive.next_action(now, now)
+    }
+
     fn keepalive() -> (Keepalive, Instant) {
         let now = Instant::now();
         (Keepalive::new(300 * SECOND, 60 * SECOND, now), now)
@@ -197,15 +207,15 @@ mod tests {
     #[test]
     fn first_ping_is_immediate_next_after_interval() {
         let (mut keepalive, now) = keepalive();
-        assert_eq!(keepalive.next_action(now), KeepaliveAction::Ping);
+        assert_eq!(action_at(&keepalive, now), KeepaliveAction::Ping);
         keepalive.on_ping(Some(1), now);
         assert_eq!(keepalive.on_pong(1, now + SECOND), Some(SECOND));
         assert_eq!(
-            keepalive.next_action(now + 299 * SECOND),
+            action_at(&keepalive, now + 299 * SECOND),
             KeepaliveAction::None
         );
         assert_eq!(
-            keepalive.next_action(now + 300 * SECOND),
+            action_at(&keepalive, now + 300 * SECOND),
             KeepaliveAction::Ping
         );
     }
@@ -220,13 +230,28 @@ mod tests {
             "another nonce answers nothing"
         );
         assert_eq!(
-            keepalive.next_action(now + 60 * SECOND - Duration::from_nanos(1)),
+            action_at(&keepalive, now + 60 * SECOND - Duration::from_nanos(1)),
             KeepaliveAction::None
         );
         assert_eq!(
-            keepalive.next_action(now + 60 * SECOND),
+            action_at(&keepalive, now + 60 * SECOND),
             KeepaliveAction::TimedOut
         );
+    }
+
+    #[test]
+    fn ping_times_out_only_after_everything_was_read() {
+        let (mut keepalive, now) = keepalive();
+        keepalive.on_ping(Some(1), now);
+        let late = now + 90 * SECOND;
+        let action = |read_until| keepalive.next_action(late, read_until);
+        assert_eq!(action(now + 59 * SECOND), KeepaliveAction::None);
+        assert_eq!(action(now + 60 * SECOND), KeepaliveAction::TimedOut);
+        // Pings do not depend on what was read.
+        keepalive.repeat(true);
+        let due = now + 300 * SECOND;
+        let action = keepalive.next_action(due, now + 59 * SECOND);
+        assert_eq!(action, KeepaliveAction::Ping);
     }
 
     #[test]
@@ -235,11 +260,11 @@ mod tests {
         keepalive.on_ping(Some(1), now);
         keepalive.on_partial_frame(now + 59 * SECOND);
         assert_eq!(
-            keepalive.next_action(now + 118 * SECOND),
+            action_at(&keepalive, now + 118 * SECOND),
             KeepaliveAction::None
         );
         assert_eq!(
-            keepalive.next_action(now + 119 * SECOND),
+            action_at(&keepalive, now + 119 * SECOND),
             KeepaliveAction::TimedOut
         );
     }
@@ -251,12 +276,12 @@ mod tests {
         keepalive.on_requested_ping(2, now);
         keepalive.on_reads_paused(now, now + 10 * SECOND);
         assert_eq!(
-            keepalive.next_action(now + 69 * SECOND),
+            action_at(&keepalive, now + 69 * SECOND),
             KeepaliveAction::None
         );
         assert_eq!(keepalive.on_pong(2, now + 11 * SECOND), Some(SECOND));
         assert_eq!(
-            keepalive.next_action(now + 70 * SECOND),
+            action_at(&keepalive, now + 70 * SECOND),
             KeepaliveAction::TimedOut
         );
     }

@@ -203,6 +203,7 @@ fn live(
             association: None,
             second: None,
         },
+        read_until: Instant::now(),
         config_version,
         transport_end: None,
     };

@@ -136,24 +136,32 @@ impl Session {
     /// Handles expired timeouts and sends pings that are due. Must be called at
     /// [`Session::next_deadline`] or later; earlier calls do nothing.
     pub fn on_timeout(&mut self, now: Instant) {
+        self.on_timeout_read_until(now, now);
+    }
+
+    /// Like [`Session::on_timeout`], for a driver that has read the peer's data up to `read_until`.
+    ///
+    /// Timeouts of the peer are checked at that time, because data that arrived later may be
+    /// unread: another thread reads it, or the process was stopped.
+    pub(crate) fn on_timeout_read_until(&mut self, now: Instant, read_until: Instant) {
         if self.close_reason.is_some() {
             return;
         }
         if self
             .handshake_deadline()
-            .is_some_and(|deadline| now >= deadline)
+            .is_some_and(|deadline| read_until >= deadline)
         {
             let after = self.config.handshake_timeout;
             let missing = self.awaited();
             self.close(DisconnectReason::HandshakeTimeout { after, missing });
         } else if self.state == ConnectionState::Connected {
-            if now >= self.idle_deadline() {
+            if read_until >= self.idle_deadline() {
                 self.close(DisconnectReason::IdleTimeout {
                     after: self.config.idle_timeout,
                 });
                 return;
             }
-            match self.keepalive.next_action(now) {
+            match self.keepalive.next_action(now, read_until) {
                 KeepaliveAction::None => {}
                 KeepaliveAction::Ping => self.send_ping(now),
                 KeepaliveAction::TimedOut => {

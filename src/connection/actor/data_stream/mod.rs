@@ -13,6 +13,7 @@ pub(in crate::connection) use attach::{AttachError, claim_stream};
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use log::Level;
 
@@ -135,6 +136,7 @@ fn read(
         events,
         streaming,
         role: Role::Second,
+        read_until: Instant::now(),
         config_version,
         transport_end: None,
     };

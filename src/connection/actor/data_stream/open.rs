@@ -102,6 +102,7 @@ fn wait_for_streamack(
     let mut frames = FrameReader::new(config.magic(), limits);
     let mut wait = ReadWait::default();
     let mut greetings = 0;
+    let mut read_until = Instant::now();
     loop {
         match frames.next_frame() {
             Ok(Some(Incoming::Frame(frame))) => {
@@ -123,10 +124,11 @@ fn wait_for_streamack(
             Ok(Some(_)) | Err(_) => return Err(StreamSetupError::UnexpectedReply),
             Ok(None) => {}
         }
-        let now = Instant::now();
-        if now >= deadline {
+        // Data that arrived before the deadline was read, even if the process was stopped.
+        if read_until >= deadline {
             return Err(StreamSetupError::TimedOut { after: timeout });
         }
+        let now = Instant::now();
         let waits = wait.until(&stream.socket, Some(deadline), now);
         match waits.and_then(|()| frames.read_from(&mut &*stream.socket)) {
             Ok(0) => return Err(StreamSetupError::Closed),
@@ -134,6 +136,7 @@ fn wait_for_streamack(
             Err(error) if is_timeout(&error) || error.kind() == ErrorKind::Interrupted => {}
             Err(_) => return Err(StreamSetupError::Closed),
         }
+        read_until = now;
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
@@ -22,13 +21,13 @@ pub(in crate::connection::actor) struct DataStream {
     state: Mutex<DataStreamState>,
     /// Notified when the stream has ended.
     ended: Condvar,
-    /// Whether its thread has paused reading. A response of the peer may then be in the socket.
-    reads_paused: AtomicBool,
 }
 
 #[derive(Default)]
 struct DataStreamState {
     phase: Phase,
+    /// The time up to which the data of the peer was read, while the stream is open.
+    read_until: Option<Instant>,
     /// The thread of the stream, if the connection spawned it.
     thread: Option<JoinHandle<()>>,
     /// The wakers of threads that wait for [`Phase::Ready`].
@@ -107,15 +106,15 @@ impl DataStream {
         }
     }
 
-    /// Records whether the thread of the stream has paused reading.
-    pub(in crate::connection::actor) fn set_reads_paused(&self, paused: bool) {
-        self.reads_paused.store(paused, SeqCst);
+    /// Records that the data that arrived on the stream until `time` was read.
+    pub(in crate::connection::actor) fn set_read_until(&self, time: Instant) {
+        self.state.lock().read_until = Some(time);
     }
 
-    /// Returns whether the thread of the stream has paused reading. Timeouts of the peer must be
-    /// suspended then.
-    pub(in crate::connection::actor) fn reads_paused(&self) -> bool {
-        self.reads_paused.load(SeqCst)
+    /// Returns the time up to which the data that arrived on the stream was read, or `None` if there
+    /// is no open stream. It stands still while the thread of the stream has paused reading.
+    pub(in crate::connection::actor) fn read_until(&self) -> Option<Instant> {
+        self.state.lock().read_until
     }
 }
 
@@ -176,7 +175,10 @@ impl DataStreamGuard {
 impl Drop for DataStreamGuard {
     fn drop(&mut self) {
         let data_stream = &self.connection.data_stream;
-        data_stream.state.lock().phase = Phase::Closed;
+        let mut state = data_stream.state.lock();
+        state.phase = Phase::Closed;
+        state.read_until = None;
+        drop(state);
         data_stream.ended.notify_all();
     }
 }

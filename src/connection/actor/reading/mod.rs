@@ -33,6 +33,8 @@ pub(super) struct Reading<'a> {
     pub(super) events: Events<'a>,
     pub(super) streaming: &'a mut Streaming,
     pub(super) role: Role,
+    /// The time up to which the data that arrived on this stream was read.
+    pub(super) read_until: Instant,
     pub(super) config_version: u64,
     /// The end of the socket, if it was reached.
     pub(super) transport_end: Option<TransportClose>,
@@ -111,6 +113,7 @@ impl Reading<'_> {
                 return end;
             }
             self.events.publisher.report_lag();
+            self.set_read_until(now);
         }
     }
 
@@ -167,7 +170,6 @@ impl Reading<'_> {
 
     /// Passes a part of a block to its reader.
     fn take_block_part(&mut self, part: BlockPart) -> Result<(), DisconnectReason> {
-        self.set_pauses(true);
         let (peer, connection) = (self.peer, self.connection);
         let kind = self.stream.kind;
         let paused = self
@@ -176,7 +178,6 @@ impl Reading<'_> {
         if let Ok(Some((from, until))) = paused {
             self.on_reads_paused(from, until);
         }
-        self.set_pauses(false);
         paused.map(drop)
     }
 

@@ -12,6 +12,9 @@ const STANDSTILL: Duration = Duration::from_secs(1);
 impl Reading<'_> {
     /// Handles expired timeouts on the thread of the first stream. Returns the time of the next
     /// check.
+    ///
+    /// A timeout of the peer expires only after all data was read that arrived before. It may be in
+    /// the socket after the process was stopped, or while the other stream is not read.
     pub(super) fn look_at_clock(&self, now: Instant) -> Option<Instant> {
         let Role::First { .. } = self.role else {
             return None;
@@ -20,12 +23,8 @@ impl Reading<'_> {
         if now < deadline {
             return Some(deadline);
         }
-        self.peer.keep_alive(self.connection, now);
-        if self.connection.data_stream.reads_paused() {
-            // The expected data may be in the socket that is not read. Timeouts are shifted when
-            // reading resumes.
-            return Some(now + STANDSTILL);
-        }
+        let data_read_until = self.connection.data_stream.read_until();
+        let read_until = data_read_until.map_or(self.read_until, |data| data.min(self.read_until));
         let transfer = self.connection.streams().last_transfer();
         let mut session = self.connection.session();
         // A large outgoing frame in progress delays a pong as well.
@@ -34,8 +33,22 @@ impl Reading<'_> {
         {
             session.on_partial_frame(transfer);
         }
-        session.on_timeout(now);
-        session.next_deadline()
+        session.on_timeout_read_until(now, read_until);
+        let next = session.next_deadline()?;
+        let is_data_unread = next <= now && self.read_until >= next;
+        Some(if is_data_unread {
+            now + STANDSTILL
+        } else {
+            next
+        })
+    }
+
+    /// Records that the data that arrived on this stream until `time` was read.
+    pub(super) fn set_read_until(&mut self, time: Instant) {
+        self.read_until = time;
+        if let Role::Second = self.role {
+            self.connection.data_stream.set_read_until(time);
+        }
     }
 
     /// Pauses reading while subscribers have too many pending events of this stream, unless a
@@ -44,7 +57,6 @@ impl Reading<'_> {
         if !self.events.publisher.is_blocked() || self.connection.requests.any() {
             return;
         }
-        self.set_pauses(true);
         let from = Instant::now();
         let until = loop {
             self.apply_config();
@@ -63,7 +75,6 @@ impl Reading<'_> {
         };
         self.events.publisher.end_pause();
         self.on_reads_paused(from, until);
-        self.set_pauses(false);
     }
 
     /// Waits until a change that concerns this thread, until `deadline` at most.
@@ -75,43 +86,32 @@ impl Reading<'_> {
     /// Pauses reading until payload memory is available or the connection is closing. Suspends the
     /// timeouts of the peer.
     pub(super) fn wait_for_memory(&mut self) -> Result<(), DisconnectReason> {
-        self.set_pauses(true);
         let from = Instant::now();
-        let result = loop {
+        loop {
             self.apply_config();
             let now = Instant::now();
             if self.reader.has_memory() || self.connection.close.is_closed() {
                 self.on_reads_paused(from, now);
-                break Ok(());
+                return Ok(());
             }
             self.peer.keep_alive(self.connection, now);
             let timeout = self.peer.config().0.payload_memory_timeout;
             let mut next = saturating_add(from, timeout).saturating_duration_since(now);
             if next.is_zero() {
                 if self.reader.on_memory_timeout(timeout, now) {
-                    break Err(DisconnectReason::PayloadMemoryExhausted);
+                    return Err(DisconnectReason::PayloadMemoryExhausted);
                 }
                 // Another peer was closed. Its memory is available once its thread has ended.
                 next = timeout;
             }
             self.events.publisher.report_lag();
             self.wait_until(now + next.min(STANDSTILL));
-        };
-        self.set_pauses(false);
-        result
+        }
     }
 
     pub(super) fn on_reads_paused(&mut self, from: Instant, until: Instant) {
         self.connection.session().on_reads_paused(from, until);
         self.reader
             .on_reads_paused(until.saturating_duration_since(from));
-    }
-
-    /// Records a pause of the second stream. The thread that checks timeouts must know of it while
-    /// it lasts.
-    pub(super) fn set_pauses(&self, pauses: bool) {
-        if let Role::Second = self.role {
-            self.connection.data_stream.set_reads_paused(pauses);
-        }
     }
 }
