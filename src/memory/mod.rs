@@ -12,8 +12,8 @@ use self::pool::{Account, Pool, Waiter};
 
 /// The locks and atomics of [`Pool`].
 mod sync {
+    pub(super) use std::sync::Arc;
     pub(super) use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-    pub(super) use std::sync::{Arc, OnceLock};
 
     pub(super) use parking_lot::Mutex;
 }
@@ -125,24 +125,27 @@ impl PeerMemory {
         self.pool.set_limits(&self.account, max_bytes, longest);
     }
 
-    /// Sets the callback that closes the peer if its incomplete payloads hold the most memory. It
-    /// is called by another peer's thread and must not block.
-    pub(crate) fn on_exhausted(&self, close: impl Fn() + Send + Sync + 'static) {
-        self.account.set_close(Box::new(close));
-    }
-
     /// Returns the number of bytes in use. Does not block.
     pub(crate) fn used(&self) -> u64 {
         self.account.bytes()
     }
 
-    /// Creates the memory of one stream of the peer. `wake` ends the wait of its thread and must
-    /// not block.
-    pub(crate) fn stream(&self, wake: impl Fn() + Send + Sync + 'static) -> StreamMemory {
+    /// Creates the memory of one stream of the peer.
+    ///
+    /// `wake` ends the wait of its thread. `close` closes its connection, and is called by the
+    /// thread of another peer if the incomplete payloads of this one hold the most memory. Both
+    /// must not block.
+    pub(crate) fn stream(
+        &self,
+        wake: impl Fn() + Send + Sync + 'static,
+        close: impl Fn() + Send + Sync + 'static,
+    ) -> StreamMemory {
+        let waiter = Waiter::new(Box::new(wake), Box::new(close));
+        self.pool.add(&self.account, &waiter);
         StreamMemory {
             pool: self.pool.clone(),
             account: self.account.clone(),
-            waiter: Waiter::new(Box::new(wake)),
+            waiter,
             reserved: 0,
             requested: 0,
         }
@@ -228,6 +231,7 @@ impl StreamMemory {
 impl Drop for StreamMemory {
     fn drop(&mut self) {
         self.reset();
+        self.pool.remove(&self.waiter);
     }
 }
 

@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use super::sync::{Arc, AtomicBool, AtomicU64, AtomicUsize, Mutex, OnceLock, Ordering::SeqCst};
+use super::sync::{Arc, AtomicBool, AtomicU64, AtomicUsize, Mutex, Ordering::SeqCst};
 
 /// The bit of [`Account::bytes`] that marks an account without a minimum.
 const CLOSED: u64 = 1 << 63;
@@ -41,8 +41,8 @@ struct Queue {
     entries: VecDeque<Entry>,
     /// The stream that may use the whole pool.
     favored: Option<Arc<Waiter>>,
-    /// The accounts of all open peers.
-    accounts: Vec<Arc<Account>>,
+    /// All open streams, each with the account of its peer.
+    streams: Vec<(Arc<Account>, Arc<Waiter>)>,
     /// The last time at which a peer was closed to free memory.
     evicted_at: Option<Instant>,
 }
@@ -62,8 +62,6 @@ pub(crate) struct Account {
     bytes: AtomicU64,
     /// The number of reserved bytes of payloads that are incomplete.
     arriving: AtomicU64,
-    /// Closes the peer.
-    close: OnceLock<Box<dyn Fn() + Send + Sync>>,
 }
 
 /// One stream of a peer, which reserves memory for one payload at a time.
@@ -71,6 +69,7 @@ pub(crate) struct Waiter {
     is_granted: AtomicBool,
     is_favored: AtomicBool,
     wake: Box<dyn Fn() + Send + Sync>,
+    close: Box<dyn Fn() + Send + Sync>,
 }
 
 /// The result of one attempt to reserve memory.
@@ -117,22 +116,15 @@ impl Pool {
             minimum,
             bytes: AtomicU64::new(0),
             arriving: AtomicU64::new(0),
-            close: OnceLock::new(),
         });
         self.longest.fetch_max(longest, SeqCst);
-        self.queue.lock().accounts.push(account.clone());
         account
     }
 
     /// Ends the minimum of a peer: all of its bytes count in the pool from now on.
     ///
     /// Otherwise the messages of many short connections could hold a minimum each.
-    pub(crate) fn close(&self, account: &Arc<Account>) {
-        let mut queue = self.queue.lock();
-        let accounts = &mut queue.accounts;
-        if let Some(at) = accounts.iter().position(|open| Arc::ptr_eq(open, account)) {
-            accounts.swap_remove(at);
-        }
+    pub(crate) fn close(&self, account: &Account) {
         let mut bytes = account.bytes.load(SeqCst);
         loop {
             let more = account.pool_part(bytes | CLOSED) - account.pool_part(bytes);
@@ -148,7 +140,23 @@ impl Pool {
                 }
             }
         }
-        self.grant(&mut queue);
+        self.grant_waiting();
+    }
+
+    /// Adds a stream of a peer. [`Pool::remove`] must follow.
+    pub(crate) fn add(&self, account: &Arc<Account>, waiter: &Arc<Waiter>) {
+        let stream = (account.clone(), waiter.clone());
+        self.queue.lock().streams.push(stream);
+    }
+
+    pub(crate) fn remove(&self, waiter: &Arc<Waiter>) {
+        let streams = &mut self.queue.lock().streams;
+        if let Some(at) = streams
+            .iter()
+            .position(|(_, open)| Arc::ptr_eq(open, waiter))
+        {
+            streams.swap_remove(at);
+        }
     }
 
     pub(crate) fn set_limits(&self, account: &Account, max: u64, longest: u64) {
@@ -237,17 +245,18 @@ impl Pool {
                 return false;
             }
             queue.evicted_at = Some(now);
-            let others = queue.accounts.iter();
-            let others = others.filter(|other| !Arc::ptr_eq(other, account));
-            let most = others.max_by_key(|other| other.reclaimable());
+            let others = queue.streams.iter();
+            let others = others.filter(|(other, _)| !Arc::ptr_eq(other, account));
+            let most = others.max_by_key(|(other, _)| other.reclaimable());
             let least = account.reclaimable().max(1);
-            most.filter(|most| most.reclaimable() >= least).cloned()
+            let victim = most.filter(|(most, _)| most.reclaimable() >= least);
+            victim.map(|(_, stream)| stream.clone())
+        };
+        let Some(stream) = victim else {
+            return true;
         };
         // Without the lock, which the callback may need.
-        match victim.as_ref().and_then(|victim| victim.close.get()) {
-            Some(close) => close(),
-            None => return true,
-        }
+        (stream.close)();
         false
     }
 
@@ -337,11 +346,6 @@ impl Entry {
 }
 
 impl Account {
-    /// Sets the callback that closes the peer. Only the first one is kept. It must not block.
-    pub(crate) fn set_close(&self, close: Box<dyn Fn() + Send + Sync>) {
-        let _ = self.close.set(close);
-    }
-
     /// Returns the number of reserved bytes.
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes.load(SeqCst) & !CLOSED
@@ -382,12 +386,17 @@ impl Account {
 }
 
 impl Waiter {
-    /// Creates a waiter. `wake` is called after its request is granted, and must not block.
-    pub(crate) fn new(wake: Box<dyn Fn() + Send + Sync>) -> Arc<Self> {
+    /// Creates a waiter. `wake` is called after its request is granted. `close` is called to close
+    /// its connection. Both must not block.
+    pub(crate) fn new(
+        wake: Box<dyn Fn() + Send + Sync>,
+        close: Box<dyn Fn() + Send + Sync>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             is_granted: AtomicBool::new(false),
             is_favored: AtomicBool::new(false),
             wake,
+            close,
         })
     }
 

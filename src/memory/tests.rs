@@ -29,8 +29,7 @@ impl Peer {
             }
         };
         let memory = PeerMemory::new(memory, max, longest);
-        memory.on_exhausted(count(&closes));
-        let stream = memory.stream(count(&wakes));
+        let stream = memory.stream(count(&wakes), count(&closes));
         Self {
             memory,
             stream,

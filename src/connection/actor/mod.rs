@@ -36,7 +36,9 @@ use self::thread::Accepted;
 use super::{ConnectionObserver, SlotGuard};
 use crate::error::Error;
 use crate::event::ControlEvent;
-use crate::session::{Direction, DisconnectReason};
+use crate::session::Direction;
+#[cfg(doc)]
+use crate::session::DisconnectReason;
 
 /// Spawns connections that run on their own threads.
 ///
@@ -207,13 +209,6 @@ fn spawn(
         peer.current().session().reject_over_capacity();
     }
     let peer = Arc::new(peer);
-    let weak = Arc::downgrade(&peer);
-    peer.memory.on_exhausted(move || {
-        if let Some(peer) = weak.upgrade() {
-            peer.current()
-                .close(DisconnectReason::PayloadMemoryExhausted);
-        }
-    });
     let connection = peer.current();
     spawn_thread(&peer, &connection, accepted, slot).map_err(|error| Error::Io {
         operation: "spawning the connection thread".into(),

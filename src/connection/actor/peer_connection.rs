@@ -227,8 +227,10 @@ impl PeerConnection {
         connection: &ActiveConnection,
         stream: StreamType,
     ) -> StreamMemory {
-        let waker = connection.close.wakers().of(stream).clone();
-        self.memory.stream(move || waker.wake())
+        let close = connection.close.clone();
+        let waker = close.wakers().of(stream).clone();
+        let close = move || close.close(DisconnectReason::PayloadMemoryExhausted);
+        self.memory.stream(move || waker.wake(), close)
     }
 
     /// Creates the publisher of the events of a stream of `connection`.
