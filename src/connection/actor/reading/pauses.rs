@@ -23,6 +23,8 @@ impl Reading<'_> {
         if now < deadline {
             return Some(deadline);
         }
+        // Timeouts are suspended while the data stream is not read, but pings must continue.
+        self.peer.keep_alive(self.connection, now);
         let data_read_until = self.connection.data_stream.read_until();
         let read_until = data_read_until.map_or(self.read_until, |data| data.min(self.read_until));
         let transfer = self.connection.streams().last_transfer();
