@@ -74,9 +74,13 @@ fn broadcast_reaches_unconnected_nodes_and_reports_reject() {
     let refused = manager.broadcast_transaction(Tx::from(&worse));
     assert!(matches!(refused, Err(Error::InvalidTransaction { .. })));
 
-    // Its outputs exceed its inputs.
-    worse.outputs[0].value = 60 * 100_000_000;
-    let worse: TransactionBroadcast = manager.broadcast_transaction(Tx::from(&worse)).unwrap();
+    // Its output exceeds its input, which no other transaction spends.
+    let output = OutPoint {
+        txid: transaction.txid(),
+        index: 0,
+    };
+    let worse = spend(output, 60 * 100_000_000);
+    let worse: TransactionBroadcast = manager.broadcast_transaction(worse).unwrap();
     assert_eq!(worse.wait_for(2, SOON).requested_by.len(), 2);
     one.wait_until("both have rejected it", SOON, || {
         worse.report().rejected_by.len() == 2
