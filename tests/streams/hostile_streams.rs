@@ -10,7 +10,7 @@ use bsv_p2p::session::DisconnectReason;
 use bsv_p2p::wire::{BlockHash, Headers, Inv, Inventory, Message, NotFound, Ping, Pong, Txid};
 use test_support::raw_peer::{DEADLINE, frame, header_claiming};
 
-use crate::harness::{Owner, config, message};
+use crate::harness::{Owner, config, message, request};
 use crate::samples::block;
 
 #[test]
@@ -138,6 +138,28 @@ fn messages_before_close_of_other_stream_are_read() {
         }
         one.rest();
         owner.expect_end(&peer);
+    }
+}
+
+/// The peer does not wait until this side has opened the stream that it acknowledged.
+#[test]
+fn messages_before_close_of_new_stream_are_read() {
+    for number in 0..200 {
+        let owner = Owner::new(config());
+        let mut peer = owner.peer();
+        let (mut data1, _socket) = owner.dialed();
+        data1.send(request(peer.id));
+        assert!(matches!(data1.next_message(), Message::StreamAck(_)));
+        data1.send(message(number));
+        data1.close();
+        peer.general.close();
+        let reason = owner.expect_end(&peer);
+        assert_eq!(reason, DisconnectReason::ConnectionClosed);
+        let received: Vec<_> = owner.messages.try_iter().flatten().collect();
+        let [event] = &received[..] else {
+            panic!("round {number}: {received:?}");
+        };
+        assert_eq!(*event.message, message(number));
     }
 }
 

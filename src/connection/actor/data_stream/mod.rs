@@ -108,10 +108,11 @@ fn read(
     reader.track_memory(peer.stream_memory(connection, stream.kind));
     events.publisher.set_limits((&*config).into());
     drop(config);
-    if !connection.close.is_open() {
+    if connection.close.is_closed() {
         // The connection ended while the stream was opened.
         return Ok(());
     }
+    // If the peer closed the connection, data that arrived before is still read.
     connection.add_data_stream(stream.clone(), policy);
     match policy {
         // The default policy routes no messages to the data stream.
