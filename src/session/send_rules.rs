@@ -12,7 +12,7 @@ use crate::wire::{
 ///
 /// The checks depend on the message, on what the peer announced, and on the messages that were sent
 /// before. A check takes as long as decoding the message. Each header and each transaction of a
-/// block is hashed in addition, which takes about as long as the checksum of the frame.
+/// block is hashed in addition.
 ///
 /// # Not checked
 ///
