@@ -78,11 +78,14 @@ fn default_version_disables_transaction_relay() {
 #[test]
 fn message_between_version_and_verack_ends_handshake() {
     let (dialer, mut raw) = accept_dialer();
+    // chain-gang sends its version in 19 segments. A close before all of them are sent discards the
+    // rest.
+    assert!(matches!(raw.next_message(), Message::Version(_)));
     raw.send(version());
     raw.send(protoconf());
     raw.send(Message::Verack);
     dialer.wait_disconnected();
-    assert_eq!(raw.rest().len(), 1);
+    assert_eq!(raw.rest(), []);
 
     // bsv-p2p sends nothing between the two.
     let node = LocalNode::start().unwrap();
