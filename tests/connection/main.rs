@@ -21,6 +21,7 @@ mod matching_cost;
 mod memory_fairness;
 mod over_capacity;
 mod oversized_answers;
+mod panics;
 mod payload_memory;
 mod ports;
 mod reading;

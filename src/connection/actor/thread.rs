@@ -309,3 +309,94 @@ fn connect(
     peer.log(Level::Info).write(text);
     Ok(stream)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+
+    use super::*;
+    use crate::Network;
+    use crate::connection::actor::{Origin, PeerConnectionActor};
+    use crate::connection::{Connection, PeerConnectionOptions};
+    use crate::session::{NonceRegistry, PeerInfo};
+    use crate::wire::Message;
+
+    const LIMIT: Duration = Duration::from_secs(10);
+
+    /// An observer that panics in one of its methods.
+    struct Panicking {
+        at: &'static str,
+        /// Whether [`ConnectionObserver::on_closed`] was called.
+        is_closed: Arc<AtomicBool>,
+    }
+
+    impl Panicking {
+        fn reach(&self, name: &str) {
+            assert!(self.at != name, "the observer panics in {name}");
+        }
+    }
+
+    impl ConnectionObserver for Panicking {
+        fn on_connected(&self, _: &PeerInfo) {
+            self.reach("on_connected");
+        }
+
+        fn on_message(&self, _: &Message) {
+            self.reach("on_message");
+        }
+
+        fn restart_delay(&self, _: &DisconnectReason, _: Option<Instant>) -> Option<Duration> {
+            self.reach("restart_delay");
+            Some(Duration::ZERO)
+        }
+
+        fn on_restart_scheduled(&self, _: Instant, _: DisconnectReason, restart: PendingRestart) {
+            self.reach("on_restart_scheduled");
+            restart.cancel(DisconnectReason::Shutdown);
+        }
+
+        fn on_closed(&self, _: DisconnectReason) {
+            self.is_closed.store(true, SeqCst);
+            self.reach("on_closed");
+        }
+    }
+
+    #[test]
+    fn panic_of_observer_emits_one_final_event() {
+        for at in [
+            "on_connected",
+            "on_message",
+            "restart_delay",
+            "on_restart_scheduled",
+            "on_closed",
+        ] {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let config = ConnectionConfig::new(Network::Regtest);
+            let options = PeerConnectionOptions::new(config.clone());
+            let control = options.events.subscribe_control();
+            let is_closed = Arc::<AtomicBool>::default();
+            let observer = Box::new(Panicking {
+                at,
+                is_closed: is_closed.clone(),
+            });
+            let origin = Origin::Dialed(listener.local_addr().unwrap());
+            let handle = PeerConnectionActor::spawn_observed(origin, options, observer).unwrap();
+            let (tcp, _) = listener.accept().unwrap();
+            if let Ok(mut peer) = Connection::accept(tcp, &config, &NonceRegistry::default()) {
+                // Fails if the connection has ended already.
+                let _ = peer.send(Message::GetAddr);
+                handle.wait_connected(LIMIT).unwrap_or_default();
+            }
+            handle.join();
+            assert!(is_closed.load(SeqCst), "{at}");
+            drop(handle);
+            let events = control.iter().map(Result::unwrap);
+            let is_final = |event: &ControlEvent| {
+                let name = event.name();
+                matches!(name, "ConnectionLost" | "ConnectionFailed")
+            };
+            assert_eq!(events.filter(is_final).count(), 1, "{at}");
+        }
+    }
+}
