@@ -18,28 +18,28 @@ pub(super) fn dial(
     close: &CloseCell,
 ) -> Result<TcpStream, DisconnectReason> {
     open(None, address, timeout, close).map_err(|error| match error {
-        NotDialed::NotBound(error) => DisconnectReason::LocalFault(error),
-        NotDialed::NotConnected(reason) => reason,
+        DialError::BindFailed(error) => DisconnectReason::LocalFault(error),
+        DialError::ConnectFailed(reason) => reason,
     })
 }
 
 /// The reason why a connection from a given local address was not opened.
 #[derive(Debug)]
-pub(super) enum NotDialed {
+pub(super) enum DialError {
     /// The socket could not be bound to the local address.
-    NotBound(SystemError),
+    BindFailed(SystemError),
     /// The connection was not established.
-    NotConnected(DisconnectReason),
+    ConnectFailed(DisconnectReason),
 }
 
 /// Opens the TCP connection of a data stream from the local address `from`. If its port is 0, the
 /// system chooses one. Returns early if `close` has a reason.
-pub(super) fn dial_from(
+pub(super) fn dial_from_local(
     from: SocketAddr,
     address: SocketAddr,
     timeout: Duration,
     close: &CloseCell,
-) -> Result<TcpStream, NotDialed> {
+) -> Result<TcpStream, DialError> {
     open(Some(from), address, timeout, close)
 }
 
@@ -48,7 +48,7 @@ fn open(
     address: SocketAddr,
     timeout: Duration,
     close: &CloseCell,
-) -> Result<TcpStream, NotDialed> {
+) -> Result<TcpStream, DialError> {
     let deadline = deadline_after(timeout);
     // Each stream has a thread and a waker of its own.
     let stream = match from {
@@ -56,29 +56,31 @@ fn open(
         Some(_) => StreamType::Data1,
     };
     let opened = sockets::open(from, address, deadline, |pause| close.wait(stream, pause));
-    opened.map_err(|error| {
-        NotDialed::NotConnected(match error {
-            OpenError::BindFailed(error) => return NotDialed::NotBound(error.into()),
-            OpenError::Cancelled => close.reason().unwrap_or(DisconnectReason::Requested),
-            OpenError::TimedOut => DisconnectReason::ConnectTimeout { after: timeout },
-            OpenError::StartFailed(error) => not_started(&error, timeout),
-            OpenError::Failed(error) => failed(&error, timeout),
-        })
+    opened.map_err(|error| map_error(error, timeout, close))
+}
+
+fn map_error(error: OpenError, timeout: Duration, close: &CloseCell) -> DialError {
+    DialError::ConnectFailed(match error {
+        OpenError::BindFailed(error) => return DialError::BindFailed(error.into()),
+        OpenError::Cancelled => close.reason().unwrap_or(DisconnectReason::Requested),
+        OpenError::TimedOut => DisconnectReason::ConnectTimeout { after: timeout },
+        OpenError::StartFailed(error) => classify_start_error(&error, timeout),
+        OpenError::Failed(error) => classify_error(&error, timeout),
     })
 }
 
 /// Classifies an immediate error of the system.
-fn not_started(error: &io::Error, timeout: Duration) -> DisconnectReason {
+fn classify_start_error(error: &io::Error, timeout: Duration) -> DisconnectReason {
     let system = SystemError::from(error);
     if system.is_local_fault() {
         return DisconnectReason::LocalFault(system);
     }
-    failed(error, timeout)
+    classify_error(error, timeout)
 }
 
 /// Classifies an error of a connection attempt that was under way. A router can cause most of them,
 /// such as `ENETUNREACH` by an ICMP message, so that they are not local faults.
-fn failed(error: &io::Error, timeout: Duration) -> DisconnectReason {
+fn classify_error(error: &io::Error, timeout: Duration) -> DisconnectReason {
     let system = SystemError::from(error);
     match error.kind() {
         io::ErrorKind::ConnectionRefused => DisconnectReason::ConnectRefused,
@@ -102,17 +104,17 @@ mod tests {
         let close = CloseCell::new();
         // An address of this host that the system would not choose.
         let from = "127.0.0.77:0".parse().unwrap();
-        let dialed = dial_from(from, address, 10 * SECOND, &close).unwrap();
+        let dialed = dial_from_local(from, address, 10 * SECOND, &close).unwrap();
         let (_, seen) = listener.accept().unwrap();
         assert_eq!(seen.ip(), from.ip());
         assert_eq!(dialed.local_addr().unwrap(), seen);
 
         // An address that this host does not have.
         let elsewhere = "192.0.2.1:0".parse().unwrap();
-        let not_dialed = dial_from(elsewhere, address, 10 * SECOND, &close);
+        let refused = dial_from_local(elsewhere, address, 10 * SECOND, &close);
         assert!(
-            matches!(not_dialed, Err(NotDialed::NotBound(_))),
-            "{not_dialed:?}"
+            matches!(refused, Err(DialError::BindFailed(_))),
+            "{refused:?}"
         );
     }
 
@@ -122,8 +124,8 @@ mod tests {
         let listener = std::net::TcpListener::bind("127.0.0.92:0").unwrap();
         let address = listener.local_addr().unwrap();
         drop(listener);
-        let dialed = dial_from(address, address, 10 * SECOND, &CloseCell::new());
-        let Err(NotDialed::NotConnected(reason)) = dialed else {
+        let dialed = dial_from_local(address, address, 10 * SECOND, &CloseCell::new());
+        let Err(DialError::ConnectFailed(reason)) = dialed else {
             panic!("{dialed:?}");
         };
         assert_eq!(reason, DisconnectReason::ConnectRefused);
@@ -160,7 +162,7 @@ mod tests {
         for code in 1..=133 {
             let error = io::Error::from_raw_os_error(code);
             let system = SystemError::from(&error);
-            let at_once = not_started(&error, after);
+            let at_once = classify_start_error(&error, after);
             let (expected, later) = match code {
                 libc::ECONNREFUSED => {
                     let refused = DisconnectReason::ConnectRefused;
@@ -183,7 +185,10 @@ mod tests {
                     (unreachable.clone(), unreachable)
                 }
             };
-            assert_eq!((&at_once, &failed(&error, after)), (&expected, &later));
+            assert_eq!(
+                (&at_once, &classify_error(&error, after)),
+                (&expected, &later)
+            );
             let is_local = matches!(at_once, DisconnectReason::LocalFault(_));
             assert!(is_local || !local.contains(&code), "{error}");
             assert_eq!(at_once.action() == DisconnectAction::RetrySoon, is_local);

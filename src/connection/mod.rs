@@ -14,14 +14,14 @@ mod blocking;
 mod close_cell;
 mod config;
 mod dial;
+mod encoded_message;
 mod event_bus;
-mod listening;
+mod listening_socket;
 mod message_reader;
 mod observer;
 mod outbox;
 mod peer_addr;
 mod peer_name;
-mod prepared;
 mod progress;
 mod random;
 mod records;
@@ -45,16 +45,16 @@ pub use associations::AssociationRegistry;
 pub use block_reader::{BlockReader, BlockVisitor};
 pub use blocking::{Connection, Messages};
 pub use config::ConnectionConfig;
+pub use encoded_message::EncodedMessage;
 pub use event_bus::{
     EventBus, EventIntoIter, EventIter, EventReceiver, EventTryIter, OverflowPolicy, QueuedEvent,
     RecvError, RecvTimeoutError, SubscriptionOptions, TryRecvError,
 };
 pub(crate) use event_bus::{EventSender, event_queue};
-pub(crate) use listening::{AcceptFault, ListeningSocket};
+pub(crate) use listening_socket::{AcceptFault, ListeningSocket};
 pub(crate) use observer::{ConnectionObserver, PendingRestart};
 pub use peer_addr::PeerAddr;
 pub use peer_name::resolve;
-pub use prepared::EncodedMessage;
 pub use requests::DEFAULT_ADDRESSES_TIMEOUT;
 pub use restart::{RestartConfig, RestartDecision, RestartPolicy, RestartTracking};
 pub use slots::{ConnectionSlots, SlotGuard};

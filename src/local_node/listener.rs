@@ -44,7 +44,7 @@ fn accept_all(
             }
             Err(error) => error,
         };
-        match AcceptFault::of(&error) {
+        match AcceptFault::classify(&error) {
             _ if shared.is_stopped() => return,
             AcceptFault::Connection => {}
             AcceptFault::Network => shared.sleep(NETWORK_PAUSE),

@@ -309,7 +309,7 @@ impl LocalNode {
 impl Drop for LocalNode {
     fn drop(&mut self) {
         self.shared.stop();
-        self.listener.end_wait();
+        self.listener.unblock();
         // Dropped without the lock, because the threads of the peers may wait for it.
         let peers = self.shared.state().close_all();
         drop(peers);

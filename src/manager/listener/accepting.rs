@@ -38,7 +38,7 @@ impl Open {
     pub(super) fn end(&mut self) {
         self.ended = true;
         if let Some(socket) = self.socket.take() {
-            socket.end_wait();
+            socket.unblock();
         }
     }
 }
@@ -110,7 +110,7 @@ impl Accepting {
                 }
                 Err(error) => error,
             };
-            match AcceptFault::of(&error) {
+            match AcceptFault::classify(&error) {
                 AcceptFault::Connection => {}
                 AcceptFault::Network => self.pause(NETWORK_PAUSE)?,
                 AcceptFault::Resources => {

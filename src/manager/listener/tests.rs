@@ -361,7 +361,7 @@ fn a_socket_that_fails_is_told_and_replaced() {
     let (listener, news) = start_at(ANY, Duration::from_millis(10), 8);
     let address = started(&news);
     let socket = listener.open.lock().socket.clone();
-    socket.unwrap().end_wait();
+    socket.unwrap().unblock();
     assert_eq!(bind_failed(&news).0, ANY);
     let again = started(&news);
     assert_ne!(again.port(), 0, "{address}");

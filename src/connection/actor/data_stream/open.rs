@@ -11,7 +11,7 @@ use super::super::peer_streams::PeerStream;
 use super::state::DataStreamGuard;
 use super::{StreamOrigin, run};
 use crate::connection::ConnectionConfig;
-use crate::connection::dial::{self, NotDialed};
+use crate::connection::dial::{self, DialError};
 use crate::connection::stream::{ReadWait, Stream};
 use crate::deadline::deadline_after;
 use crate::session::StreamSetupError;
@@ -58,10 +58,11 @@ pub(super) fn open(
 ) -> Result<OpenStream, StreamSetupError> {
     let (config, _) = peer.config();
     let (timeout, close) = (config.connect_timeout, &connection.close);
-    let tcp = dial::dial_from(from, peer.address, timeout, close).map_err(|error| match error {
-        NotDialed::NotBound(error) => StreamSetupError::BindFailed(error),
-        NotDialed::NotConnected(reason) => StreamSetupError::ConnectFailed(Box::new(reason)),
-    })?;
+    let tcp =
+        dial::dial_from_local(from, peer.address, timeout, close).map_err(|error| match error {
+            DialError::BindFailed(error) => StreamSetupError::BindFailed(error),
+            DialError::ConnectFailed(reason) => StreamSetupError::ConnectFailed(Box::new(reason)),
+        })?;
     let tcp = Stream::new(
         tcp,
         peer.address,

@@ -53,7 +53,7 @@ impl ListeningSocket {
     /// Waits for the next connection and returns it with its remote address. An IPv4-mapped address
     /// is converted to IPv4.
     ///
-    /// After [`ListeningSocket::end_wait`], returns an error on Linux. On other systems, it may
+    /// After [`ListeningSocket::unblock`], returns an error on Linux. On other systems, it may
     /// return one more connection first.
     pub(crate) fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
         let (socket, from) = self.socket.accept()?;
@@ -66,14 +66,14 @@ impl ListeningSocket {
     ///
     /// If the system cannot shut down a listener, a connection to it unblocks the call. That takes
     /// at most 1 s.
-    pub(crate) fn end_wait(&self) {
+    pub(crate) fn unblock(&self) {
         if self.socket.shutdown(Shutdown::Both).is_err() {
-            let _ = TcpStream::connect_timeout(&self.reachable(), WAKE_TIMEOUT);
+            let _ = TcpStream::connect_timeout(&self.loopback_equivalent(), WAKE_TIMEOUT);
         }
     }
 
     /// Returns the address at which this host can reach the listener.
-    fn reachable(&self) -> SocketAddr {
+    fn loopback_equivalent(&self) -> SocketAddr {
         let port = self.address.port();
         match self.address {
             SocketAddr::V4(v4) if v4.ip().is_unspecified() => (Ipv4Addr::LOCALHOST, port).into(),
@@ -108,7 +108,7 @@ pub(crate) enum AcceptFault {
 impl AcceptFault {
     /// Classifies an error. Source: `accept(2)` of Linux, which reports pending network errors of
     /// the new connection.
-    pub(crate) fn of(error: &io::Error) -> Self {
+    pub(crate) fn classify(error: &io::Error) -> Self {
         use io::ErrorKind::{
             ConnectionAborted, ConnectionReset, HostUnreachable, Interrupted, NetworkDown,
             NetworkUnreachable, PermissionDenied, TimedOut,
@@ -225,7 +225,7 @@ mod tests {
                 _ => AcceptFault::Socket,
             };
             let error = io::Error::from_raw_os_error(code);
-            assert_eq!(AcceptFault::of(&error), expected, "{error}");
+            assert_eq!(AcceptFault::classify(&error), expected, "{error}");
         }
     }
 
@@ -235,7 +235,7 @@ mod tests {
             let socket = ListeningSocket::bind(ANY).unwrap();
             thread::scope(|scope| {
                 scope.spawn(|| drop(socket.accept()));
-                socket.end_wait();
+                socket.unblock();
             });
         }
     }

@@ -22,10 +22,10 @@ use crate::wire::{EncodedFrame, Message};
 /// assert_eq!(prepared.message().command().name(), "inv");
 /// ```
 #[derive(Clone, Debug)]
-pub struct EncodedMessage(Arc<Prepared>);
+pub struct EncodedMessage(Arc<EncodedParts>);
 
 #[derive(Debug)]
-struct Prepared {
+struct EncodedParts {
     message: Message,
     magic: Magic,
     frame: EncodedFrame,
@@ -38,7 +38,7 @@ impl EncodedMessage {
     pub fn new(magic: Magic, message: impl Into<Message>) -> Self {
         let message = message.into();
         let frame = EncodedFrame::new(magic, &message);
-        Self(Arc::new(Prepared {
+        Self(Arc::new(EncodedParts {
             message,
             magic,
             frame,
