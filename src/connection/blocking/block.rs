@@ -49,7 +49,7 @@ impl Connection {
 impl BlockSource for Connection {
     fn receive_more(&mut self) {
         // The reader gets the error from the sink.
-        let _ = self.call(|connection| connection.turn(None));
+        let _ = self.call(|connection| connection.poll_io(None));
     }
 
     fn abandon(&mut self) {

@@ -8,7 +8,7 @@ use std::time::Instant;
 use log::Level;
 use uuid::Uuid;
 
-use super::kept::Kept;
+use super::receive_queue::ReceiveQueue;
 use super::{Connection, WRITE_WAIT};
 use crate::connection::close_cell::CloseCell;
 use crate::connection::message_reader::MessageReader;
@@ -148,14 +148,14 @@ impl Connection {
             name: name.to_owned(),
             reader: MessageReader::new(config, counters.clone()),
             unsent: SendQueue::default(),
-            kept: Kept::new(config.max_receive_queue_bytes),
+            received: ReceiveQueue::new(config.max_receive_queue_bytes),
             peer: PeerInfo::default(),
             requests: Requests::new(
                 BlockHeader::genesis(&config.network).hash(),
                 Uuid::new_v4().into_bytes(),
             ),
             block: None,
-            left: now,
+            last_call_at: now,
             config: config.clone(),
             stream,
             session,
@@ -164,10 +164,10 @@ impl Connection {
         let text = format_args!("{direction} connection established");
         connection.log(Level::Info).write(text);
         while connection.session.state() != ConnectionState::Connected {
-            connection.turn(None)?;
+            connection.poll_io(None)?;
         }
         connection.peer = connection.session.peer_info().cloned().unwrap_or_default();
-        connection.left = Instant::now();
+        connection.last_call_at = Instant::now();
         Ok(connection)
     }
 }

@@ -2,9 +2,9 @@
 
 mod block;
 mod connect;
-mod kept;
+mod io;
+mod receive_queue;
 mod requests;
-mod turn;
 
 use std::fmt;
 use std::iter::FusedIterator;
@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use log::Level;
 
-use self::kept::Kept;
+use self::receive_queue::ReceiveQueue;
 use super::block_reader::BlockSink;
 use super::message_reader::{MessageReader, Received};
 use super::records::Logged;
@@ -87,13 +87,13 @@ pub struct Connection {
     peer: PeerInfo,
     counters: Arc<TrafficCounters>,
     unsent: SendQueue,
-    kept: Kept,
+    received: ReceiveQueue,
     requests: Requests,
     /// The block that is being received for a reader.
     block: Option<BlockSink>,
     /// The time at which the last call returned. The timeouts of the peer are suspended between
     /// calls.
-    left: Instant,
+    last_call_at: Instant,
 }
 
 impl Connection {
@@ -153,7 +153,7 @@ impl Connection {
     /// `limits.unrequested` applies as well. A payload above these limits is counted when
     /// [`Connection::receive`] reaches it.
     pub fn dropped_messages(&self) -> u64 {
-        self.kept.dropped()
+        self.received.dropped()
     }
 
     /// Sends a message. Returns once all of it has been handed to the operating system.
@@ -256,7 +256,7 @@ impl Connection {
     /// that time, the system resets the connection, and the peer may lose the last messages.
     pub fn close(mut self) {
         let deadline = Instant::now() + LINGER;
-        self.resume();
+        self.exclude_idle_time();
         while !self.unsent.is_empty() {
             if Instant::now() >= deadline || self.write_available().is_err() {
                 return;
@@ -269,29 +269,29 @@ impl Connection {
     fn receive_until(&mut self, deadline: Option<Instant>) -> Result<Option<Message>, Error> {
         self.call(|connection| {
             // Data that has already arrived is read even if the timeout is zero.
-            let mut looked = false;
+            let mut has_read = false;
             loop {
-                match connection.kept.pop() {
+                match connection.received.pop() {
                     Some(Received::Message(message)) => return Ok(Some(message.into_parts().0)),
                     Some(Received::Discarded { command, len, .. }) => {
                         let record = connection.log(Level::Warn).command(command);
                         record.write(format_args!(
                             "{command} of {len} bytes skipped: payload discarded"
                         ));
-                        connection.kept.count_dropped();
+                        connection.received.count_dropped();
                     }
-                    None if looked
+                    None if has_read
                         && deadline.is_some_and(|deadline| Instant::now() >= deadline) =>
                     {
                         return Ok(None);
                     }
-                    None => match connection.turn(deadline) {
+                    None => match connection.poll_io(deadline) {
                         // Messages received before the close are returned before its error.
-                        Err(_) if !connection.kept.is_empty() => {}
+                        Err(_) if !connection.received.is_empty() => {}
                         turned => turned?,
                     },
                 }
-                looked = true;
+                has_read = true;
             }
         })
     }
@@ -301,7 +301,7 @@ impl Connection {
         message: &Message,
         check: fn(&Session, &Message) -> Result<(), SendError>,
     ) -> Result<(), Error> {
-        self.call(|connection| connection.ended())?;
+        self.call(|connection| connection.check_open())?;
         check(&self.session, message).map_err(|refused| Error::Send {
             peer: self.name.clone(),
             refused,
@@ -332,9 +332,9 @@ impl Connection {
         &mut self,
         call: impl FnOnce(&mut Self) -> Result<T, DisconnectReason>,
     ) -> Result<T, Error> {
-        self.resume();
+        self.exclude_idle_time();
         let result = call(self);
-        self.left = Instant::now();
+        self.last_call_at = Instant::now();
         result.map_err(|reason| {
             self.requests.close(&reason);
             if let Some(sink) = self.block.take() {
@@ -348,16 +348,16 @@ impl Connection {
     }
 
     /// Extends the timeouts of the peer by the time since the last call.
-    fn resume(&mut self) {
+    fn exclude_idle_time(&mut self) {
         let now = Instant::now();
-        let away = now.saturating_duration_since(self.left);
-        self.session.on_reads_paused(self.left, now);
+        let away = now.saturating_duration_since(self.last_call_at);
+        self.session.on_reads_paused(self.last_call_at, now);
         self.reader.on_reads_paused(away);
         self.unsent.on_reads_paused(away);
-        self.left = now;
+        self.last_call_at = now;
     }
 
-    fn ended(&self) -> Result<(), DisconnectReason> {
+    fn check_open(&self) -> Result<(), DisconnectReason> {
         match self.session.close_reason() {
             Some(reason) => Err(reason.clone()),
             None => Ok(()),

@@ -246,7 +246,7 @@ impl Connection {
         }
         let waited = self.call(|connection| {
             while asked.answer.is_empty() && Instant::now() < deadline {
-                connection.turn(Some(deadline))?;
+                connection.poll_io(Some(deadline))?;
             }
             Ok(())
         });
@@ -266,7 +266,7 @@ impl Connection {
     /// Creates a ping to send immediately. The time since the last call does not affect its
     /// timeout.
     fn new_ping(&mut self) -> Ping {
-        self.resume();
+        self.exclude_idle_time();
         self.session.ping(Instant::now())
     }
 }

@@ -17,11 +17,11 @@ use crate::wire::{EncodedFrame, Message, StreamType};
 
 impl Connection {
     /// Writes queued data and reads once, until about `deadline` and for at most 1 s.
-    pub(super) fn turn(&mut self, deadline: Option<Instant>) -> Result<(), DisconnectReason> {
-        self.write_what_goes()?;
+    pub(super) fn poll_io(&mut self, deadline: Option<Instant>) -> Result<(), DisconnectReason> {
+        self.flush_nonblocking()?;
         let now = Instant::now();
         if deadline.is_some_and(|deadline| now >= deadline) {
-            self.read_what_is_there()?;
+            self.read_available()?;
         } else {
             // Unsent data is retried soon, because the read does not end when the socket is
             // writable.
@@ -32,16 +32,16 @@ impl Connection {
                 .reader
                 .read(&self.stream, &mut self.session, deadline, now)
             {
-                self.take_arrivals()?;
+                self.process_input()?;
             }
         }
         self.session.on_timeout(Instant::now());
         // The next call may be far away, so responses are written now.
-        self.write_what_goes()
+        self.flush_nonblocking()
     }
 
     /// Decodes received frames and queues the messages for the caller.
-    fn take_arrivals(&mut self) -> Result<(), DisconnectReason> {
+    fn process_input(&mut self) -> Result<(), DisconnectReason> {
         self.reader.stream_blocks(self.requests.block_readers() > 0);
         let is_recorded = self.logs(Level::Debug);
         loop {
@@ -53,7 +53,7 @@ impl Connection {
                 ReadOutcome::Received(received) => {
                     if let Some(ordinary) = self.requests.on_received(received, StreamType::General)
                     {
-                        self.kept.push(ordinary);
+                        self.received.push(ordinary);
                     }
                 }
                 // The memory of a blocking connection is limited by its receive queue.
@@ -63,14 +63,14 @@ impl Connection {
                         self.session.close(reason);
                     }
                 }
-                ReadOutcome::NeedsMore => return self.drain(),
+                ReadOutcome::NeedsMore => return self.process_outputs(),
             }
-            self.drain()?;
+            self.process_outputs()?;
         }
     }
 
     /// Handles the outputs of the session, and queues its messages. Must follow each frame.
-    fn drain(&mut self) -> Result<(), DisconnectReason> {
+    fn process_outputs(&mut self) -> Result<(), DisconnectReason> {
         while let Some(output) = self.session.poll_output() {
             match output {
                 Output::Send(message) => {
@@ -115,7 +115,7 @@ impl Connection {
                 }
             }
         }
-        self.ended()
+        self.check_open()
     }
 
     pub(super) fn write_out(&mut self, message: &Message) -> Result<(), DisconnectReason> {
@@ -138,15 +138,15 @@ impl Connection {
     /// write.
     pub(super) fn write_available(&mut self) -> Result<(), DisconnectReason> {
         // The peer may not read until its own data is read.
-        if !self.write_step(Stream::write_now)? && !self.read_what_is_there()? {
+        if !self.write_step(Stream::write_now)? && !self.read_available()? {
             self.write_step(Stream::write_soon)?;
         }
         Ok(())
     }
 
     /// Writes queued data until the socket would block.
-    fn write_what_goes(&mut self) -> Result<(), DisconnectReason> {
-        self.drain()?;
+    fn flush_nonblocking(&mut self) -> Result<(), DisconnectReason> {
+        self.process_outputs()?;
         while !self.unsent.is_empty() && self.write_step(Stream::write_now)? {}
         Ok(())
     }
@@ -160,7 +160,7 @@ impl Connection {
             Ok(written) => written,
             Err(error) => {
                 if is_peer_close(&error) {
-                    self.read_what_is_left()?;
+                    self.drain_after_reset()?;
                 }
                 let failed = TransportClose::Failed(error.kind());
                 self.session.on_transport_end(failed);
@@ -175,19 +175,19 @@ impl Connection {
             let waiting = self.unsent.bytes() as u64;
             self.session.close(DisconnectReason::SlowReader { waiting });
         }
-        self.drain()?;
+        self.process_outputs()?;
         Ok(written.bytes > 0)
     }
 
     /// Handles the messages that a peer sent before it reset the connection.
-    fn read_what_is_left(&mut self) -> Result<(), DisconnectReason> {
+    fn drain_after_reset(&mut self) -> Result<(), DisconnectReason> {
         let failed = |error: io::Error| DisconnectReason::Io(error.kind());
         self.stream.set_nonblocking(true).map_err(failed)?;
         while self
             .reader
             .read_once(&self.stream, &mut AfterReset(&mut self.session))
         {
-            self.take_arrivals()?;
+            self.process_input()?;
         }
         Ok(())
     }
@@ -207,15 +207,15 @@ impl Connection {
     }
 
     /// Reads once without blocking. Returns whether data was received.
-    fn read_what_is_there(&mut self) -> Result<bool, DisconnectReason> {
+    fn read_available(&mut self) -> Result<bool, DisconnectReason> {
         let failed = |error: io::Error| DisconnectReason::Io(error.kind());
         self.stream.set_nonblocking(true).map_err(failed)?;
         let came = self.reader.read_once(&self.stream, &mut self.session);
         self.stream.set_nonblocking(false).map_err(failed)?;
         if came {
-            self.take_arrivals()?;
+            self.process_input()?;
         }
-        self.drain()?;
+        self.process_outputs()?;
         Ok(came)
     }
 }

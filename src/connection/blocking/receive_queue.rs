@@ -13,14 +13,14 @@ const OVERHEAD: u64 = 256;
 /// A queue of received messages, bounded in bytes. If it is full, the oldest are dropped and
 /// counted.
 #[derive(Debug)]
-pub(super) struct Kept {
+pub(super) struct ReceiveQueue {
     queue: VecDeque<Received>,
     bytes: u64,
     max_bytes: u64,
     dropped: u64,
 }
 
-impl Kept {
+impl ReceiveQueue {
     pub(super) fn new(max_bytes: u64) -> Self {
         Self {
             queue: VecDeque::new(),
@@ -80,40 +80,40 @@ mod tests {
     #[test]
     fn memory_of_queue_stays_within_its_limit() {
         const MAX: u64 = 1024 * 1024;
-        let mut kept = Kept::new(MAX);
+        let mut queue = ReceiveQueue::new(MAX);
         let used = allocation_counter::measure(|| {
             for _ in 0..10_000 {
-                kept.push(message(0));
+                queue.push(message(0));
             }
         });
-        assert!(kept.dropped() > 0, "the queue is full");
+        assert!(queue.dropped() > 0, "the queue is full");
         let used = used.bytes_current;
         assert!(used > 0 && used as u64 <= MAX, "{used} bytes");
     }
 
-    fn is_of(kept: Option<Received>, len: u64) -> bool {
-        matches!(kept, Some(Received::Message(message)) if message.payload_len() == len)
+    fn is_of(received: Option<Received>, len: u64) -> bool {
+        matches!(received, Some(Received::Message(message)) if message.payload_len() == len)
     }
 
     #[test]
-    fn the_oldest_go_first_and_are_counted() {
-        let mut kept = Kept::new(2 * (100 + OVERHEAD));
+    fn oldest_messages_are_dropped_and_counted() {
+        let mut queue = ReceiveQueue::new(2 * (100 + OVERHEAD));
         for len in [97, 98, 99] {
-            kept.push(message(len));
+            queue.push(message(len));
         }
-        assert_eq!(kept.dropped(), 1);
-        assert!(is_of(kept.pop(), 98));
-        assert!(is_of(kept.pop(), 99));
-        assert!(kept.pop().is_none());
-        assert_eq!(kept.bytes, 0);
+        assert_eq!(queue.dropped(), 1);
+        assert!(is_of(queue.pop(), 98));
+        assert!(is_of(queue.pop(), 99));
+        assert!(queue.pop().is_none());
+        assert_eq!(queue.bytes, 0);
     }
 
     #[test]
-    fn the_newest_is_kept_whatever_its_size() {
-        let mut kept = Kept::new(10);
-        kept.push(message(1));
-        kept.push(message(1_000));
-        assert_eq!(kept.dropped(), 1);
-        assert!(is_of(kept.pop(), 1_000));
+    fn newest_message_is_kept_whatever_its_size() {
+        let mut queue = ReceiveQueue::new(10);
+        queue.push(message(1));
+        queue.push(message(1_000));
+        assert_eq!(queue.dropped(), 1);
+        assert!(is_of(queue.pop(), 1_000));
     }
 }
