@@ -1,5 +1,6 @@
 //! The loop of the listener thread.
 
+use std::convert::Infallible;
 use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
@@ -17,10 +18,6 @@ use crate::system_error::SystemError;
 const RESOURCES_PAUSE: Duration = Duration::from_millis(100);
 /// Pause after a network error of one connection.
 const NETWORK_PAUSE: Duration = Duration::from_millis(10);
-
-/// The message type of a channel on which nothing is ever sent.
-#[derive(Debug)]
-pub(super) enum Never {}
 
 /// The listener is being stopped, or its event receiver was dropped.
 #[derive(Debug)]
@@ -50,7 +47,8 @@ pub(super) struct Accepting {
     pub(super) bans: Arc<RwLock<BanList>>,
     pub(super) news: Sender<ListenerNews>,
     pub(super) open: Arc<Mutex<Open>>,
-    pub(super) stopped: Receiver<Never>,
+    /// Disconnected to stop the listener. Nothing is ever sent.
+    pub(super) stopped: Receiver<Infallible>,
 }
 
 impl Accepting {

@@ -2,6 +2,7 @@
 
 mod accepting;
 
+use std::convert::Infallible;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -10,7 +11,7 @@ use std::time::Duration;
 use crossbeam_channel::{Sender, bounded};
 use parking_lot::{Mutex, RwLock};
 
-use self::accepting::{Accepting, Never, Open};
+use self::accepting::{Accepting, Open};
 use crate::error::Error;
 use crate::peers::{BanList, BanReason};
 use crate::system_error::SystemError;
@@ -53,7 +54,7 @@ pub(super) enum ListenerNews {
 pub(super) struct Listener {
     open: Arc<Mutex<Open>>,
     /// Cancels the waits of the thread for time and channel capacity when dropped.
-    stop: Option<Sender<Never>>,
+    stop: Option<Sender<Infallible>>,
     thread: Option<JoinHandle<()>>,
 }
 

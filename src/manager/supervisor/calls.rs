@@ -1,5 +1,7 @@
 //! Calls: functions that other threads run on the supervisor thread.
 
+use std::convert::Infallible;
+
 use crossbeam_channel::{Receiver, Sender, bounded, never, select};
 
 use super::ManagerSupervisor;
@@ -11,14 +13,12 @@ const CAPACITY: usize = 64;
 /// A function to run on the supervisor thread.
 type Call = Box<dyn FnOnce(&mut ManagerSupervisor) + Send>;
 
-/// A message that is never sent. Disconnecting its channel is the signal.
-enum Never {}
-
 /// Sends calls to the supervisor thread.
 #[derive(Clone)]
 pub(in crate::manager) struct Caller {
     calls: Sender<Call>,
-    over: Receiver<Never>,
+    /// Disconnected at the end of the supervisor. Nothing is ever sent.
+    over: Receiver<Infallible>,
 }
 
 /// Receives the calls of each [`Caller`]. If it is dropped, pending and further calls fail.
@@ -26,7 +26,7 @@ pub(super) struct Calls {
     pub(super) waiting: Receiver<Call>,
     /// Disconnected to fail pending calls. Dropping their queue is not sufficient: a call sent
     /// during the shutdown can stay in it while a sender exists.
-    _over: Sender<Never>,
+    _over: Sender<Infallible>,
 }
 
 /// Creates a queue of calls.
