@@ -14,8 +14,7 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::ConnectionConfig;
 use super::close_cell::CloseCell;
-use super::progress::write_deadline;
-use super::send_queue::{Priority, SendQueue, WriteProgress};
+use super::send_queue::{MAX_BATCH_FRAMES, Priority, SendQueue, WriteProgress};
 use super::stream::Stream;
 use super::traffic::TrafficCounters;
 use crate::network::Magic;
@@ -63,10 +62,8 @@ struct OutboxState {
     is_closed: bool,
 }
 
-/// The limits of the queue, and the write timeout.
-#[derive(Clone, Copy)]
+/// The limits of the queue.
 struct Limits {
-    write_timeout: Duration,
     max_bytes: usize,
     max_messages: usize,
 }
@@ -74,16 +71,9 @@ struct Limits {
 impl From<&ConnectionConfig> for Limits {
     fn from(config: &ConnectionConfig) -> Self {
         Self {
-            write_timeout: config.write_timeout,
             max_bytes: config.max_send_queue_bytes,
             max_messages: config.max_send_queue_messages,
         }
-    }
-}
-
-impl Limits {
-    fn deadline(&self, len: usize) -> Instant {
-        write_deadline(self.write_timeout, len, Instant::now())
     }
 }
 
@@ -91,7 +81,7 @@ impl OutboxState {
     fn new(config: &ConnectionConfig) -> Self {
         Self {
             limits: config.into(),
-            queue: SendQueue::default(),
+            queue: SendQueue::new(config.write_timeout),
             in_flight: (0, 0),
             writer_runs: false,
             scratch: Vec::new(),
@@ -151,60 +141,44 @@ impl Outbox {
         }
     }
 
-    /// Sends a message of the caller. Blocks while the queue is full, at most until `deadline`.
-    pub(super) fn send(&self, message: &Message, deadline: Instant) -> Result<(), QueueError> {
-        if message.encoded_len() < COPY_THRESHOLD {
-            let mut state = self.shared.state.lock();
-            if self.write_small(&mut state, std::slice::from_ref(message))? {
-                return Ok(());
-            }
+    /// Sends messages of the caller in order, either all or none. Blocks while the queue is full, at
+    /// most until `deadline`.
+    pub(super) fn send(&self, messages: &[Message], deadline: Instant) -> Result<(), QueueError> {
+        if self.write_small(messages, Priority::Bulk)? {
+            return Ok(());
         }
-        self.send_frame(EncodedFrame::new(self.shared.magic, message), deadline)
+        let encode = |message| EncodedFrame::new(self.shared.magic, message);
+        self.send_frames(messages.iter().map(encode).collect(), deadline)
     }
 
-    /// Sends an encoded frame. Blocks while the queue is full, at most until `deadline`.
-    pub(super) fn send_frame(
+    /// Like [`send`](Self::send), but sends encoded messages.
+    pub(super) fn send_frames(
         &self,
-        frame: EncodedFrame,
+        frames: Vec<EncodedFrame>,
         deadline: Instant,
     ) -> Result<(), QueueError> {
-        self.send_frames(vec![frame], deadline)
-    }
-
-    /// Sends the messages of a request in order, all of them or none. Blocks while the queue is
-    /// full, at most until `deadline`.
-    pub(super) fn send_all(
-        &self,
-        messages: &[Message],
-        deadline: Instant,
-    ) -> Result<(), QueueError> {
-        let len: u64 = messages.iter().map(Encode::encoded_len).sum();
-        if len < COPY_THRESHOLD {
-            let mut state = self.shared.state.lock();
-            if self.write_small(&mut state, messages)? {
-                return Ok(());
-            }
-        }
-        let frame = |message| EncodedFrame::new(self.shared.magic, message);
-        self.send_frames(messages.iter().map(frame).collect(), deadline)
-    }
-
-    fn send_frames(&self, frames: Vec<EncodedFrame>, deadline: Instant) -> Result<(), QueueError> {
-        let len = frames.iter().map(EncodedFrame::len).sum();
+        let (count, len) = (frames.len(), frames.iter().map(EncodedFrame::len).sum());
         let mut state = self.shared.state.lock();
-        while !state.has_capacity(frames.len(), len) {
+        loop {
             if state.is_closed {
                 return Err(QueueError::Closed);
             }
+            if state.has_capacity(count, len) {
+                break;
+            }
             self.shared.wait_for_capacity(&mut state, deadline)?;
         }
-        self.push(state, frames)
+        for frame in frames {
+            self.count(frame.command(), frame.len());
+            state.queue.push_back(Priority::Bulk, frame);
+        }
+        self.start_write(&mut state, count)
     }
 
     /// Sends protocol replies, small ones with a single write. Does not block. If the reply queue
     /// is full, the connection is closed.
     pub(super) fn reply(&self, messages: &[Message]) -> Result<(), QueueError> {
-        self.reply_by(messages, |queue, frame, _| queue.push_reply(frame))
+        self.push_replies(messages, |_| Priority::Protocol)
     }
 
     /// Like [`reply`](Self::reply), but queues a pong after pending bulk messages, as a node does.
@@ -213,44 +187,44 @@ impl Outbox {
     /// stream, the pong proves to the peer that no block was sent before it.
     pub(super) fn reply_after_bulk(&self, messages: &[Message]) -> Result<(), QueueError> {
         const PONG: Command = Command::new("pong");
-        self.reply_by(messages, |queue, frame, max_messages| {
-            if frame.command() == PONG {
-                queue.push_reply_after_bulk(frame, max_messages)
-            } else {
-                queue.push_reply(frame)
-            }
+        self.push_replies(messages, |command| match command {
+            PONG => Priority::Bulk,
+            _ => Priority::Protocol,
         })
     }
 
-    /// Writes replies directly or queues them with `push`, which returns whether the queue had
-    /// capacity.
-    fn reply_by(
+    fn push_replies(
         &self,
         messages: &[Message],
-        push: impl Fn(&mut SendQueue, EncodedFrame, usize) -> bool,
+        priority: impl Fn(Command) -> Priority,
     ) -> Result<(), QueueError> {
-        let mut state = self.shared.state.lock();
-        let len: u64 = messages.iter().map(Encode::encoded_len).sum();
-        if len < COPY_THRESHOLD && self.write_small(&mut state, messages)? {
+        if self.write_small(messages, Priority::Protocol)? {
             return Ok(());
+        }
+        let mut state = self.shared.state.lock();
+        if state.is_closed {
+            return Err(QueueError::Closed);
         }
         for message in messages {
             let frame = EncodedFrame::new(self.shared.magic, message);
-            let (len, max_messages) = (frame.len(), state.limits.max_messages);
-            if !push(&mut state.queue, frame, max_messages) {
+            let (command, len) = (frame.command(), frame.len());
+            let max_bulk = state.limits.max_messages;
+            if !state.queue.push_reply(priority(command), frame, max_bulk) {
                 let waiting = state.queue.bytes() as u64;
                 let reason = DisconnectReason::SlowReader { waiting };
                 return Err(self.shared.fail(&mut state, reason));
             }
-            self.shared.counters.add_message_out(message.command(), len);
-            self.start_write(&mut state, 1)?;
+            self.count(command, len);
         }
-        Ok(())
+        self.start_write(&mut state, messages.len())
     }
 
     /// Applies new limits. Queued frames stay, and a partially written frame keeps its deadline.
     pub(super) fn update_config(&self, config: &ConnectionConfig) {
-        self.shared.state.lock().limits = config.into();
+        let mut state = self.shared.state.lock();
+        state.limits = config.into();
+        state.queue.set_write_timeout(config.write_timeout);
+        drop(state);
         self.shared.progress.notify_all();
     }
 
@@ -295,66 +269,61 @@ impl Outbox {
         }
     }
 
-    /// Writes small messages directly if the queue is empty. Returns whether it was.
-    fn write_small(
-        &self,
-        state: &mut OutboxState,
-        messages: &[Message],
-    ) -> Result<bool, QueueError> {
+    /// Writes small messages directly if nothing is queued. Returns whether they were accepted.
+    ///
+    /// Encodes into a reused buffer: in the usual case, nothing is allocated.
+    fn write_small(&self, messages: &[Message], priority: Priority) -> Result<bool, QueueError> {
+        let len: u64 = messages.iter().map(Encode::encoded_len).sum();
+        let is_small = len < COPY_THRESHOLD && messages.len() <= MAX_BATCH_FRAMES;
+        if !is_small || !Stream::WRITES_WITHOUT_WAITING {
+            return Ok(false);
+        }
+        let mut guard = self.shared.state.lock();
+        let state = &mut *guard;
         if state.is_closed {
             return Err(QueueError::Closed);
         }
-        if !state.is_idle() || !Stream::WRITES_WITHOUT_WAITING {
+        if !state.is_idle() {
             return Ok(false);
         }
-        let mut scratch = std::mem::take(&mut state.scratch);
-        scratch.clear();
+        state.scratch.clear();
         for message in messages {
-            encode_frame(self.shared.magic, message, &mut scratch);
+            encode_frame(self.shared.magic, message, &mut state.scratch);
         }
-        let written = self.shared.stream.write_now(&[io::IoSlice::new(&scratch)]);
-        let whole = scratch.len();
-        // An idle peer should not hold a large buffer.
-        if scratch.capacity() <= MAX_RETAINED_SCRATCH {
-            state.scratch = scratch;
+        let whole = state.scratch.len();
+        let written = self
+            .shared
+            .stream
+            .write_now(&[io::IoSlice::new(&state.scratch)]);
+        if state.scratch.capacity() > MAX_RETAINED_SCRATCH {
+            // An idle peer should not hold a large buffer.
+            state.scratch = Vec::new();
         }
-        let bytes = written.as_ref().map_or(0, |bytes| *bytes);
         let written = written.map(|bytes| WriteProgress {
             bytes,
             large: false,
         });
-        self.shared.record_write(state, written)?;
+        let bytes = self.shared.record_write(state, written)?;
         if bytes < whole {
-            // Rare: the send buffer of the system is full.
-            let frame = |message| EncodedFrame::new(self.shared.magic, message);
-            let limits = state.limits;
-            let deadline = |len| limits.deadline(len);
-            let frames = messages.iter().map(frame);
-            state.queue.requeue_partial(frames, bytes, deadline);
+            // Rare: the send buffer of the system is full. The messages are one batch.
+            for message in messages {
+                let frame = EncodedFrame::new(self.shared.magic, message);
+                state.queue.push_back(priority, frame);
+            }
+            if let Some(batch) = state.queue.next_batch() {
+                state.queue.requeue(batch, bytes);
+            }
             self.wake_writer(state);
         }
         for message in messages {
             let len = BASIC_HEADER_LEN + message.encoded_len() as usize;
-            self.shared.counters.add_message_out(message.command(), len);
+            self.count(message.command(), len);
         }
         Ok(true)
     }
 
-    fn push(
-        &self,
-        mut state: MutexGuard<'_, OutboxState>,
-        frames: Vec<EncodedFrame>,
-    ) -> Result<(), QueueError> {
-        if state.is_closed {
-            return Err(QueueError::Closed);
-        }
-        let count = frames.len();
-        for frame in frames {
-            let (command, len) = (frame.command(), frame.len());
-            state.queue.push_back(Priority::Bulk, frame);
-            self.shared.counters.add_message_out(command, len);
-        }
-        self.start_write(&mut state, count)
+    fn count(&self, command: Command, len: usize) {
+        self.shared.counters.add_message_out(command, len);
     }
 
     /// Starts to write the last `count` frames of the queue: directly if nothing else is queued,
@@ -362,7 +331,9 @@ impl Outbox {
     fn start_write(&self, state: &mut OutboxState, count: usize) -> Result<(), QueueError> {
         let alone = state.in_flight == (0, 0) && state.queue.len() == count;
         if alone && Stream::WRITES_WITHOUT_WAITING {
-            self.shared.write_now(state)?;
+            let stream = &self.shared.stream;
+            let written = state.queue.write(|parts| stream.write_now(parts));
+            self.shared.record_write(state, written)?;
         }
         if !state.queue.is_empty() {
             self.wake_writer(state);
@@ -446,35 +417,25 @@ impl OutboxShared {
             return;
         }
         state.is_closed = true;
-        state.queue = SendQueue::default();
+        state.queue.clear();
         self.stream.shut_down();
         self.progress.notify_all();
         self.work.notify_all();
     }
 
-    /// Writes the first frames of the queue without blocking, under the lock.
-    fn write_now(&self, state: &mut OutboxState) -> Result<(), QueueError> {
-        let limits = state.limits;
-        let deadline = |len| limits.deadline(len);
-        let written = state
-            .queue
-            .write(deadline, |parts| self.stream.write_now(parts));
-        self.record_write(state, written)
-    }
-
-    /// Records the result of a write.
+    /// Records the result of a write. Returns the number of written bytes.
     fn record_write(
         &self,
         state: &mut OutboxState,
         written: io::Result<WriteProgress>,
-    ) -> Result<(), QueueError> {
+    ) -> Result<usize, QueueError> {
         match written {
             Ok(WriteProgress { bytes, large }) => {
                 self.counters.add_bytes_out(bytes);
                 if large {
                     state.last_transfer = Some(Instant::now());
                 }
-                Ok(())
+                Ok(bytes)
             }
             Err(error) => Err(self.fail(state, write_failure(&error))),
         }
@@ -484,42 +445,45 @@ impl OutboxShared {
     /// work.
     fn run_writer(&self) {
         let mut state = self.state.lock();
-        loop {
-            while !state.is_closed && state.queue.is_empty() {
-                let idle = self.work.wait_for(&mut state, WRITER_IDLE).timed_out();
-                if idle && state.queue.is_empty() {
-                    state.writer_runs = false;
-                    return;
-                }
-            }
-            if state.is_closed {
-                state.writer_runs = false;
-                return;
-            }
-            let limits = state.limits;
-            let deadline = |len| limits.deadline(len);
-            let Some(batch) = state.queue.next_batch(deadline) else {
-                continue;
-            };
-            state.in_flight = batch.size();
-            let written =
-                MutexGuard::unlocked(&mut state, || self.stream.write_soon(&batch.parts()));
-            state.in_flight = (0, 0);
-            if state.is_closed {
-                continue;
-            }
-            let written = written.map(|bytes| batch.written(bytes));
-            let bytes = written.as_ref().map_or(0, |written| written.bytes);
-            if self.record_write(&mut state, written).is_err() {
-                continue;
-            }
-            state.queue.requeue(batch, bytes, deadline);
-            if state.queue.is_overdue(Instant::now()) {
-                let waiting = state.queue.bytes() as u64;
-                self.fail(&mut state, DisconnectReason::SlowReader { waiting });
-            }
-            self.progress.notify_all();
+        while self.wait_for_work(&mut state) {
+            self.write_batch(&mut state);
         }
+        state.writer_runs = false;
+    }
+
+    /// Waits for queued frames. Returns `false` if the outbox closed or nothing was queued in time.
+    fn wait_for_work(&self, state: &mut MutexGuard<'_, OutboxState>) -> bool {
+        let deadline = Instant::now() + WRITER_IDLE;
+        while !state.is_closed && state.queue.is_empty() {
+            if self.work.wait_until(state, deadline).timed_out() {
+                break;
+            }
+        }
+        !state.is_closed && !state.queue.is_empty()
+    }
+
+    /// Writes once without the lock, so that senders can queue meanwhile. Closes the outbox if the
+    /// peer reads too slowly.
+    fn write_batch(&self, state: &mut MutexGuard<'_, OutboxState>) {
+        let Some(batch) = state.queue.next_batch() else {
+            return;
+        };
+        state.in_flight = batch.size();
+        let written = MutexGuard::unlocked(state, || self.stream.write_soon(&batch.parts()));
+        state.in_flight = (0, 0);
+        if state.is_closed {
+            return;
+        }
+        let written = written.map(|bytes| batch.progress(bytes));
+        let Ok(bytes) = self.record_write(state, written) else {
+            return;
+        };
+        state.queue.requeue(batch, bytes);
+        if state.queue.is_overdue(Instant::now()) {
+            let waiting = state.queue.bytes() as u64;
+            self.fail(state, DisconnectReason::SlowReader { waiting });
+        }
+        self.progress.notify_all();
     }
 }
 

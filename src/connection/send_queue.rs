@@ -1,13 +1,14 @@
-//! Send queue: the partially written frame, replies and bulk messages.
+//! Send queue of a stream: the partially written frame, replies and bulk messages.
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::time::{Duration, Instant};
 
+use super::progress::write_deadline;
 use crate::wire::{COPY_THRESHOLD, EncodedFrame};
 
 /// The maximum number of frames in one write.
-const MAX_BATCH_FRAMES: usize = 32;
+pub(super) const MAX_BATCH_FRAMES: usize = 32;
 /// The maximum number of bytes in one write. A longer first frame is written alone.
 const MAX_BATCH_BYTES: usize = 64 * 1024;
 /// The maximum number of bytes of queued replies. Limits a peer that sends requests but does not
@@ -28,15 +29,15 @@ pub(super) enum Priority {
 
 /// A frame that may be partially written. Its rest must be written before any other frame.
 #[derive(Debug)]
-pub(super) struct PartialFrame {
-    pub(super) frame: EncodedFrame,
-    pub(super) written: usize,
+struct PartialFrame {
+    frame: EncodedFrame,
+    written: usize,
     /// The time by which the whole frame must be written.
-    pub(super) deadline: Instant,
+    deadline: Instant,
 }
 
 impl PartialFrame {
-    pub(super) fn remaining(&self) -> usize {
+    fn remaining(&self) -> usize {
         self.frame.len() - self.written
     }
 
@@ -52,9 +53,10 @@ impl PartialFrame {
 }
 
 /// The reply queue, the bulk queue and the partially written frame.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct SendQueue {
-    pub(super) partial: Option<PartialFrame>,
+    write_timeout: Duration,
+    partial: Option<PartialFrame>,
     replies: VecDeque<EncodedFrame>,
     bulk: VecDeque<EncodedFrame>,
     reply_bytes: usize,
@@ -62,6 +64,24 @@ pub(super) struct SendQueue {
 }
 
 impl SendQueue {
+    /// Creates an empty queue. `write_timeout` is the time to write a frame, in addition to the
+    /// time for its length.
+    pub(super) fn new(write_timeout: Duration) -> Self {
+        Self {
+            write_timeout,
+            partial: None,
+            replies: VecDeque::new(),
+            bulk: VecDeque::new(),
+            reply_bytes: 0,
+            bulk_bytes: 0,
+        }
+    }
+
+    /// Sets the write timeout. A partially written frame keeps its deadline.
+    pub(super) fn set_write_timeout(&mut self, timeout: Duration) {
+        self.write_timeout = timeout;
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.partial.is_none() && self.replies.is_empty() && self.bulk.is_empty()
     }
@@ -91,61 +111,31 @@ impl SendQueue {
         self.frames_mut(priority).push_back(frame);
     }
 
-    /// Queues a reply. Returns `false` if the reply queue is full, because the peer does not read.
-    #[must_use]
-    pub(super) fn push_reply(&mut self, frame: EncodedFrame) -> bool {
-        let fits =
-            self.reply_bytes + frame.len() <= MAX_REPLY_BYTES && self.replies.len() < MAX_REPLIES;
-        if fits {
-            self.push_back(Priority::Protocol, frame);
-        }
-        fits
-    }
-
-    /// Queues a reply after the pending bulk messages. Returns `false` if the bulk queue is full.
+    /// Queues a reply, with [`Priority::Bulk`] after the pending messages of the caller. Returns
+    /// `false` if the replies exceed their limit, because the peer does not read.
     ///
     /// The bulk queue holds at most `max_bulk` messages, plus the maximum number of replies.
     #[must_use]
-    pub(super) fn push_reply_after_bulk(&mut self, frame: EncodedFrame, max_bulk: usize) -> bool {
-        let fits = self.bulk.len() < max_bulk.saturating_add(MAX_REPLIES);
+    pub(super) fn push_reply(
+        &mut self,
+        priority: Priority,
+        frame: EncodedFrame,
+        max_bulk: usize,
+    ) -> bool {
+        let bytes = self.reply_bytes + frame.len();
+        let fits = match priority {
+            Priority::Protocol => bytes <= MAX_REPLY_BYTES && self.replies.len() < MAX_REPLIES,
+            Priority::Bulk => self.bulk.len() < max_bulk.saturating_add(MAX_REPLIES),
+        };
         if fits {
-            self.push_back(Priority::Bulk, frame);
+            self.push_back(priority, frame);
         }
         fits
     }
 
-    /// Queues the rest of small frames after a single write of `written` bytes. Nothing else may be
-    /// queued.
-    pub(super) fn requeue_partial(
-        &mut self,
-        frames: impl Iterator<Item = EncodedFrame>,
-        mut written: usize,
-        deadline: impl Fn(usize) -> Instant,
-    ) {
-        for frame in frames {
-            let len = frame.len();
-            if self.partial.is_some() {
-                self.push_back(Priority::Protocol, frame);
-            } else if written < len {
-                let deadline = deadline(len);
-                self.partial = Some(PartialFrame {
-                    frame,
-                    written,
-                    deadline,
-                });
-            } else {
-                written -= len;
-            }
-        }
-    }
-
-    fn push_front(&mut self, priority: Priority, frame: EncodedFrame) {
-        *self.bytes_mut(priority) += frame.len();
-        self.frames_mut(priority).push_front(frame);
-    }
-
-    fn pop_front(&mut self) -> Option<(Priority, EncodedFrame)> {
-        self.pop_front_within(usize::MAX)
+    /// Drops all frames and releases their memory.
+    pub(super) fn clear(&mut self) {
+        *self = Self::new(self.write_timeout);
     }
 
     /// Removes the next frame if it has at most `len` bytes.
@@ -181,15 +171,14 @@ impl SendQueue {
     /// Calls `write` once with the first frames. If it fails, these frames are lost.
     pub(super) fn write(
         &mut self,
-        deadline: impl Fn(usize) -> Instant,
         write: impl FnOnce(&[IoSlice<'_>]) -> io::Result<usize>,
     ) -> io::Result<WriteProgress> {
-        let Some(batch) = self.next_batch(&deadline) else {
+        let Some(batch) = self.next_batch() else {
             return Ok(WriteProgress::default());
         };
-        let written = batch.written(write(&batch.parts())?);
-        self.requeue(batch, written.bytes, deadline);
-        Ok(written)
+        let progress = batch.progress(write(&batch.parts())?);
+        self.requeue(batch, progress.bytes);
+        Ok(progress)
     }
 
     /// Extends the write deadline by `pause`, in which nothing was written on purpose.
@@ -208,18 +197,13 @@ impl SendQueue {
 
     /// Removes the frames for the next write: the partially written one, then replies, then bulk.
     ///
-    /// `deadline` returns the write deadline of a frame, given its length.
-    pub(super) fn next_batch(&mut self, deadline: impl Fn(usize) -> Instant) -> Option<Batch> {
+    /// [`requeue`](Self::requeue) must follow the write.
+    pub(super) fn next_batch(&mut self) -> Option<Batch> {
         let partial = match self.partial.take() {
             Some(partial) => partial,
             None => {
-                let (_, frame) = self.pop_front()?;
-                let deadline = deadline(frame.len());
-                PartialFrame {
-                    frame,
-                    written: 0,
-                    deadline,
-                }
+                let (_, frame) = self.pop_front_within(usize::MAX)?;
+                self.start_frame(frame, 0)
             }
         };
         let mut bytes = partial.remaining();
@@ -237,12 +221,7 @@ impl SendQueue {
     }
 
     /// Puts the unwritten frames of a batch back into their queues.
-    pub(super) fn requeue(
-        &mut self,
-        batch: Batch,
-        mut written: usize,
-        deadline: impl Fn(usize) -> Instant,
-    ) {
+    pub(super) fn requeue(&mut self, batch: Batch, mut written: usize) {
         let Batch { mut partial, more } = batch;
         if written < partial.remaining() {
             partial.written += written;
@@ -256,19 +235,23 @@ impl SendQueue {
             if written >= frame.len() {
                 written -= frame.len();
             } else if written > 0 {
-                let deadline = deadline(frame.len());
-                self.partial = Some(PartialFrame {
-                    frame,
-                    written,
-                    deadline,
-                });
+                self.partial = Some(self.start_frame(frame, written));
                 written = 0;
             } else {
                 rest.push((priority, frame));
             }
         }
         for (priority, frame) in rest.into_iter().rev() {
-            self.push_front(priority, frame);
+            *self.bytes_mut(priority) += frame.len();
+            self.frames_mut(priority).push_front(frame);
+        }
+    }
+
+    fn start_frame(&self, frame: EncodedFrame, written: usize) -> PartialFrame {
+        PartialFrame {
+            deadline: write_deadline(self.write_timeout, frame.len(), Instant::now()),
+            frame,
+            written,
         }
     }
 }
@@ -299,7 +282,7 @@ impl Batch {
     }
 
     /// Converts a number of written bytes into [`WriteProgress`].
-    pub(super) fn written(&self, bytes: usize) -> WriteProgress {
+    pub(super) fn progress(&self, bytes: usize) -> WriteProgress {
         let large = bytes > 0 && self.partial.frame.len() as u64 >= COPY_THRESHOLD;
         WriteProgress { bytes, large }
     }
@@ -334,19 +317,22 @@ mod tests {
         EncodedFrame::new(Network::Regtest.magic(), &message)
     }
 
+    fn queue() -> SendQueue {
+        SendQueue::new(Duration::from_secs(20))
+    }
+
     fn bytes_of(parts: &[IoSlice<'_>]) -> Vec<u8> {
         parts.iter().flat_map(|part| part.iter().copied()).collect()
     }
 
     /// Writes `step` bytes at a time and returns the whole stream.
     fn drain(queue: &mut SendQueue, step: usize) -> Vec<u8> {
-        let now = Instant::now();
         let mut stream = Vec::new();
-        while let Some(batch) = queue.next_batch(|_| now) {
+        while let Some(batch) = queue.next_batch() {
             let bytes = bytes_of(&batch.parts());
             let written = bytes.len().min(step);
             stream.extend_from_slice(&bytes[..written]);
-            queue.requeue(batch, written, |_| now);
+            queue.requeue(batch, written);
         }
         stream
     }
@@ -359,8 +345,11 @@ mod tests {
             .flat_map(|f| [f.header(), f.payload()].concat())
             .collect();
         for written in 0..whole.len() {
-            let mut queue = SendQueue::default();
-            queue.requeue_partial(frames.iter().cloned(), written, |_| Instant::now());
+            let mut queue = queue();
+            let push = |frame: &EncodedFrame| queue.push_back(Priority::Protocol, frame.clone());
+            frames.iter().for_each(push);
+            let batch = queue.next_batch().unwrap();
+            queue.requeue(batch, written);
             assert_eq!(queue.bytes(), whole.len() - written);
             let stream = [&whole[..written], &drain(&mut queue, usize::MAX)].concat();
             assert_eq!(stream, whole, "{written} bytes written");
@@ -375,7 +364,7 @@ mod tests {
             .flat_map(|f| [f.header(), f.payload()].concat())
             .collect();
         for step in 1..whole.len() + 1 {
-            let mut queue = SendQueue::default();
+            let mut queue = queue();
             frames
                 .iter()
                 .for_each(|frame| queue.push_back(Priority::Bulk, frame.clone()));
@@ -387,13 +376,12 @@ mod tests {
 
     #[test]
     fn reply_overtakes_bulk_between_frames_only() {
-        let now = Instant::now();
         let (first, second, reply) = (frame("a", 100), frame("b", 100), frame("r", 8));
-        let mut queue = SendQueue::default();
+        let mut queue = queue();
         queue.push_back(Priority::Bulk, first.clone());
         queue.push_back(Priority::Bulk, second.clone());
-        let batch = queue.next_batch(|_| now).unwrap();
-        queue.requeue(batch, 10, |_| now);
+        let batch = queue.next_batch().unwrap();
+        queue.requeue(batch, 10);
         queue.push_back(Priority::Protocol, reply.clone());
 
         let whole = [first, reply, second]
@@ -406,11 +394,11 @@ mod tests {
     fn ordered_reply_waits_only_for_earlier_bulk() {
         let (before, behind) = (frame("a", 100), frame("b", 100));
         let (pong, reply) = (frame("p", 8), frame("r", 8));
-        let mut queue = SendQueue::default();
+        let mut queue = queue();
         queue.push_back(Priority::Bulk, before.clone());
-        assert!(queue.push_reply_after_bulk(pong.clone(), 1));
+        assert!(queue.push_reply(Priority::Bulk, pong.clone(), 1));
         queue.push_back(Priority::Bulk, behind.clone());
-        assert!(queue.push_reply(reply.clone()));
+        assert!(queue.push_reply(Priority::Protocol, reply.clone(), 1));
         let whole = [reply, before, pong, behind];
         let whole = whole.map(|f| [f.header(), f.payload()].concat()).concat();
         assert_eq!(drain(&mut queue, usize::MAX), whole);
@@ -419,24 +407,23 @@ mod tests {
     #[test]
     fn replies_after_bulk_have_their_own_bound() {
         for max_bulk in [0, 3] {
-            let mut queue = SendQueue::default();
+            let mut queue = queue();
             (0..max_bulk).for_each(|_| queue.push_back(Priority::Bulk, frame("a", 8)));
-            let push = |_: &u32| queue.push_reply_after_bulk(frame("p", 8), max_bulk);
+            let push = |_: &u32| queue.push_reply(Priority::Bulk, frame("p", 8), max_bulk);
             assert_eq!((0..).take_while(push).count(), MAX_REPLIES);
         }
-        let mut queue = SendQueue::default();
-        assert!(queue.push_reply_after_bulk(frame("p", 8), usize::MAX));
+        let mut queue = queue();
+        assert!(queue.push_reply(Priority::Bulk, frame("p", 8), usize::MAX));
     }
 
     #[test]
     fn batch_excludes_long_frames() {
-        let now = Instant::now();
-        let mut queue = SendQueue::default();
+        let mut queue = queue();
         for len in [100, 200, MAX_BATCH_BYTES, 100] {
             queue.push_back(Priority::Bulk, frame("a", len));
         }
         let mut sizes = Vec::new();
-        while let Some(batch) = queue.next_batch(|_| now) {
+        while let Some(batch) = queue.next_batch() {
             sizes.push(batch.size().0);
         }
         assert_eq!(sizes, [2, 1, 1]);
@@ -445,8 +432,8 @@ mod tests {
     #[test]
     fn unread_replies_are_bounded_by_count_and_bytes() {
         for (len, most) in [(8, MAX_REPLIES), (1000, MAX_REPLY_BYTES / 1024)] {
-            let mut queue = SendQueue::default();
-            let taken = (0..).take_while(|_| queue.push_reply(frame("r", len)));
+            let mut queue = queue();
+            let taken = (0..).take_while(|_| queue.push_reply(Priority::Protocol, frame("r", len), 1));
             assert_eq!(taken.count(), most);
             assert!(queue.bytes() <= MAX_REPLY_BYTES);
         }
@@ -454,16 +441,15 @@ mod tests {
 
     #[test]
     fn bytes_and_messages_are_counted_exactly() {
-        let now = Instant::now();
-        let mut queue = SendQueue::default();
+        let mut queue = queue();
         queue.push_back(Priority::Bulk, frame("a", 76));
         queue.push_back(Priority::Bulk, frame("b", 76));
         queue.push_back(Priority::Protocol, frame("r", 0));
         assert_eq!((queue.len(), queue.bytes()), (3, 224));
         assert_eq!(queue.queued_bulk(), (2, 200));
-        let batch = queue.next_batch(|_| now).unwrap();
+        let batch = queue.next_batch().unwrap();
         assert_eq!(batch.size(), (3, 224));
-        queue.requeue(batch, 24 + 30, |_| now);
+        queue.requeue(batch, 24 + 30);
         assert_eq!((queue.len(), queue.bytes()), (2, 170));
         assert_eq!(queue.queued_bulk(), (2, 170));
         assert_eq!(queue.partial.as_ref().unwrap().remaining(), 70);

@@ -297,7 +297,7 @@ impl PeerConnectionHandle {
             prepared.message(),
             patience,
             |receiver, _| prepared.check(receiver),
-            |outbox| outbox.send_frame(prepared.frame(), patience.deadline),
+            |outbox| outbox.send_frames(vec![prepared.frame()], patience.deadline),
         )
     }
 
@@ -415,7 +415,7 @@ impl PeerConnectionHandle {
         check: fn(PeerCapabilities, &Message) -> Result<(), SendError>,
     ) -> Result<(), Error> {
         self.send_by(connection, message, patience, check, |outbox| {
-            outbox.send(message, patience.deadline)
+            outbox.send(std::slice::from_ref(message), patience.deadline)
         })
     }
 
@@ -479,7 +479,7 @@ impl PeerConnectionHandle {
         let Some(stream) = connection.stream_for(first) else {
             return Err(self.ended(connection));
         };
-        let sent = stream.outbox.send_all(messages, patience.deadline);
+        let sent = stream.outbox.send(messages, patience.deadline);
         sent.map_err(|error| self.queue_error(connection, error, patience))?;
         for message in messages {
             records::sent(&*self.peer, message);

@@ -147,7 +147,7 @@ impl Connection {
         let mut connection = Self {
             name: name.to_owned(),
             reader: MessageReader::new(config, counters.clone()),
-            unsent: SendQueue::default(),
+            unsent: SendQueue::new(config.write_timeout),
             received: ReceiveQueue::new(config.max_receive_queue_bytes),
             peer: PeerInfo::default(),
             requests: Requests::new(

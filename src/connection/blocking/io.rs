@@ -7,7 +7,6 @@ use log::Level;
 
 use super::{Connection, WRITE_WAIT};
 use crate::connection::message_reader::{ReadOutcome, SessionAccess};
-use crate::connection::progress::write_deadline;
 use crate::connection::records::{self, Logged};
 use crate::connection::send_queue::{Priority, WriteProgress};
 use crate::connection::stream::Stream;
@@ -77,7 +76,7 @@ impl Connection {
                     records::sent(self, &message);
                     let frame = EncodedFrame::new(self.config.magic(), &message);
                     let len = frame.len();
-                    if self.unsent.push_reply(frame) {
+                    if self.unsent.push_reply(Priority::Protocol, frame, 0) {
                         self.counters.add_message_out(message.command(), len);
                     } else {
                         let waiting = self.unsent.bytes() as u64;
@@ -197,11 +196,7 @@ impl Connection {
         &mut self,
         write: fn(&Stream, &[IoSlice<'_>]) -> io::Result<usize>,
     ) -> io::Result<WriteProgress> {
-        let base = self.config.write_timeout;
-        let deadline = |len| write_deadline(base, len, Instant::now());
-        let written = self
-            .unsent
-            .write(deadline, |parts| write(&self.stream, parts))?;
+        let written = self.unsent.write(|parts| write(&self.stream, parts))?;
         self.counters.add_bytes_out(written.bytes);
         Ok(written)
     }
