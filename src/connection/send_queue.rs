@@ -14,6 +14,9 @@ const MAX_BATCH_BYTES: usize = 64 * 1024;
 /// The maximum number of bytes of queued replies. Limits a peer that sends requests but does not
 /// read.
 const MAX_REPLY_BYTES: usize = 1024 * 1024;
+/// The maximum time between two checks of the write deadline. More than that passes only if the
+/// process was suspended.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// The maximum number of queued replies.
 const MAX_REPLIES: usize = 4096;
 
@@ -34,6 +37,8 @@ struct PartialFrame {
     written: usize,
     /// The time by which the whole frame must be written.
     deadline: Instant,
+    /// The time at which the deadline was last checked or extended.
+    checked_at: Instant,
 }
 
 impl PartialFrame {
@@ -185,14 +190,22 @@ impl SendQueue {
     pub(super) fn on_reads_paused(&mut self, pause: Duration) {
         if let Some(partial) = &mut self.partial {
             partial.deadline += pause;
+            partial.checked_at += pause;
         }
     }
 
     /// Returns whether the partially written frame has exceeded its deadline.
-    pub(super) fn is_overdue(&self, now: Instant) -> bool {
-        self.partial
-            .as_ref()
-            .is_some_and(|partial| now >= partial.deadline)
+    ///
+    /// Must be called after each write that may block, and such a write takes at most 1 s. A longer
+    /// time since the last check extends the deadline: a suspended process cannot write what the peer
+    /// would accept.
+    pub(super) fn is_overdue(&mut self, now: Instant) -> bool {
+        self.partial.as_mut().is_some_and(|partial| {
+            let elapsed = now.saturating_duration_since(partial.checked_at);
+            partial.checked_at = now;
+            partial.deadline += elapsed.saturating_sub(CHECK_INTERVAL);
+            now >= partial.deadline
+        })
     }
 
     /// Removes the frames for the next write: the partially written one, then replies, then bulk.
@@ -248,8 +261,10 @@ impl SendQueue {
     }
 
     fn start_frame(&self, frame: EncodedFrame, written: usize) -> PartialFrame {
+        let now = Instant::now();
         PartialFrame {
-            deadline: write_deadline(self.write_timeout, frame.len(), Instant::now()),
+            deadline: write_deadline(self.write_timeout, frame.len(), now),
+            checked_at: now,
             frame,
             written,
         }
@@ -417,6 +432,24 @@ mod tests {
     }
 
     #[test]
+    fn suspension_extends_write_deadline() {
+        let second = Duration::from_secs(1);
+        let mut queue = queue();
+        queue.push_back(Priority::Bulk, frame("a", 100));
+        let batch = queue.next_batch().unwrap();
+        queue.requeue(batch, 10);
+        let started = queue.partial.as_ref().unwrap().checked_at;
+        assert!(!queue.is_overdue(started + 60 * second));
+        for elapsed in 61..79 {
+            assert!(!queue.is_overdue(started + elapsed * second), "{elapsed}");
+        }
+        assert!(queue.is_overdue(started + 79 * second), "20 s without 59 s");
+        queue.on_reads_paused(5 * second);
+        assert!(!queue.is_overdue(started + 83 * second));
+        assert!(queue.is_overdue(started + 84 * second));
+    }
+
+    #[test]
     fn batch_excludes_long_frames() {
         let mut queue = queue();
         for len in [100, 200, MAX_BATCH_BYTES, 100] {
@@ -433,7 +466,8 @@ mod tests {
     fn unread_replies_are_bounded_by_count_and_bytes() {
         for (len, most) in [(8, MAX_REPLIES), (1000, MAX_REPLY_BYTES / 1024)] {
             let mut queue = queue();
-            let taken = (0..).take_while(|_| queue.push_reply(Priority::Protocol, frame("r", len), 1));
+            let taken =
+                (0..).take_while(|_| queue.push_reply(Priority::Protocol, frame("r", len), 1));
             assert_eq!(taken.count(), most);
             assert!(queue.bytes() <= MAX_REPLY_BYTES);
         }
