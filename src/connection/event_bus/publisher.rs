@@ -150,6 +150,13 @@ impl EventPublisher {
         deadlines.min()
     }
 
+    /// Restarts the subscriber timeout. Must be called after the process was suspended, when the
+    /// receivers could take nothing.
+    pub(in crate::connection) fn on_suspended(&self, now: Instant) {
+        let messages = self.subscriptions.messages.iter();
+        messages.for_each(|subscription| subscription.restart_timeout(now));
+    }
+
     /// Ends a subscription if its receiver took nothing for the subscriber timeout. Returns when
     /// that may be the case, if it is not.
     fn end_if_stuck(&self, subscription: &Arc<Subscription>, now: Instant) -> Option<Instant> {

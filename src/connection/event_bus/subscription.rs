@@ -234,6 +234,13 @@ impl Subscription {
         since.checked_add(timeout)
     }
 
+    /// Restarts the timeout of a receiver that took nothing, because the process was suspended.
+    pub(super) fn restart_timeout(&self, now: Instant) {
+        if let Some(progress) = &mut *self.progress.lock() {
+            progress.since = now;
+        }
+    }
+
     /// Returns the report of the events that were dropped since the last report, if any.
     pub(super) fn take_lag(&self) -> Option<ControlEvent> {
         if self.missed.load(Relaxed) == 0 {

@@ -73,22 +73,31 @@ impl Reading<'_> {
             }
             self.peer.keep_alive(self.connection, now);
             let latest = now + STANDSTILL;
-            self.wait_until(too_slow_at.map_or(latest, |at| at.min(latest)));
+            let suspended = self.wait_until(too_slow_at.map_or(latest, |at| at.min(latest)));
+            if !suspended.is_zero() {
+                self.events.publisher.on_suspended(Instant::now());
+            }
         };
         self.events.publisher.end_pause();
         self.on_reads_paused(from, until);
     }
 
     /// Waits until a change that concerns this thread, until `deadline` at most.
-    fn wait_until(&self, deadline: Instant) {
+    ///
+    /// Returns the time by which the wait exceeded its deadline, without the first second. The process
+    /// was suspended then. Other threads could do nothing in that time either, so it counts for no
+    /// timeout.
+    fn wait_until(&self, deadline: Instant) -> Duration {
         let wakers = self.connection.close.wakers();
         wakers.of(self.stream.kind).wait_until(deadline);
+        Instant::now().saturating_duration_since(deadline + STANDSTILL)
     }
 
     /// Pauses reading until payload memory is available or the connection is closing. Suspends the
     /// timeouts of the peer.
     pub(super) fn wait_for_memory(&mut self) -> Result<(), DisconnectReason> {
         let from = Instant::now();
+        let mut suspended = Duration::ZERO;
         loop {
             self.apply_config();
             let now = Instant::now();
@@ -98,7 +107,8 @@ impl Reading<'_> {
             }
             self.peer.keep_alive(self.connection, now);
             let timeout = self.peer.config().0.payload_memory_timeout;
-            let mut next = saturating_add(from, timeout).saturating_duration_since(now);
+            let deadline = saturating_add(from + suspended, timeout);
+            let mut next = deadline.saturating_duration_since(now);
             if next.is_zero() {
                 if self.reader.on_memory_timeout(timeout, now) {
                     return Err(DisconnectReason::PayloadMemoryExhausted);
@@ -107,7 +117,7 @@ impl Reading<'_> {
                 next = timeout;
             }
             self.events.publisher.report_lag();
-            self.wait_until(now + next.min(STANDSTILL));
+            suspended += self.wait_until(now + next.min(STANDSTILL));
         }
     }
 

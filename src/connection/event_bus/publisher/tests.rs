@@ -249,6 +249,22 @@ fn drop_of_messages_ends_stuck_subscription() {
 }
 
 #[test]
+fn suspension_restarts_subscriber_timeout() {
+    let bus = EventBus::new();
+    let messages = bus.subscribe_messages_with(options(1));
+    let mut stream = Stream::new(&bus);
+    stream.publish_until_blocked();
+    let now = Instant::now();
+    stream.end_stuck(now);
+    let resumed = now + 3 * TIMEOUT;
+    stream.publisher.on_suspended(resumed);
+    assert_eq!(stream.end_stuck(resumed), Some(resumed + TIMEOUT));
+    assert_eq!(messages.end_reason(), None);
+    assert_eq!(stream.end_stuck(resumed + TIMEOUT), None);
+    assert_eq!(messages.try_recv(), TOO_SLOW);
+}
+
+#[test]
 fn dropped_receiver_wakes_paused_stream() {
     let bus = EventBus::new();
     let messages = bus.subscribe_messages_with(options(1));
