@@ -62,6 +62,7 @@ impl Reading<'_> {
         for event in news {
             self.events.tell(event);
         }
+        self.begin_second();
         if let Some(reason) = end {
             // Callers get the reason even while the peer reads the last replies.
             let reason = self.connection.close.final_reason().unwrap_or(reason);
@@ -124,7 +125,7 @@ impl Reading<'_> {
 
     /// Opens or allows the second stream once the events of the handshake were emitted. Its own
     /// events follow them.
-    pub(super) fn begin_second(&mut self) {
+    fn begin_second(&mut self) {
         let Role::First {
             association,
             second,

@@ -99,7 +99,6 @@ impl Reading<'_> {
                     Err(reason) => return End::Ended(reason),
                 }
             }
-            self.begin_second();
             let misbehavior = self.peer.misbehavior.next_deadline();
             let deadline = deadline.into_iter().chain(misbehavior).min();
             if (std::mem::take(&mut has_come) || self.read(deadline, now))
