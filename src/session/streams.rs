@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::DisconnectReason;
 use crate::system_error::SystemError;
-use crate::wire::{Reject, RejectCode};
+use crate::wire::{DecodeError, Reject, RejectCode};
 
 /// The reason why a second stream could not be opened. The connection continues with one stream.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -73,6 +73,17 @@ pub(crate) enum StreamError {
 }
 
 impl StreamError {
+    /// Returns the error of a `createstrm` that cannot be decoded.
+    pub(crate) fn from_decode(error: &DecodeError) -> Self {
+        match error {
+            DecodeError::InvalidValue {
+                field: "stream type",
+                ..
+            } => StreamError::TypeOutOfRange,
+            _ => StreamError::Malformed,
+        }
+    }
+
     /// Returns the `reject` that is sent to the peer.
     pub(super) fn reject(self) -> Reject {
         let (code, text) = match self {

@@ -173,11 +173,7 @@ impl Session {
     pub(super) fn on_malformed_createstrm(&mut self, error: &DecodeError) {
         self.reject_stream(match error {
             _ if self.peer.is_some() => StreamError::NotFirst,
-            DecodeError::InvalidValue {
-                field: "stream type",
-                ..
-            } => StreamError::TypeOutOfRange,
-            _ => StreamError::Malformed,
+            error => StreamError::from_decode(error),
         });
     }
 
