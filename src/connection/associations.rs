@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::net::IpAddr;
 use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
@@ -22,23 +21,11 @@ pub struct AssociationRegistry {
 }
 
 struct Entry {
-    address: IpAddr,
     peer: Weak<PeerConnection>,
     connection: Weak<ActiveConnection>,
 }
 
 impl AssociationRegistry {
-    /// Returns the number of peers at `address` that may open a second stream now and have not.
-    pub(crate) fn awaited_from(&self, address: IpAddr) -> usize {
-        let peers = self.peers.lock();
-        let at_address = peers.values().filter(|entry| entry.address == address);
-        let awaits = |entry: &&Entry| {
-            let connection = entry.connection.upgrade();
-            connection.is_some_and(|connection| connection.awaits_stream())
-        };
-        at_address.filter(awaits).count()
-    }
-
     /// Adds a connection until the returned guard is dropped. Returns `None` if the id is already in
     /// use.
     pub(super) fn enter(
@@ -52,7 +39,6 @@ impl AssociationRegistry {
             return None;
         }
         let entry = Entry {
-            address: peer.address().ip().to_canonical(),
             peer: Arc::downgrade(peer),
             connection: Arc::downgrade(connection),
         };

@@ -144,23 +144,6 @@ impl CloseCell {
         self.reason().unwrap_or(reason)
     }
 
-    /// Ends the connection, but leaves its socket open for another owner.
-    ///
-    /// # Errors
-    ///
-    /// The reason if the connection has already ended. Its socket is shut down then.
-    pub(super) fn detach(&self, reason: DisconnectReason) -> Result<(), DisconnectReason> {
-        let mut state = self.state.lock();
-        if let Some(reason) = state.reason() {
-            return Err(reason.clone());
-        }
-        state.reason = Some(reason);
-        state.targets.clear();
-        self.phase.store(CLOSED, Release);
-        self.wakers.wake_all();
-        Ok(())
-    }
-
     /// Returns whether there is no reason yet: neither a final one nor a FIN or RST of the peer.
     /// Does not lock.
     pub(super) fn is_open(&self) -> bool {
@@ -287,16 +270,6 @@ mod tests {
             (cell.reason(), cell.final_reason()),
             (misbehaved.clone(), misbehaved)
         );
-    }
-
-    #[test]
-    fn detached_socket_stays_open() {
-        let (cell, streams) = cell_with_two_streams();
-        assert_eq!(cell.detach(DisconnectReason::AttachedAsStream), Ok(()));
-        cell.close(DisconnectReason::Requested);
-        assert!(!is_shut_down(&streams));
-        let again = cell.detach(DisconnectReason::Requested);
-        assert_eq!(again, Err(DisconnectReason::AttachedAsStream));
     }
 
     #[test]

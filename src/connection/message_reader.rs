@@ -90,6 +90,15 @@ impl MessageReader {
         }
     }
 
+    /// Adds bytes that were received before, at most 4 KiB.
+    pub(super) fn push_received(&mut self, bytes: &[u8]) {
+        if !bytes.is_empty() {
+            // A read from memory into an empty buffer of that size cannot fail.
+            let _ = self.frames.read_from(&mut &*bytes);
+            self.counters.add_bytes_in(bytes.len());
+        }
+    }
+
     /// Creates a reader that continues with `frames`, for a session with the given limits and
     /// expected payloads.
     pub(super) fn resume(
@@ -104,11 +113,6 @@ impl MessageReader {
             frames,
             ..Self::new(config, counters)
         }
-    }
-
-    /// Returns the frame reader with its buffered data.
-    pub(super) fn into_frames(self) -> FrameReader {
-        self.frames
     }
 
     /// Returns whether the output of the session must be handled before the next message is

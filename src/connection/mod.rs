@@ -16,6 +16,8 @@ mod config;
 mod dial;
 mod encoded_message;
 mod event_bus;
+mod first_message;
+mod inbound_socket;
 mod listening_socket;
 mod message_reader;
 mod observer;
@@ -35,7 +37,6 @@ mod traffic;
 mod waker;
 
 pub(crate) use crate::random::random_u64;
-pub(crate) use actor::Origin;
 pub use actor::{
     ConnectionStatistics, PeerConnectionActor, PeerConnectionCommand, PeerConnectionHandle,
     PeerConnectionOptions, QueueStats, StreamStatistics,
@@ -51,6 +52,7 @@ pub use event_bus::{
     RecvError, RecvTimeoutError, SubscriptionOptions, TryRecvError,
 };
 pub(crate) use event_bus::{EventSender, event_queue};
+pub use inbound_socket::{InboundConnection, InboundOutcome, InboundSocket};
 pub(crate) use listening_socket::{AcceptFault, ListeningSocket};
 pub(crate) use observer::{ConnectionObserver, PendingRestart};
 pub use peer_addr::PeerAddr;

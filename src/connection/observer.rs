@@ -78,7 +78,7 @@ impl PendingRestart {
         if !connection.lifecycle.claim_restart() {
             return Ok(());
         }
-        if connection.restart(|next| spawn_thread(&connection, next, None, slot)) {
+        if connection.restart(|next| spawn_thread(&connection, next, slot)) {
             return Ok(());
         }
         if connection

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use socket2::{SockRef, TcpKeepalive};
 
+use super::close_cell::CloseTarget;
 use crate::sockets::is_timeout;
 
 /// The maximum duration of a blocking write, after which its deadline is checked.
@@ -128,6 +129,12 @@ impl Stream {
                 result => return result,
             }
         }
+    }
+}
+
+impl CloseTarget for Stream {
+    fn shut_down(&self) {
+        Stream::shut_down(self);
     }
 }
 

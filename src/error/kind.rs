@@ -129,7 +129,6 @@ const fn kind_of(reason: &DisconnectReason) -> ErrorKind {
         | ResponseTimeout { .. }
         | SlowReader { .. } => ErrorKind::Timeout,
         InvalidName { .. }
-        | AttachedAsStream
         | Duplicate
         | AddressBanned
         | AtCapacity

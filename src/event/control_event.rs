@@ -132,15 +132,18 @@ pub enum ControlEvent {
         /// The ban: its subnet, reason and duration.
         ban: Ban,
     },
-    /// An inbound connection was accepted. The events of the connection follow. Not emitted for a
-    /// connection that becomes the second stream of a peer.
+    /// An inbound connection was accepted. The events of the connection follow.
+    ///
+    /// Emitted when the first message of the socket has arrived, the socket was closed, or the
+    /// handshake timed out. Not emitted for the second stream of a peer.
     InboundConnectionAccepted {
         /// The id of the peer.
         peer_id: PeerId,
         /// The address of the peer.
         address: SocketAddr,
     },
-    /// An inbound connection was rejected. Its socket was closed before any data was sent.
+    /// An inbound connection was rejected. Its socket was closed before any data was sent, except a
+    /// `reject` for [`InboundRejectReason::StreamRejected`].
     InboundConnectionRejected {
         /// The address of the peer.
         address: SocketAddr,

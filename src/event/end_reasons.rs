@@ -16,9 +16,11 @@ pub enum InboundRejectReason {
     AddressLimit,
     /// The address of the peer has reached its maximum number of pending handshakes.
     HandshakeLimit,
-    /// The connection limit is reached, and so is the number of peers that may receive a `reject`
-    /// at once.
+    /// A limit is reached: that of connections and that of peers that may receive a `reject` at
+    /// once, or that of handshakes, and a newer socket replaced this one.
     Capacity,
+    /// The peer requested a second stream in an invalid way. It received a `reject`.
+    StreamRejected,
     /// A thread could not be spawned for the connection.
     ThreadSpawnFailed,
 }
@@ -34,6 +36,7 @@ impl fmt::Display for InboundRejectReason {
                 f.write_str("handshake limit of the address reached")
             }
             InboundRejectReason::Capacity => f.write_str("connection limit reached"),
+            InboundRejectReason::StreamRejected => f.write_str("stream request rejected"),
             InboundRejectReason::ThreadSpawnFailed => f.write_str("spawning a thread failed"),
         }
     }

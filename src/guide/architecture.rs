@@ -31,7 +31,7 @@
 //!
 //! | thread | exists | work |
 //! | --- | --- | --- |
-//! | stream | for each TCP connection of a peer | Dials, reads, decodes, drives the session, writes replies, publishes events. |
+//! | stream | for each TCP connection of a peer | Dials, reads, decodes, drives the session, writes replies, publishes events. The thread of an accepted socket reads the first message before a peer exists. |
 //! | writer | while the send queue of a stream is not empty | Writes the queue. Ends after 5 s without work. |
 //! | restarts | for each [`Supervisor`](crate::connection::Supervisor) | Starts the reconnects that are due. |
 //! | supervisor | for each [`Manager`](crate::Manager) | Owns all state of the manager, makes every decision, and never blocks on I/O. |

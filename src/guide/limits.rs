@@ -198,14 +198,18 @@
 //!
 //! | limit | default | setting | effect |
 //! | --- | --- | --- | --- |
-//! | concurrent handshakes | 64 | `max_handshakes` | the oldest stalled one is closed, or new ones wait |
+//! | sockets before their first message, and handshakes | 64 | `max_handshakes` | the oldest stalled one is closed, or new ones wait |
 //! | stalled handshake that may be closed | 500 ms without a `version`, 2 s with one | - | - |
-//! | concurrent handshakes per address | 4 | `max_handshakes_per_address` | the socket is closed |
-//! | handshake | 10 s | `handshake_timeout` | closed |
+//! | sockets before their first message, per address | 4, and one per connected peer | `max_handshakes_per_address` | the socket is closed |
+//! | handshakes per address | 4 | `max_handshakes_per_address` | the socket is closed |
+//! | first message and handshake | 10 s | `handshake_timeout` | closed |
+//! | first message that is a `createstrm` | 4 KiB | - | handled as another message |
+//! | wait for a free slot | 10 s | - | the socket is closed |
 //! | connections per address | 8 | `max_per_address` | the socket is closed |
 //! | concurrent rejections by `reject` | 16 | `max_capacity_rejects` | further sockets are closed |
 //! | pause before a failed bind is retried | 10 s | `bind_retry` | - |
-//! | second stream that waits for the first one | 5 s | - | the second stream is refused |
+//! | second stream that waits for the handshake of its peer | 5 s | - | the second stream is refused |
+//! | rejected `createstrm` | 1 s | - | closed |
 //!
 //! With more than 8 stalled handshakes, the times of the second row become shorter, down to 25 ms
 //! and 500 ms.
@@ -306,10 +310,10 @@
 //! | owner | threads |
 //! | --- | --- |
 //! | [`Connection`](crate::Connection) | none |
-//! | [`PeerConnectionActor`] | one per stream, and a writer per stream while its queue is not empty |
+//! | [`PeerConnectionActor`] | one per stream or accepted socket, and a writer per stream while its queue is not empty |
 //! | [`Supervisor`](crate::connection::Supervisor) | one, in addition to its connections |
 //! | [`Manager`] | one, and one each for a listener, a store, a lookup of seeds, and a followed chain |
-//! | [`LocalNode`](crate::local_node::LocalNode) | two, in addition to its connections |
+//! | [`LocalNode`](crate::local_node::LocalNode) | two, in addition to its connections and accepted sockets |
 //!
 //! [`BlockReaderAbandoned`]: crate::session::DisconnectReason::BlockReaderAbandoned
 //! [`BlockReader`]: crate::connection::BlockReader

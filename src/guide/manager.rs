@@ -111,13 +111,23 @@
 //!
 //! # Inbound connections
 //!
-//! Connections from banned addresses are closed at once. Handshakes are limited to 64 in total, 4
-//! per address, and 10 s each. If handshakes occupy all slots, the oldest stalled handshake is
-//! closed: by default after 500 ms without data, or sooner under load. Until then, new connections
-//! wait in the kernel.
+//! An inbound socket is admitted in two steps:
+//!
+//! 1. When it is accepted: sockets from banned addresses are closed at once. Handshakes, and sockets
+//!    that have sent no message, are limited to 64 in total, 4 per address, and 10 s each. If there
+//!    are 64, the oldest stalled one is closed: by default after 500 ms without data, or sooner
+//!    under load. Until then, new connections wait in the kernel.
+//! 2. When its first message has arrived: a second stream belongs to its peer and counts toward no
+//!    limit. Any other socket becomes a connection, which takes a slot and counts toward the 8
+//!    connections of its address. [`InboundConnectionAccepted`] is emitted then.
 //!
 //! If the connection limit is reached, the handshake is completed, `reject` is sent, and the
-//! connection is closed.
+//! connection is closed. If handshakes occupy the last slots, the oldest stalled one is closed
+//! first.
+//!
+//! A socket that sends nothing takes no slot. When it is closed or times out, it is reported like
+//! any other connection that failed during its handshake. If no slot is free then, or if it was
+//! closed in favor of a newer one, [`InboundConnectionRejected`] is emitted instead.
 //!
 //! [`ListenerConfig`](crate::manager::ListenerConfig) documents the limits.
 //!
@@ -128,7 +138,8 @@
 //! - a score of 100, by the table of the reference node,
 //! - a frame above its limit,
 //! - the magic of another network,
-//! - another chain, if `session.required_block` names a block that a peer must have.
+//! - another chain, if `session.required_block` names a block that a peer must have,
+//! - a request for a second stream of a peer at another address.
 //!
 //! If `session.user_agents` does not accept a user agent, the peer is disconnected, but not banned.
 //! It is dialed again after the cool-down. By default, the user agents of nodes of other chains are
@@ -157,4 +168,6 @@
 //! threads accept sockets, write the store, query seeds, and follow the chain.
 //! [`architecture`](super::architecture) describes all threads.
 //!
+//! [`InboundConnectionAccepted`]: crate::event::ControlEvent::InboundConnectionAccepted
+//! [`InboundConnectionRejected`]: crate::event::ControlEvent::InboundConnectionRejected
 //! [`start_fixed`]: crate::Manager::start_fixed

@@ -47,13 +47,20 @@
 //!
 //! # Inbound connections
 //!
-//! A peer opens its second stream by another inbound connection. If a caller spawns inbound
-//! connections, all of them must share one
-//! [`AssociationRegistry`](crate::connection::AssociationRegistry), which matches both streams of a
-//! peer. [`Manager`](crate::Manager) and [`LocalNode`](crate::local_node::LocalNode) do this.
+//! A peer opens its second stream by another inbound connection. The first message of the socket
+//! shows whether it is a new peer or a second stream.
+//! [`PeerConnectionActor::accept`](crate::connection::PeerConnectionActor::accept) reads this
+//! message before a connection exists:
 //!
-//! The first message of an inbound connection shows whether it is a new peer or a second stream.
-//! [`ListenerConfig`](crate::manager::ListenerConfig) documents the limits before this message.
+//! - A `createstrm` attaches the socket to its peer. No event is emitted for the socket itself.
+//! - An invalid `createstrm` is answered by `reject`, and the socket is closed.
+//! - Everything else starts a connection to a new peer.
+//!
+//! All accepted sockets must share one
+//! [`AssociationRegistry`](crate::connection::AssociationRegistry), which finds the peer of a
+//! stream. [`Manager`](crate::Manager) and [`LocalNode`](crate::local_node::LocalNode) do this.
+//! [`ListenerConfig`](crate::manager::ListenerConfig) documents the limits of a manager before the
+//! first message.
 //!
 //! # Costs
 //!

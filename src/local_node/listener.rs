@@ -2,12 +2,13 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
 use std::time::Duration;
 
 use log::Level;
 
 use super::shared_state::SharedState;
-use crate::connection::{AcceptFault, ListeningSocket};
+use crate::connection::{AcceptFault, InboundOutcome, ListeningSocket};
 use crate::system_error::SystemError;
 
 /// The pause after an error that concerns more than one connection.
@@ -16,12 +17,19 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 const NETWORK_PAUSE: Duration = Duration::from_millis(10);
 
 /// Accepts connections until the node is stopped, which must also end the wait of the socket.
-pub(super) fn listen(shared: &SharedState, listener: &ListeningSocket) {
+pub(super) fn listen(shared: &Arc<SharedState>, listener: &ListeningSocket) {
     accept_all(
         shared,
         || listener.accept(),
         |stream| {
-            if let Err(error) = shared.state().accept(stream) {
+            let node = shared.clone();
+            let accepted = shared.state().accept(stream, move |outcome| {
+                if let InboundOutcome::Connection(connection) = outcome {
+                    // Fails if the node is closed.
+                    let _ = node.state().add_inbound(connection);
+                }
+            });
+            if let Err(error) = accepted {
                 let record = shared.state().log(Level::Warn).error(&error);
                 record.write(format_args!("accepting a connection failed"));
             }

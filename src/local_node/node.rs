@@ -46,7 +46,8 @@ use crate::wire::{Block, BlockHash, InvalidTransaction, Services, Transaction, T
 /// [`LocalNodeConfig`] has the options: orphan transactions, bloom filters, and the behavior of a
 /// Teranode.
 ///
-/// The node has a listener thread, a thread that replies to requests, and one thread per peer.
+/// The node has a listener thread, a thread that replies to requests, and one thread per accepted
+/// socket or stream.
 /// [`LocalNode::shutdown`] and dropping the node stop all of them. The node can be shared between
 /// threads. Its methods block only while another thread uses its state, except
 /// [`mine`](Self::mine), the `wait_for_` methods and [`shutdown`](Self::shutdown).
@@ -311,7 +312,8 @@ impl Drop for LocalNode {
         self.shared.stop();
         self.listener.unblock();
         // Dropped without the lock, because the threads of the peers may wait for it.
-        let peers = self.shared.state().close_all();
+        let (sockets, peers) = self.shared.state().close_all();
+        drop(sockets);
         drop(peers);
         for thread in self.threads.drain(..) {
             // The panic hook has printed a panic of the thread.

@@ -25,7 +25,8 @@ use self::orphans::OrphanPool;
 use self::peer::NodePeer;
 use super::{BlockRejectReason, BlockTemplate, Chain, LocalNodeConfig, TransactionPool};
 use crate::connection::{
-    AssociationRegistry, EventBus, PeerConnectionActor, PeerConnectionHandle, PeerConnectionOptions,
+    AssociationRegistry, EventBus, InboundConnection, InboundOutcome, InboundSocket,
+    PeerConnectionActor, PeerConnectionHandle, PeerConnectionOptions,
 };
 use crate::error::Error;
 use crate::event::{ControlEvent, Event};
@@ -51,6 +52,8 @@ pub(super) struct NodeState {
     memory: PayloadMemory,
     own_address: SocketAddr,
     peers: HashMap<PeerId, NodePeer>,
+    /// The accepted sockets whose first message is awaited.
+    sockets: Vec<InboundSocket>,
     /// Where other nodes listen, as far as known, and our own address.
     known_addresses: BTreeSet<SocketAddr>,
     requests: BlockRequests,
@@ -79,6 +82,7 @@ impl NodeState {
             memory: PayloadMemory::default(),
             own_address,
             peers: HashMap::new(),
+            sockets: Vec::new(),
             known_addresses: BTreeSet::from([own_address]),
             requests: BlockRequests::default(),
             busy: BTreeSet::new(),
@@ -94,23 +98,39 @@ impl NodeState {
         Ok(())
     }
 
-    pub(super) fn accept(&mut self, stream: TcpStream) -> Result<(), Error> {
+    /// Starts to read the first message of an accepted socket. `on_outcome` is called with what it
+    /// becomes, on its own thread.
+    pub(super) fn accept(
+        &mut self,
+        stream: TcpStream,
+        on_outcome: impl FnOnce(InboundOutcome<'_>) + Send + 'static,
+    ) -> Result<(), Error> {
         let Some(setup) = self.setup() else {
             return Ok(());
         };
-        self.add_peer(PeerConnectionActor::spawn_inbound(stream, setup)?);
+        let socket = PeerConnectionActor::accept(stream, setup, on_outcome)?;
+        self.sockets.retain(InboundSocket::is_pending);
+        self.sockets.push(socket);
+        Ok(())
+    }
+
+    /// Starts the connection of an accepted socket, unless the node is closed.
+    pub(super) fn add_inbound(&mut self, connection: InboundConnection<'_>) -> Result<(), Error> {
+        if self.events.is_some() {
+            self.add_peer(connection.start()?);
+        }
         Ok(())
     }
 
     /// Ends all connections and accepts no new ones. The handles must be dropped without the lock,
     /// because that waits for threads. When they are dropped, no sender of events is left.
-    pub(super) fn close_all(&mut self) -> Vec<PeerConnectionHandle> {
+    pub(super) fn close_all(&mut self) -> (Vec<InboundSocket>, Vec<PeerConnectionHandle>) {
         self.events = None;
         let peers: Vec<_> = self.peers.drain().map(|(_, peer)| peer.handle).collect();
         peers
             .iter()
             .for_each(|peer| peer.stop(DisconnectReason::Shutdown));
-        peers
+        (std::mem::take(&mut self.sockets), peers)
     }
 
     pub(super) fn ready_peers(&self) -> usize {
@@ -140,7 +160,6 @@ impl NodeState {
                 ControlEvent::ConnectionLost { peer_id, .. }
                 | ControlEvent::ConnectionFailed { peer_id, .. },
             ) => return self.on_end(peer_id).into_iter().collect(),
-            Event::Control(ControlEvent::StreamOpened { .. }) => return self.accept_streams(),
             Event::Control(_) => {}
             Event::Message(event) => self.on_message_event(event),
         }
@@ -203,13 +222,6 @@ impl NodeState {
                 }
             }
         }
-    }
-
-    /// Removes the connections that became streams of other peers. They emit no final event. The
-    /// latest one may still be ending, and is removed with the next.
-    fn accept_streams(&mut self) -> Vec<PeerConnectionHandle> {
-        let streams = self.peers.extract_if(|_, peer| peer.handle.became_stream());
-        streams.map(|(_, peer)| peer.handle).collect()
     }
 
     /// Creates a log record of this node, with its network.

@@ -218,12 +218,10 @@ pub struct ManagerConfig {
 /// # Second streams
 ///
 /// A connected peer opens another TCP connection for its second stream. Only the first message
-/// shows that a connection is a second stream; until then it counts toward all limits.
-///
-/// If a limit is reached, the connection is accepted without a slot while a connected peer of its
-/// address may open a second stream. Each address can have one such connection for each such peer.
-/// Each lasts no longer than a handshake. If it turns out to be another peer, it receives a
-/// `reject` and is closed. Banned addresses have no such exception.
+/// shows that a socket is a second stream. Until then it counts toward
+/// [`max_handshakes`](Self::max_handshakes) and
+/// [`max_handshakes_per_address`](Self::max_handshakes_per_address). A second stream counts toward
+/// no limit, and a socket that is none is admitted as a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
@@ -256,10 +254,11 @@ pub struct ListenerConfig {
     /// If an update changes it after a failure, the bind is repeated at once.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde_util::seconds"))]
     pub bind_retry: Duration,
-    /// The maximum number of inbound connections in their handshake. Defaults to 64. Must be at
-    /// least 1. The number of free slots is a limit as well.
+    /// The maximum number of inbound connections in their handshake, and of sockets that have sent
+    /// no message. Defaults to 64. Must be at least 1.
     ///
-    /// If a limit is reached, a new connection waits until a handshake is stale, and replaces it. A
+    /// If it is reached, a new socket waits until another one is stale, and replaces it. If
+    /// handshakes occupy the last slots, a connection waits until one of them is stale. A
     /// handshake is stale after 500 ms without a `version`, or after 2 s with one. With more than 8
     /// handshakes of a kind these times decrease, down to 25 ms and 500 ms.
     ///
@@ -267,14 +266,17 @@ pub struct ListenerConfig {
     pub max_handshakes: usize,
     /// The maximum number of inbound handshakes of one address. Defaults to 4. Must be at least 1.
     ///
+    /// It also limits the sockets of the address that have sent no message. Each connected peer of
+    /// the address raises this second limit by one, for its second stream.
+    ///
     /// IPv6 addresses of one subnet of `bans.automatic_ipv6_prefix` bits count as one address. A
     /// further connection of the address is closed. Does not apply to private addresses if
     /// [`allow_private`](ManagerConfig::allow_private) is set.
     ///
     /// An update applies to further connections.
     pub max_handshakes_per_address: usize,
-    /// The maximum duration of an inbound handshake. Defaults to 10 s. Must be above zero and at
-    /// most 100 years.
+    /// The maximum duration of an inbound handshake, from the accept on. Defaults to 10 s. Must be
+    /// above zero and at most 100 years.
     ///
     /// The shorter of this and `connection.session.handshake_timeout` applies.
     ///

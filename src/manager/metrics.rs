@@ -20,7 +20,8 @@ pub struct Metrics {
     pub connected: usize,
     /// The current number of connections in any state, including pending restarts.
     ///
-    /// Excludes inbound connections without a slot, such as those that are being rejected.
+    /// Excludes inbound connections without a slot, such as those that are being rejected, and
+    /// sockets whose first message is awaited.
     pub connections: usize,
     /// The current number of connection slots in use. Second streams use no slot.
     pub slots_taken: usize,
@@ -33,6 +34,9 @@ pub struct Metrics {
     /// The number of attempts to dial a peer, including restarts.
     pub outbound_attempts: u64,
     /// The number of inbound connections that were accepted, including second streams of peers.
+    ///
+    /// A connection is counted when its first message has arrived, the socket was closed, or the
+    /// handshake timed out.
     pub inbound_accepted: u64,
     /// The number of inbound connections that became the second stream of a connected peer.
     ///
@@ -42,7 +46,7 @@ pub struct Metrics {
     /// The number of inbound connections that were rejected by a `reject` because no slot was free.
     pub inbound_rejected_capacity: u64,
     /// The number of inbound connections that were closed without a handshake, because of a ban, a
-    /// limit or a lack of threads.
+    /// limit, a lack of threads or an invalid request for a second stream.
     pub inbound_rejected: u64,
     /// The number of completed handshakes, inbound and outbound.
     pub handshakes: u64,
@@ -58,6 +62,7 @@ pub struct Metrics {
     /// The traffic of all connections, including closed ones.
     ///
     /// The traffic of a connection that is rejected because no slot is free is added when it ends.
+    /// A socket that becomes neither a connection nor a stream is not counted.
     pub traffic: TrafficStats,
     /// The traffic for each message command, including closed connections.
     pub commands: Vec<CommandTraffic>,

@@ -120,6 +120,21 @@ impl Connections {
         self.handles.read().get(&peer_id).cloned()
     }
 
+    /// Returns the connection of a peer. Calls `is_missing` if there is none, before one can be
+    /// registered.
+    pub(super) fn get_or_else(
+        &self,
+        peer_id: PeerId,
+        is_missing: impl FnOnce(),
+    ) -> Option<Arc<PeerConnectionHandle>> {
+        let handles = self.handles.read();
+        let found = handles.get(&peer_id).cloned();
+        if found.is_none() {
+            is_missing();
+        }
+        found
+    }
+
     pub(super) fn all(&self) -> Vec<Arc<PeerConnectionHandle>> {
         self.handles.read().values().cloned().collect()
     }

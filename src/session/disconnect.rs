@@ -128,10 +128,6 @@ pub enum DisconnectReason {
     /// The peer requested a stream of an association that belongs to another address.
     #[error("requested stream belongs to another address")]
     StreamAddressMismatch,
-    /// The connection was attached as a stream to a peer that is already connected. Its events are
-    /// emitted under the id of that peer.
-    #[error("connection attached as a stream of a connected peer")]
-    AttachedAsStream,
     /// The peer announced an object of a type that must not be announced, only requested.
     #[error("expected an announcement of type 1 (tx) or 2 (block), got type {kind}")]
     InvalidInventoryType {

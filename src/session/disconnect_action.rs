@@ -65,12 +65,9 @@ impl DisconnectReason {
             | WrongMagic(_)
             | StreamAddressMismatch
             | WrongChain => DisconnectAction::Ban,
-            InvalidName { .. }
-            | AttachedAsStream
-            | Duplicate
-            | AddressBanned
-            | AtCapacity
-            | Shutdown => DisconnectAction::None,
+            InvalidName { .. } | Duplicate | AddressBanned | AtCapacity | Shutdown => {
+                DisconnectAction::None
+            }
             Requested => DisconnectAction::ManualOnly,
             InternalError => DisconnectAction::Backoff,
         }

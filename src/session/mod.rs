@@ -61,7 +61,7 @@
 //!             Output::Event(event) => println!("{event:?}"),
 //!             Output::Close(reason) => break 'connection reason,
 //!             // Returned only after a call of `enable_multistream`.
-//!             Output::RegisterAssociation(_) | Output::OpenStream(_) | Output::AttachStream(_) => {}
+//!             Output::RegisterAssociation(_) | Output::OpenStream(_) => {}
 //!         }
 //!     }
 //!     frames.set_limits(session.limits());

@@ -27,11 +27,6 @@ pub enum Output {
     ///
     /// Returned only by a session that [offers streams](super::Session::enable_multistream).
     OpenStream(CreateStrm),
-    /// Attach the connection as a stream to the peer that has this association id. This session has
-    /// ended.
-    ///
-    /// Returned only by a session that [offers streams](super::Session::enable_multistream).
-    AttachStream(CreateStrm),
     /// Emit the event to the application.
     Event(SessionEvent),
     /// Write the messages of previous actions, then close the connection for this reason. This is

@@ -85,7 +85,7 @@ impl StreamError {
     }
 
     /// Returns the `reject` that is sent to the peer.
-    pub(super) fn reject(self) -> Reject {
+    pub(crate) fn reject(self) -> Reject {
         let (code, text) = match self {
             StreamError::Malformed => (RejectCode::STREAM_SETUP, "Badly formatted message"),
             StreamError::TypeOutOfRange => (RejectCode::STREAM_SETUP, "StreamType out of range"),
@@ -109,7 +109,7 @@ impl StreamError {
     }
 
     /// Returns the reason for which the connection is closed.
-    pub(super) fn reason(self) -> DisconnectReason {
+    pub(crate) fn reason(self) -> DisconnectReason {
         match self {
             StreamError::AddressMismatch => DisconnectReason::StreamAddressMismatch,
             _ => DisconnectReason::StreamRefused,

@@ -15,6 +15,7 @@ mod events;
 mod handle_requests;
 mod harness;
 mod header_servers;
+mod inbound_sockets;
 mod known_defects;
 mod life_cycle;
 mod matching_cost;

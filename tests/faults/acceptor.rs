@@ -1,12 +1,13 @@
 //! The accepting side. All its connections share the resources of one program.
 
 use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use bsv_p2p::connection::{
-    AssociationRegistry, ConnectionSlots, EventBus, PeerConnectionActor, PeerConnectionHandle,
-    PeerConnectionOptions,
+    AssociationRegistry, ConnectionSlots, EventBus, InboundOutcome, InboundSocket,
+    PeerConnectionActor, PeerConnectionHandle, PeerConnectionOptions,
 };
 
 use bsv_p2p::session::NonceRegistry;
@@ -25,7 +26,9 @@ pub(crate) struct Acceptor {
     pub(crate) nonces: NonceRegistry,
     pub(crate) bus: EventBus,
     pub(crate) memory: PayloadMemory,
-    further: Mutex<Vec<PeerConnectionHandle>>,
+    further: Mutex<Vec<InboundSocket>>,
+    /// The connections that started on them, because a fault destroyed their first message.
+    strangers: Arc<Mutex<Vec<PeerConnectionHandle>>>,
     stop: AtomicBool,
 }
 
@@ -40,12 +43,12 @@ impl Acceptor {
             bus: EventBus::new(),
             memory: PayloadMemory::default(),
             further: Mutex::default(),
+            strangers: Arc::default(),
             stop: AtomicBool::new(false),
         }
     }
 
-    /// Spawns an accepted connection. Returns `None` if it was reset before.
-    pub(crate) fn spawn(&self, tcp: TcpStream) -> Option<PeerConnectionHandle> {
+    fn setup(&self) -> PeerConnectionOptions {
         let mut setup = PeerConnectionOptions::new(self.config.clone());
         setup.associations = self.associations.clone();
         setup.nonces = self.nonces.clone();
@@ -53,11 +56,27 @@ impl Acceptor {
         setup.memory = self.memory.clone();
         setup.slot = self.slots.reserve();
         assert!(setup.slot.is_some(), "no slot is free");
-        match PeerConnectionActor::spawn_inbound(tcp, setup) {
-            Ok(handle) => Some(handle),
-            Err(Error::Io { .. }) => None,
-            Err(other) => panic!("{other}"),
-        }
+        setup
+    }
+
+    /// Spawns the first connection. Returns `None` if it was reset before.
+    pub(crate) fn spawn(&self, tcp: TcpStream) -> Option<PeerConnectionHandle> {
+        unless_reset(PeerConnectionActor::spawn_inbound(tcp, self.setup()))
+    }
+
+    /// Accepts a further socket. Returns `None` if it was reset before.
+    fn accept(&self, tcp: TcpStream) -> Option<InboundSocket> {
+        let strangers = self.strangers.clone();
+        unless_reset(PeerConnectionActor::accept(
+            tcp,
+            self.setup(),
+            move |outcome| {
+                if let InboundOutcome::Connection(connection) = outcome {
+                    // Fails if the test has ended.
+                    strangers.lock().extend(connection.start().ok());
+                }
+            },
+        ))
     }
 
     /// Accepts and spawns connections until it is stopped.
@@ -66,7 +85,7 @@ impl Acceptor {
         socket.set_read_timeout(Some(LOOK)).unwrap();
         while !self.stop.load(Relaxed) {
             if let Ok((tcp, _)) = self.listener.accept() {
-                self.further.lock().extend(self.spawn(tcp));
+                self.further.lock().extend(self.accept(tcp));
             }
         }
     }
@@ -76,12 +95,18 @@ impl Acceptor {
         Stops(&self.stop)
     }
 
-    /// Closes the connections that [`Acceptor::run`] has spawned. Returns their number.
-    pub(crate) fn end_further(&self) -> usize {
-        let further = std::mem::take(&mut *self.further.lock());
-        let count = further.len();
-        drop(further);
-        count
+    /// Closes the sockets that [`Acceptor::run`] has accepted, and the connections on them.
+    pub(crate) fn end_further(&self) {
+        drop(std::mem::take(&mut *self.further.lock()));
+        drop(std::mem::take(&mut *self.strangers.lock()));
+    }
+}
+
+fn unless_reset<T>(accepted: Result<T, Error>) -> Option<T> {
+    match accepted {
+        Ok(accepted) => Some(accepted),
+        Err(Error::Io { .. }) => None,
+        Err(other) => panic!("{other}"),
     }
 }
 

@@ -127,12 +127,10 @@ fn check_strangers(phase: Phase, events: &[ControlEvent]) {
         [
             ControlEvent::ConnectionEstablished { .. },
             between @ ..,
-            ControlEvent::ConnectionFailed { reason, .. },
+            ControlEvent::ConnectionFailed { .. },
         ] => {
             let mut between = between.iter();
-            may_fail
-                && *reason != DisconnectReason::AttachedAsStream
-                && between.all(|event| matches!(event, ControlEvent::PeerMisbehavior { .. }))
+            may_fail && between.all(|event| matches!(event, ControlEvent::PeerMisbehavior { .. }))
         }
         _ => false,
     };

@@ -9,7 +9,10 @@ use bsv_p2p::discovery::{Deadline, ResolveError, SeedResolver};
 use bsv_p2p::event::ControlEvent;
 use bsv_p2p::local_node::LocalNode;
 use bsv_p2p::session::{DisconnectReason, NonceRegistry};
-use bsv_p2p::wire::{BlockHash, HeaderChain, Inv, Inventory, Mempool, Message, Transaction, Tx};
+use bsv_p2p::wire::{
+    AssociationId, BlockHash, CreateStrm, HeaderChain, Inv, Inventory, Mempool, Message,
+    StreamType, Transaction, Tx,
+};
 use bsv_p2p::{Connection, ConnectionConfig, Error, HeaderStore, Manager, ManagerConfig, Network};
 use log::{Level, LevelFilter};
 use test_support::raw_peer::{DEADLINE, RawPeer, socket_pair, wait_until};
@@ -246,6 +249,33 @@ fn damaged_header_file_is_logged_as_header_store() {
     assert_eq!(record.target, "bsv_p2p::header_store");
     assert_eq!(record.level, Level::Error);
     assert_eq!(record.keys(), ["error", "network"]);
+}
+
+#[test]
+fn rejected_stream_request_is_logged_without_peer() {
+    start_capture();
+    let node = LocalNode::start().unwrap();
+    let mut peer = RawPeer::dial(node.address());
+    let name = peer.tcp().local_addr().unwrap();
+    peer.send(CreateStrm {
+        association_id: AssociationId::Null,
+        stream_type: StreamType::Data1,
+        stream_policy: "Default".into(),
+    });
+    peer.expect("reject");
+    let records = records_of(name);
+    let [record] = &records[..] else {
+        panic!("{records:#?}");
+    };
+    assert_eq!(record.target, "bsv_p2p::connection");
+    assert_eq!(record.level, Level::Debug);
+    let keys = ["direction", "error", "network", "peer_address"];
+    assert_eq!(record.keys(), keys);
+    let error = DisconnectReason::StreamRefused;
+    assert_eq!(
+        record.text,
+        format!("{name}: stream request rejected: {error}")
+    );
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Many inbound peers, silent or not, from one address and from many.
 
 use std::collections::HashSet;
+use std::io::{ErrorKind, Read};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
@@ -13,7 +14,7 @@ use bsv_p2p::{Manager, ManagerConfig};
 use std::sync::Arc;
 use std::thread;
 use std::time::SystemTime;
-use test_support::raw_peer::{RawPeer, frame};
+use test_support::raw_peer::{RawPeer, frame, header_claiming, version};
 
 use crate::harness::*;
 
@@ -71,7 +72,10 @@ fn connections_per_address_are_limited() {
             peer
         })
         .collect();
-    assert!(dial_from(from, address).read_to_end().is_empty());
+    let ninth = dial_from(from, address);
+    // Without a message, it could become a second stream.
+    ninth.send(version());
+    assert!(ninth.read_to_end().is_empty());
     let refused = wait_for(&events, refusal);
     assert_eq!(refused, (from.into(), InboundRejectReason::AddressLimit));
     dial_from([127, 0, 0, 3], address).shake_hands();
@@ -83,18 +87,11 @@ fn connections_per_address_are_limited() {
 #[test]
 fn oldest_silent_handshake_is_evicted_after_half_second() {
     let mut config = strict();
-    config.max_connections = 3;
+    config.listener.max_handshakes = 3;
     let (manager, events, address) = running(config);
     let (silent, _good, took) = assert_within(Duration::from_millis(1500), 100, || {
         let began = Instant::now();
-        let silent = [2, 3, 4].map(|last| {
-            let peer = dial_from([127, 0, 0, last], address);
-            wait_for(&events, |event| match event {
-                ControlEvent::InboundConnectionAccepted { .. } => Some(()),
-                _ => None,
-            });
-            peer
-        });
+        let silent = [2, 3, 4].map(|last| dial_from([127, 0, 0, last], address));
         let mut good = dial_from([127, 0, 0, 5], address);
         good.shake_hands();
         (silent, good, began.elapsed())
@@ -104,13 +101,45 @@ fn oldest_silent_handshake_is_evicted_after_half_second() {
         silent[0].read_to_end().is_empty(),
         "the first has given way"
     );
+    let local = silent[0].tcp().local_addr().unwrap();
+    let who = wait_for(&events, |event| match event {
+        ControlEvent::InboundConnectionRejected { address, reason } => Some((*address, *reason)),
+        _ => None,
+    });
+    assert_eq!(who, (local, InboundRejectReason::Capacity));
+    assert_eq!(manager.metrics().slots_taken, 1);
+    // The others stay.
+    for other in &silent[1..] {
+        other.tcp().set_nonblocking(true).unwrap();
+        let nothing = other.tcp().read(&mut [0]).unwrap_err();
+        assert_eq!(nothing.kind(), ErrorKind::WouldBlock);
+    }
+}
+
+#[test]
+fn stalled_handshake_in_last_slot_is_evicted() {
+    let mut config = strict();
+    config.max_connections = 2;
+    let (manager, events, address) = running(config);
+    // The first message shows that they are no second streams, and never arrives.
+    let stalled = [2, 3].map(|last| {
+        let peer = dial_from([127, 0, 0, last], address);
+        peer.send_bytes(&header_claiming("version", 100));
+        wait_for(&events, |event| match event {
+            ControlEvent::InboundConnectionAccepted { .. } => Some(()),
+            _ => None,
+        });
+        peer
+    });
+    let mut good = dial_from([127, 0, 0, 5], address);
+    good.shake_hands();
+    assert!(stalled[0].read_to_end().is_empty());
     let who = wait_for(&events, |event| match event {
         ControlEvent::ConnectionRejectedCapacity { address, .. } => Some(*address),
         _ => None,
     });
-    assert_eq!(who, silent[0].tcp().local_addr().unwrap());
-    assert!(silent[0].read_to_end().is_empty());
-    assert_eq!(manager.metrics().slots_taken, 3, "the others stay");
+    assert_eq!(who, stalled[0].tcp().local_addr().unwrap());
+    assert_eq!(manager.metrics().slots_taken, 2, "the other one stays");
 }
 
 #[test]

@@ -83,12 +83,13 @@ fn ten_thousand_brief_connections_leave_nothing_behind() {
     drop(good);
     let most = served.most();
     assert!(most.slots <= 20, "{most:?}");
+    // In addition to 20 connections, 64 sockets may have no first message.
     assert!(
-        most.threads <= served.before.threads + 20 + OTHERS,
+        most.threads <= served.before.threads + 20 + 64 + OTHERS,
         "{most:?}"
     );
     assert!(
-        most.descriptors <= served.before.descriptors + 22 + OTHERS,
+        most.descriptors <= served.before.descriptors + 22 + 64 + OTHERS,
         "{most:?}"
     );
     assert!(served.grown_kib() < 8 * 1024, "{most:?}");
@@ -107,7 +108,7 @@ fn silent_connections_do_not_delay_good_peer() {
     let address = served.address;
     let (mut good, took) = gets_in(address);
     until("all have had their turn", || {
-        served.counts().inbound_accepted > 500
+        served.counts().refused >= 500 - config.listener.max_handshakes as u64
     });
     // While they are connected, the next peer must wait for only one of them.
     let eviction = eviction_time(address, &[]);

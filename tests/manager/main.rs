@@ -11,12 +11,12 @@ mod ends;
 mod floods;
 mod full_disk;
 mod harness;
+mod inbound_sockets;
 #[cfg(feature = "dns")]
 mod network;
 mod policy;
 mod served;
 mod stores;
-mod stream_candidates;
 mod streams;
 mod transactions;
 mod two_streams;

@@ -186,9 +186,7 @@ impl Pair {
                         self.sent[side].push(message);
                     }
                     Output::Event(event) => self.events[side].push(event),
-                    Output::RegisterAssociation(_)
-                    | Output::OpenStream(_)
-                    | Output::AttachStream(_) => {
+                    Output::RegisterAssociation(_) | Output::OpenStream(_) => {
                         panic!("no streams are offered here: {output:?}")
                     }
                     Output::Close(reason) => {

@@ -194,10 +194,7 @@ impl Watch {
                     self.score = score;
                 }
                 Output::Event(SessionEvent::Pong { .. }) => assert!(self.complete),
-                Output::RegisterAssociation(_)
-                | Output::OpenStream(_)
-                | Output::AttachStream(_)
-                | Output::Event(_) => {
+                Output::RegisterAssociation(_) | Output::OpenStream(_) | Output::Event(_) => {
                     panic!("no streams are offered here: {output:?}")
                 }
                 Output::Close(reason) => {

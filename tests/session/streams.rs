@@ -297,7 +297,6 @@ fn disabled_streams_ignore_association_ids() {
     }
 }
 
-/// The connection may still become a stream of a connected peer.
 #[test]
 fn peer_over_capacity_is_offered_no_streams() {
     let offer = |side: &mut Side| side.session.enable_multistream(OURS);
@@ -323,22 +322,16 @@ fn peer_over_capacity_is_offered_no_streams() {
         assert_eq!(sent_policies(&sent), "Default");
         side.receive(Message::Verack);
         assert_eq!(side.closed(), Some(&DisconnectReason::AtCapacity));
-
-        let mut side = full();
-        side.receive(request_of(THEIRS));
-        assert_eq!(side.take(), [Output::AttachStream(request_of(THEIRS))]);
     }
 }
 
+/// The driver handles a `createstrm` that is the first message of an accepted socket.
 #[test]
-fn createstrm_as_first_message_requests_attachment() {
-    // The driver finds the peer, and whether it has such a stream.
+fn createstrm_in_session_is_rejected() {
     for stream_type in [StreamType::Data1, StreamType::Data4] {
         let mut side = offering(Direction::Inbound);
-        let wanted = request(AssociationId::Uuid(THEIRS), stream_type);
-        side.receive(wanted.clone());
-        assert_eq!(side.take(), [Output::AttachStream(wanted)]);
-        assert_eq!(side.closed(), None);
+        side.receive(request(AssociationId::Uuid(THEIRS), stream_type));
+        assert_refused(side, 0x60, "No node found with association ID");
     }
 }
 

@@ -1,27 +1,31 @@
 //! A request for a second stream that arrives before the end of the handshake on the other
 //! connection: it waits, and can be canceled.
 
+use std::sync::Barrier;
+use std::thread;
 use std::time::{Duration, Instant};
 
-use bsv_p2p::connection::PeerConnectionHandle;
 use bsv_p2p::event::ControlEvent;
 use bsv_p2p::session::DisconnectReason;
-use bsv_p2p::wire::{Message, RejectCode};
+use bsv_p2p::wire::{Message, RejectCode, StreamType};
 use test_support::own_process::{run_in_own_process, threads_and_descriptors};
 use test_support::raw_peer::{DEADLINE, RawPeer, wait_until};
 use uuid::Uuid;
 
-use crate::harness::{Owner, Peer, config, expect_reject, greeting, message, request};
+use crate::harness::{
+    Became, Newcomer, Owner, Peer, config, expect_reject, greeting, message, request,
+};
 
 /// The maximum time for the end of a connection after a disconnect.
 const PROMPT: Duration = Duration::from_secs(1);
 
 /// Creates a peer that knows its association and has sent no `verack`. Its request for a second
 /// stream is read.
-fn early(owner: &Owner) -> (Peer, RawPeer, PeerConnectionHandle) {
-    let (mut general, handle) = owner.dialed();
+fn early(owner: &Owner) -> (Peer, RawPeer, Newcomer) {
+    let (mut general, newcomer) = owner.dialed();
     let id = Uuid::new_v4();
     general.send(greeting(id).0);
+    let handle = newcomer.connection();
     general.expect("protoconf");
     let peer = Peer {
         general,
@@ -29,16 +33,18 @@ fn early(owner: &Owner) -> (Peer, RawPeer, PeerConnectionHandle) {
         handle,
         id,
     };
-    let (data1, newcomer) = ask(owner, &peer);
+    let (data1, newcomer) = ask(owner, &peer, 1);
     (peer, data1, newcomer)
 }
 
-/// Requests its second stream, and waits until the request is read.
-fn ask(owner: &Owner, peer: &Peer) -> (RawPeer, PeerConnectionHandle) {
+/// Requests its second stream, and waits until this many requests were read.
+fn ask(owner: &Owner, peer: &Peer, requests: u64) -> (RawPeer, Newcomer) {
     let (data1, newcomer) = owner.dialed();
     data1.send(request(peer.id));
-    wait_until("the request has come", || {
-        newcomer.traffic().messages_received == 1
+    wait_until("the request was read", || {
+        let streams = peer.handle.statistics().streams;
+        let data1 = streams.iter().find(|one| one.stream == StreamType::Data1);
+        data1.is_some_and(|data1| data1.traffic.messages_received == requests)
     });
     (data1, newcomer)
 }
@@ -61,7 +67,7 @@ fn early_stream_request_waits_for_handshake() {
         (event.peer_id, &*event.message),
         (peer.handle.peer_id(), &message(1))
     );
-    newcomer.join();
+    assert_eq!(newcomer.outcome(), Became::Stream(peer.handle.peer_id()));
     peer.data1 = Some(data1);
     peer.is_well();
     let told: Vec<_> = owner.control.try_iter().map(Result::unwrap).collect();
@@ -84,7 +90,7 @@ fn early_stream_request_can_be_canceled() {
     assert_eq!(owner.slots.count(), 1);
     end_handshake(&peer);
     peer.general.expect_ping();
-    let (mut data1, _newcomer) = ask(&owner, &peer);
+    let (mut data1, _newcomer) = ask(&owner, &peer, 2);
     assert!(matches!(data1.next_message(), Message::StreamAck(_)));
 }
 
@@ -98,7 +104,8 @@ fn closed_peer_rejects_early_stream_request() {
     let reject = expect_reject(&mut data1);
     assert_eq!(reject.code, RejectCode::STREAM_SETUP);
     assert_eq!(reject.reason, "No node found with association ID");
-    newcomer.join();
+    let refused = Became::Rejected(DisconnectReason::StreamRefused);
+    assert_eq!(newcomer.outcome(), refused);
     assert!(began.elapsed() < PROMPT, "{:?}", began.elapsed());
     assert_eq!((owner.slots.count(), owner.associations.len()), (0, 0));
 }
@@ -109,7 +116,7 @@ fn early_stream_request_closed_meanwhile_ends_peer() {
     let (peer, mut data1, newcomer) = early(&owner);
     data1.close();
     end_handshake(&peer);
-    newcomer.join();
+    newcomer.socket.join();
     let reason = owner.expect_end(&peer);
     // Our `streamack` may have been unread.
     let cut = [
@@ -117,6 +124,86 @@ fn early_stream_request_closed_meanwhile_ends_peer() {
         DisconnectReason::ConnectionReset,
     ];
     assert!(cut.contains(&reason), "{reason}");
+}
+
+/// The request arrives before, while or after the handshake ends.
+#[test]
+fn stream_request_and_end_of_handshake_may_race() {
+    let owner = Owner::new(config());
+    for round in 0..40 {
+        let (mut general, newcomer) = owner.dialed();
+        let (mut data1, stream) = owner.dialed();
+        let id = Uuid::new_v4();
+        let (version, protoconf) = greeting(id);
+        general.send(version);
+        let handle = newcomer.connection();
+        let first = handle.peer_id();
+        general.expect("protoconf");
+        let start = Barrier::new(2);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                start.wait();
+                data1.send(request(id));
+            });
+            start.wait();
+            general.send(Message::Verack);
+            general.send(protoconf);
+        });
+        let answer = data1.next_message();
+        assert!(
+            matches!(answer, Message::StreamAck(_)),
+            "{round}: {answer:?}"
+        );
+        assert_eq!(stream.outcome(), Became::Stream(first));
+        owner.wait_for("the second stream", |event| {
+            matches!(event, ControlEvent::StreamOpened { peer_id, .. } if *peer_id == first)
+        });
+        let mut peer = Peer {
+            general,
+            data1: Some(data1),
+            handle,
+            id,
+        };
+        peer.is_well();
+        peer.general.close();
+        owner.expect_end(&peer);
+    }
+}
+
+#[test]
+fn stream_request_and_end_of_peer_may_race() {
+    let owner = Owner::new(config());
+    for round in 0..40 {
+        let Peer {
+            mut general,
+            handle,
+            id,
+            ..
+        } = owner.peer();
+        let (data1, stream) = owner.dialed();
+        let start = Barrier::new(2);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                start.wait();
+                data1.send(request(id));
+            });
+            start.wait();
+            match round % 2 {
+                0 => general.close(),
+                _ => handle.disconnect(),
+            }
+        });
+        // Ends with the peer, or behind a `reject`.
+        drop(data1.read_to_end());
+        drop(data1);
+        match stream.outcome() {
+            Became::Stream(peer_id) => assert_eq!(peer_id, handle.peer_id()),
+            Became::Rejected(reason) => assert_eq!(reason, DisconnectReason::StreamRefused),
+            other => panic!("{round}: {other:?}"),
+        }
+        handle.join();
+        assert_eq!((owner.slots.count(), owner.associations.len()), (0, 0));
+    }
 }
 
 #[test]
@@ -146,7 +233,7 @@ fn flood() {
         peer.is_well();
         for (mut raw, newcomer) in many {
             expect_reject(&mut raw);
-            newcomer.join();
+            newcomer.socket.join();
         }
     }
     expect_threads_of_one_peer();

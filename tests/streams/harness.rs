@@ -3,15 +3,17 @@
 use std::net::{Ipv4Addr, SocketAddr};
 
 use bsv_p2p::connection::{
-    AssociationRegistry, ConnectionSlots, EventBus, EventReceiver, PeerConnectionActor,
-    PeerConnectionHandle, PeerConnectionOptions, SubscriptionOptions,
+    AssociationRegistry, ConnectionSlots, EventBus, EventReceiver, InboundOutcome, InboundSocket,
+    PeerConnectionActor, PeerConnectionHandle, PeerConnectionOptions, SubscriptionOptions,
 };
 use bsv_p2p::event::{BitcoinMessageEvent, ControlEvent};
+use bsv_p2p::peers::PeerId;
 use bsv_p2p::session::DisconnectReason;
 use bsv_p2p::wire::{
     AssociationId, Command, CreateStrm, Message, Ping, Pong, Protoconf, Reject, StreamType, Version,
 };
 use bsv_p2p::{ConnectionConfig, Network, PayloadMemory};
+use crossbeam_channel::{Receiver, bounded};
 use socket2::{Domain, Socket, Type};
 use test_support::raw_peer::{DEADLINE, RawListener, RawPeer, protoconf, version};
 use uuid::Uuid;
@@ -77,23 +79,36 @@ impl Owner {
         setup
     }
 
-    /// Accepts the next connection.
+    /// Accepts the next socket.
     #[track_caller]
-    pub(crate) fn accept(&self) -> PeerConnectionHandle {
+    pub(crate) fn accept(&self) -> Newcomer {
         let tcp = self.listener.accept_tcp();
-        PeerConnectionActor::spawn_inbound(tcp, self.setup()).unwrap()
+        let (sender, outcomes) = bounded(1);
+        let socket = PeerConnectionActor::accept(tcp, self.setup(), move |outcome| {
+            let _ = sender.send(match outcome {
+                InboundOutcome::Connection(connection) => {
+                    Became::Connection(connection.start().unwrap())
+                }
+                InboundOutcome::Stream(peer) => Became::Stream(peer.peer_id),
+                InboundOutcome::StreamRejected(reason) => Became::Rejected(reason),
+                InboundOutcome::Canceled => Became::Canceled,
+                other => panic!("{other:?}"),
+            });
+        });
+        let socket = socket.unwrap();
+        Newcomer { socket, outcomes }
     }
 
-    /// Dials the owner. Returns the scripted peer and the accepted connection.
+    /// Dials the owner. Returns the scripted peer and the accepted socket.
     #[track_caller]
-    pub(crate) fn dialed(&self) -> (RawPeer, PeerConnectionHandle) {
+    pub(crate) fn dialed(&self) -> (RawPeer, Newcomer) {
         let raw = RawPeer::dial(self.address());
         (raw, self.accept())
     }
 
     /// Like [`Self::dialed`], from another address of loopback.
     #[track_caller]
-    pub(crate) fn dialed_from(&self, from: [u8; 4]) -> (RawPeer, PeerConnectionHandle) {
+    pub(crate) fn dialed_from(&self, from: [u8; 4]) -> (RawPeer, Newcomer) {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         let from = SocketAddr::from((Ipv4Addr::from(from), 0));
         socket.bind(&from.into()).unwrap();
@@ -112,7 +127,7 @@ impl Owner {
     /// Like [`Self::peer`], with this `version`.
     #[track_caller]
     fn peer_as(&self, version: Version) -> Peer {
-        let (general, handle) = self.dialed();
+        let (general, newcomer) = self.dialed();
         let id = Uuid::new_v4();
         let version = Version {
             association_id: Some(AssociationId::Uuid(id)),
@@ -120,6 +135,7 @@ impl Owner {
         };
         let protoconf = both_policies();
         general.send(version);
+        let handle = newcomer.connection();
         general.send(Message::Verack);
         general.send(protoconf);
         let mut peer = Peer {
@@ -154,7 +170,7 @@ impl Owner {
         let (mut data1, newcomer) = self.dialed();
         data1.send(request(peer.id));
         assert!(matches!(data1.next_message(), Message::StreamAck(_)));
-        newcomer.join();
+        assert_eq!(newcomer.outcome(), Became::Stream(peer.handle.peer_id()));
         peer.data1 = Some(data1);
         self.wait_for("the second stream", |event| {
             matches!(event, ControlEvent::StreamOpened { .. })
@@ -206,6 +222,54 @@ pub(crate) fn wait_for(
             Ok(event) if wanted(&event) => return event,
             Ok(_) => {}
             Err(error) => panic!("{what}: {error}"),
+        }
+    }
+}
+
+/// An accepted socket.
+pub(crate) struct Newcomer {
+    pub(crate) socket: InboundSocket,
+    outcomes: Receiver<Became>,
+}
+
+/// What an accepted socket has become.
+#[derive(Debug)]
+pub(crate) enum Became {
+    Connection(PeerConnectionHandle),
+    Stream(PeerId),
+    Rejected(DisconnectReason),
+    Canceled,
+}
+
+impl PartialEq for Became {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Became::Connection(one), Became::Connection(other)) => {
+                one.peer_id() == other.peer_id()
+            }
+            (Became::Stream(one), Became::Stream(other)) => one == other,
+            (Became::Rejected(one), Became::Rejected(other)) => one == other,
+            (Became::Canceled, Became::Canceled) => true,
+            _ => false,
+        }
+    }
+}
+
+impl Newcomer {
+    /// Waits until it is decided what the socket is.
+    #[track_caller]
+    pub(crate) fn outcome(&self) -> Became {
+        let outcome = self.outcomes.recv_timeout(DEADLINE);
+        self.socket.join();
+        outcome.expect("an outcome")
+    }
+
+    /// Waits for the connection that was started on the socket.
+    #[track_caller]
+    pub(crate) fn connection(&self) -> PeerConnectionHandle {
+        match self.outcome() {
+            Became::Connection(handle) => handle,
+            other => panic!("{other:?}"),
         }
     }
 }

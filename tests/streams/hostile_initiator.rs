@@ -8,7 +8,7 @@ use bsv_p2p::wire::{
 use test_support::raw_peer::{DEADLINE, RawPeer, version, wait_until};
 use uuid::Uuid;
 
-use crate::harness::{Owner, Peer, config, expect_reject, message, request};
+use crate::harness::{Became, Owner, Peer, config, expect_reject, message, request};
 
 /// Returns a request with this byte as its stream type.
 fn of_type(id: Uuid, byte: u8) -> Vec<u8> {
@@ -44,16 +44,8 @@ fn assert_refused(owner: &Owner, peer: &mut Peer, payload: Vec<u8>, text: &str) 
         reject.reason.to_string().starts_with(text),
         "{reject}, {text}"
     );
-    newcomer.join();
-    let own = newcomer.peer_id();
-    let end = owner.wait_for("the end of the newcomer", |event| match event {
-        ControlEvent::ConnectionFailed { peer_id, .. } => *peer_id == own,
-        _ => false,
-    });
-    let ControlEvent::ConnectionFailed { reason, .. } = end else {
-        unreachable!()
-    };
-    assert_eq!(reason, DisconnectReason::StreamRefused);
+    let refused = Became::Rejected(DisconnectReason::StreamRefused);
+    assert_eq!(newcomer.outcome(), refused);
     assert_eq!(owner.slots.count(), 1);
     peer.is_well();
 }
@@ -109,6 +101,7 @@ fn connection_that_received_version_becomes_no_stream() {
     let mut peer = owner.peer();
     let (mut raw, newcomer) = owner.dialed();
     raw.send(version());
+    let connection = newcomer.connection();
     raw.expect("protoconf");
     raw.send(request(peer.id));
     let Message::Reject(reject) = raw.expect("reject") else {
@@ -118,7 +111,7 @@ fn connection_that_received_version_becomes_no_stream() {
     assert_eq!(reject.reason, "Invalid createstream scenario");
     assert_eq!(raw.rest(), []);
     raw.close();
-    newcomer.join();
+    connection.join();
     // A request on the peer's own connection ends it.
     peer.general.send(request(peer.id));
     let Message::Reject(reject) = peer.general.expect("reject") else {
@@ -138,15 +131,12 @@ fn stream_request_from_other_address_is_banned() {
     assert_eq!(reject.code, RejectCode::STREAM_SETUP);
     let text = "Attempt to move stream between peers with different IPs";
     assert!(reject.reason.to_string().starts_with(text), "{reject}");
-    newcomer.join();
-    let end = owner.wait_for("its end", |event| {
-        matches!(event, ControlEvent::ConnectionFailed { .. })
-    });
-    let ControlEvent::ConnectionFailed { reason, .. } = end else {
-        unreachable!()
+    let Became::Rejected(reason) = newcomer.outcome() else {
+        panic!("a rejected request");
     };
     assert_eq!(reason, DisconnectReason::StreamAddressMismatch);
     assert!(reason.is_ban());
+    assert_eq!(owner.control.try_iter().count(), 0);
     peer.is_well();
 }
 
@@ -161,7 +151,7 @@ fn many_stream_requests_leave_nothing_behind() {
         }
         for (mut raw, newcomer) in many {
             assert_eq!(expect_reject(&mut raw).code, RejectCode::STREAM_SETUP);
-            newcomer.join();
+            newcomer.socket.join();
         }
         assert_eq!(owner.slots.count(), 1, "round {round}");
     }
@@ -191,8 +181,8 @@ fn one_of_two_concurrent_stream_requests_succeeds() {
         }
         assert_eq!(taken.len(), 1);
         peer.data1 = taken.pop();
-        first.join();
-        second.join();
+        first.socket.join();
+        second.socket.join();
         wait_until("it is in use", || {
             peer.handle.statistics().stream_policy.is_some()
         });
@@ -226,7 +216,7 @@ fn messages_after_stream_request_are_not_lost() {
         assert_eq!(*event.message, message(number));
         assert_eq!(event.peer_id, peer.handle.peer_id());
     }
-    newcomer.join();
+    assert_eq!(newcomer.outcome(), Became::Stream(peer.handle.peer_id()));
     peer.data1 = Some(data1);
     peer.is_well();
 }
@@ -239,7 +229,7 @@ fn policy_without_second_stream_sends_on_first() {
         let (mut data1, newcomer) = owner.dialed();
         send_createstrm(&data1, with_policy(peer.id, policy));
         assert!(matches!(data1.next_message(), Message::StreamAck(_)));
-        newcomer.join();
+        newcomer.socket.join();
         // Its messages are still read.
         data1.send(message(1));
         let event = owner.messages.recv_timeout(DEADLINE).unwrap();
@@ -258,7 +248,7 @@ fn attached_connection_emits_no_events() {
     let (mut data1, newcomer) = owner.dialed();
     data1.send(request(peer.id));
     assert!(matches!(data1.next_message(), Message::StreamAck(_)));
-    newcomer.join();
+    assert_eq!(newcomer.outcome(), Became::Stream(peer.handle.peer_id()));
     assert_eq!(owner.slots.count(), 1);
     let opened = owner.control.recv_timeout(DEADLINE).unwrap();
     let ControlEvent::StreamOpened { peer_id, .. } = opened else {

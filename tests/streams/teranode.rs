@@ -9,7 +9,9 @@ use bsv_p2p::wire::{
 use test_support::raw_peer::{DEADLINE, RawPeer, frame};
 use uuid::Uuid;
 
-use crate::harness::{Owner, Peer, both_policies, config, greeting, message, request, wait_for};
+use crate::harness::{
+    Became, Owner, Peer, both_policies, config, greeting, message, request, wait_for,
+};
 use crate::hostile_responder::{Dialed, ack, config_with_handshake_timeout};
 
 /// The maximum number of `verack` and `protoconf` before a `streamack`.
@@ -170,7 +172,7 @@ fn assert_is_invalid_streamack(general: &mut RawPeer) {
 /// A Teranode dials, with everything that it sends before it reads our `version`.
 #[track_caller]
 fn dialing_teranode(owner: &Owner) -> Peer {
-    let (general, handle) = owner.dialed();
+    let (general, newcomer) = owner.dialed();
     let id = Uuid::new_v4();
     let (version, protoconf) = greeting(id);
     general.send(Version {
@@ -181,7 +183,7 @@ fn dialing_teranode(owner: &Owner) -> Peer {
     let mut peer = Peer {
         general,
         data1: None,
-        handle,
+        handle: newcomer.connection(),
         id,
     };
     peer.general.expect("verack");
@@ -207,7 +209,7 @@ fn dialing_teranode_gets_streamack_first() {
         stream_type: StreamType::Data1,
     };
     assert_eq!(data1.next_message(), answer.into());
-    newcomer.join();
+    assert_eq!(newcomer.outcome(), Became::Stream(peer.handle.peer_id()));
     owner.wait_for("the second stream", |event| {
         matches!(event, ControlEvent::StreamOpened { .. })
     });
@@ -247,8 +249,9 @@ fn streamack_to_listener_ends_connection() {
         stream_type: StreamType::Data1,
     };
     // As the first message. The handshake timeout is longer than the deadline of the read.
-    let (raw, connection) = owner.dialed();
+    let (raw, newcomer) = owner.dialed();
     raw.send(answer());
+    let connection = newcomer.connection();
     assert!(raw.read_to_end().is_empty());
     connection.join();
     let end = owner.wait_for("the end", |event| {

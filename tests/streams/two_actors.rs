@@ -47,8 +47,8 @@ impl TwoStreamPair {
         let control = setup.events.subscribe_control();
         let messages = setup.events.subscribe_messages();
         let dialer = PeerConnectionActor::spawn_outbound(owner.address(), setup).unwrap();
-        let dialed = owner.accept();
-        owner.accept().join();
+        let dialed = owner.accept().connection();
+        owner.accept().socket.join();
         let opened = |event: &ControlEvent| matches!(event, ControlEvent::StreamOpened { .. });
         wait_for(&control, "the second stream", opened);
         owner.wait_for("the second stream", opened);
@@ -304,8 +304,8 @@ fn supervisor_restores_both_streams() {
         .spawn_outbound(owner.address(), setup, restarts)
         .unwrap();
     for _ in 0..5 {
-        let dialed = owner.accept();
-        owner.accept().join();
+        let dialed = owner.accept().connection();
+        owner.accept().socket.join();
         wait_for(&control, "the second stream", |event| {
             matches!(event, ControlEvent::StreamOpened { .. })
         });
@@ -380,8 +380,8 @@ fn second_stream_opens_beside_stuck_subscribers() {
     for peers in 1..=2 {
         let began = Instant::now();
         let dialer = dial();
-        let dialed = owner.accept();
-        owner.accept().join();
+        let dialed = owner.accept().connection();
+        owner.accept().socket.join();
         let opened = |event: &ControlEvent| matches!(event, ControlEvent::StreamOpened { .. });
         wait_for(&control, "the second stream", opened);
         owner.wait_for("the second stream", opened);

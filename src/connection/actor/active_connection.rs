@@ -95,11 +95,6 @@ impl ActiveConnection {
         self.is_established.load(Acquire)
     }
 
-    /// Returns whether the peer may open a data stream now.
-    pub(in crate::connection) fn awaits_stream(&self) -> bool {
-        self.data_stream.is_awaited()
-    }
-
     /// Returns the messages that the peer accepts now.
     ///
     /// # Errors

@@ -103,11 +103,6 @@ impl PeerConnectionHandle {
         self.peer.current().close.is_closed()
     }
 
-    /// Returns whether the connection was attached to another peer as its second stream.
-    pub(crate) fn became_stream(&self) -> bool {
-        self.peer.current().close.final_reason() == Some(DisconnectReason::AttachedAsStream)
-    }
-
     /// Returns what the peer announced about itself, or `None` before its `version` has been
     /// accepted.
     pub fn peer_info(&self) -> Option<PeerInfo> {

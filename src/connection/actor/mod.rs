@@ -1,5 +1,6 @@
 //! Connections that run on their own threads.
 
+mod accepted_socket;
 mod active_connection;
 mod data_stream;
 mod handle;
@@ -20,7 +21,9 @@ mod subscriber_tests;
 mod telling;
 mod thread;
 
+pub(super) use accepted_socket::{AcceptedSocket, ConnectionRun};
 pub(super) use active_connection::ActiveConnection;
+pub(super) use data_stream::{AttachError, StreamClaim, StreamSocket, claim_stream};
 pub use handle::{PeerConnectionCommand, PeerConnectionHandle};
 pub(crate) use headers_request::{HeadersRequest, StartHeadersError};
 pub(super) use peer_connection::PeerConnection;
@@ -32,13 +35,12 @@ use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 
-use self::thread::Accepted;
+use super::inbound_socket::{self, InboundOutcome, InboundSocket};
 use super::{ConnectionObserver, SlotGuard};
 use crate::error::Error;
+#[cfg(doc)]
 use crate::event::ControlEvent;
 use crate::session::Direction;
-#[cfg(doc)]
-use crate::session::DisconnectReason;
 
 /// Spawns connections that run on their own threads.
 ///
@@ -56,6 +58,9 @@ use crate::session::DisconnectReason;
 /// [`ControlEvent::StreamOpened`] is emitted when the second stream is open,
 /// [`ControlEvent::StreamRefused`] if it could not be opened. Messages keep their order within a
 /// stream, but not between the streams.
+///
+/// A peer that dialed opens its second stream by another TCP connection.
+/// [`accept`](PeerConnectionActor::accept) attaches it.
 ///
 /// A peer may open [`StreamType::Data1`](crate::wire::StreamType::Data1) only. `DATA2` to `DATA4`
 /// are refused with reject code 0x60. A node would acknowledge them, but no policy routes messages
@@ -100,17 +105,64 @@ impl PeerConnectionActor {
         setup: PeerConnectionOptions,
     ) -> Result<PeerConnectionHandle, Error> {
         setup.config.check_port(address)?;
-        spawn(Origin::Dialed(address), setup, None)
+        spawn_dialed(address, setup, None)
+    }
+
+    /// Reads the first message of an accepted socket on a new thread, and reports what it is.
+    ///
+    /// A `createstrm` attaches the socket to its peer in `options.associations`, and the thread
+    /// continues as the reader of that stream. All other messages, invalid data, the end of the
+    /// socket and the expiry of `handshake_timeout` are reported as
+    /// [`InboundOutcome::Connection`]. The callback then starts a connection, which runs on the
+    /// same thread.
+    ///
+    /// `on_outcome` is called exactly once, on the thread of the socket. It must not wait for the
+    /// end of the peer. No event is emitted before the call. A slot in `options` is released if the
+    /// socket starts no connection. Does not block.
+    ///
+    /// ```
+    /// use std::net::{TcpListener, TcpStream};
+    ///
+    /// use bsv_p2p::connection::{InboundOutcome, PeerConnectionActor, PeerConnectionOptions};
+    /// use bsv_p2p::{ConnectionConfig, Network};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let listener = TcpListener::bind("127.0.0.1:0")?;
+    /// let client = TcpStream::connect(listener.local_addr()?)?;
+    /// let (stream, _) = listener.accept()?;
+    ///
+    /// let options = PeerConnectionOptions::new(ConnectionConfig::new(Network::Regtest));
+    /// let (peers, started) = std::sync::mpsc::channel();
+    /// let socket = PeerConnectionActor::accept(stream, options, move |outcome| {
+    ///     if let InboundOutcome::Connection(connection) = outcome {
+    ///         let _ = peers.send(connection.start());
+    ///     }
+    /// })?;
+    /// // Closes the connection before its first message.
+    /// drop(client);
+    /// let peer = started.recv()??;
+    /// socket.join();
+    /// peer.join();
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// - [`Error::Config`] if a value of the configuration is invalid.
+    /// - [`Error::Io`] if a thread cannot be spawned or the socket is already closed.
+    pub fn accept(
+        stream: TcpStream,
+        options: PeerConnectionOptions,
+        on_outcome: impl FnOnce(InboundOutcome<'_>) + Send + 'static,
+    ) -> Result<InboundSocket, Error> {
+        inbound_socket::accept(stream, options, on_outcome)
     }
 
     /// Completes the handshake with a peer on an accepted socket, on a new thread.
     ///
-    /// The socket may turn out to be the second stream of a peer that was spawned with the same
-    /// [`AssociationRegistry`](super::AssociationRegistry). The new connection then ends with
-    /// [`DisconnectReason::AttachedAsStream`] and releases its slot. No event is emitted for it if
-    /// a peer at the same IP address expected a second stream. Otherwise `ConnectionEstablished` is
-    /// emitted immediately, and `ConnectionFailed` when the connection becomes a stream. Does not
-    /// block.
+    /// The socket cannot become a second stream: a `createstrm` is rejected. Use
+    /// [`accept`](Self::accept) if peers may open streams. Does not block.
     ///
     /// # Errors
     ///
@@ -120,14 +172,7 @@ impl PeerConnectionActor {
         stream: TcpStream,
         setup: PeerConnectionOptions,
     ) -> Result<PeerConnectionHandle, Error> {
-        spawn(
-            Origin::Accepted {
-                stream,
-                told_first: None,
-            },
-            setup,
-            None,
-        )
+        spawn_accepted(stream, setup, false)
     }
 
     /// Rejects a peer on an accepted socket because no slot is free, on a new thread.
@@ -137,7 +182,10 @@ impl PeerConnectionActor {
     /// `Rejected`.
     ///
     /// The connection occupies no slot: a slot in `setup` is released immediately. It ends within
-    /// `handshake_timeout` and one second. Does not block.
+    /// `handshake_timeout` and one second. The socket cannot become a second stream; use
+    /// [`accept`](Self::accept) and
+    /// [`InboundConnection::reject_over_capacity`](super::InboundConnection::reject_over_capacity)
+    /// if peers may open streams. Does not block.
     ///
     /// # Errors
     ///
@@ -147,95 +195,62 @@ impl PeerConnectionActor {
         stream: TcpStream,
         setup: PeerConnectionOptions,
     ) -> Result<PeerConnectionHandle, Error> {
-        spawn(Origin::TurnedAway(stream), setup, None)
+        spawn_accepted(stream, setup, true)
     }
 
-    /// Spawns a connection with an observer that decides whether it is reopened.
+    /// Dials `address` with an observer that decides whether the connection is reopened.
     pub(crate) fn spawn_observed(
-        origin: Origin,
+        address: SocketAddr,
         setup: PeerConnectionOptions,
         observer: Box<dyn ConnectionObserver>,
     ) -> Result<PeerConnectionHandle, Error> {
-        spawn(origin, setup, Some(observer))
+        spawn_dialed(address, setup, Some(observer))
     }
 }
 
-/// The way in which a connection is opened.
-pub(crate) enum Origin {
-    /// Outbound: this side dials the address.
-    Dialed(SocketAddr),
-    /// Inbound: the peer opened this socket.
-    Accepted {
-        stream: TcpStream,
-        /// The event to emit first, once the socket is known not to be a second stream.
-        told_first: Option<ControlEvent>,
-    },
-    /// Inbound, and rejected because no slot is free.
-    TurnedAway(TcpStream),
-}
-
-fn spawn(
-    origin: Origin,
-    mut setup: PeerConnectionOptions,
+fn spawn_dialed(
+    address: SocketAddr,
+    setup: PeerConnectionOptions,
     observer: Option<Box<dyn ConnectionObserver>>,
 ) -> Result<PeerConnectionHandle, Error> {
-    let turned_away = matches!(origin, Origin::TurnedAway(_));
-    if turned_away {
-        // A rejected connection occupies no slot.
-        setup.slot = None;
-    }
-    let (direction, address, accepted) = match origin {
-        Origin::Dialed(address) => (Direction::Outbound, address, None),
-        Origin::Accepted { stream, told_first } => {
-            let address = peer_address(&stream)?;
-            let tcp = stream;
-            (
-                Direction::Inbound,
-                address,
-                Some(Accepted { tcp, told_first }),
-            )
-        }
-        Origin::TurnedAway(tcp) => {
-            let (address, told_first) = (peer_address(&tcp)?, None);
-            (
-                Direction::Inbound,
-                address,
-                Some(Accepted { tcp, told_first }),
-            )
-        }
-    };
-    let (peer, slot) = PeerConnection::new((direction, address), setup, observer)?;
-    if turned_away {
-        peer.current().session().reject_over_capacity();
-    }
-    let peer = Arc::new(peer);
-    let connection = peer.current();
-    spawn_thread(&peer, &connection, accepted, slot).map_err(|error| Error::Io {
-        operation: "spawning the connection thread".into(),
-        error: error.into(),
-    })?;
+    let (peer, slot) = PeerConnection::new((Direction::Outbound, address), setup, observer)?;
+    spawn_thread(&peer, &peer.current(), slot).map_err(not_spawned)?;
     Ok(PeerConnectionHandle::new(peer))
 }
 
-fn peer_address(stream: &TcpStream) -> Result<SocketAddr, Error> {
-    stream.peer_addr().map_err(|error| Error::Io {
-        operation: "reading the address of an accepted socket".into(),
-        error: error.into(),
-    })
+fn spawn_accepted(
+    stream: TcpStream,
+    setup: PeerConnectionOptions,
+    over_capacity: bool,
+) -> Result<PeerConnectionHandle, Error> {
+    setup.config.validate()?;
+    let socket = AcceptedSocket::prepare(stream, &setup.config)?;
+    let run = ConnectionRun::new(setup, over_capacity, None, AcceptedSocket::new(socket))?;
+    run.spawn().map_err(not_spawned)
 }
 
-/// Starts a run of a connection on a new thread.
+fn not_spawned(error: io::Error) -> Error {
+    Error::Io {
+        operation: "spawning the connection thread".into(),
+        error: error.into(),
+    }
+}
+
+/// Starts a run of a dialed connection on a new thread.
 pub(super) fn spawn_thread(
     peer: &Arc<PeerConnection>,
     connection: &Arc<ActiveConnection>,
-    accepted: Option<Accepted>,
     slot: Option<SlotGuard>,
 ) -> io::Result<()> {
     peer.lifecycle.start(|| {
         let (peer, connection) = (peer.clone(), connection.clone());
-        std::thread::Builder::new()
-            .name(format!("bsv-p2p {}", peer.address))
-            .stack_size(256 * 1024)
-            .spawn(move || thread::run(&peer, &connection, accepted, slot))
+        connection_thread(peer.address).spawn(move || thread::run(&peer, &connection, None, slot))
     })
+}
+
+/// Returns the builder of the thread that reads the first stream of a peer.
+pub(super) fn connection_thread(address: SocketAddr) -> std::thread::Builder {
+    std::thread::Builder::new()
+        .name(format!("bsv-p2p {address}"))
+        .stack_size(256 * 1024)
 }

@@ -76,7 +76,7 @@ impl PeerConnection {
         (direction, address): (Direction, SocketAddr),
         setup: PeerConnectionOptions,
         observer: Option<Box<dyn ConnectionObserver>>,
-    ) -> Result<(Self, Option<SlotGuard>), ConfigError> {
+    ) -> Result<(Arc<Self>, Option<SlotGuard>), ConfigError> {
         let PeerConnectionOptions {
             peer_id,
             config,
@@ -89,7 +89,7 @@ impl PeerConnection {
         } = setup;
         config.validate()?;
         let connection = ActiveConnection::new(direction, &config, &nonces)?;
-        let peer = Self {
+        let peer = Arc::new(Self {
             peer_id,
             address,
             direction,
@@ -112,16 +112,12 @@ impl PeerConnection {
             config: RwLock::new(Arc::new(config)),
             config_version: AtomicU64::new(0),
             log_level,
-        };
+        });
         Ok((peer, slot))
     }
 
     pub(in crate::connection) fn peer_id(&self) -> PeerId {
         self.peer_id
-    }
-
-    pub(in crate::connection) fn address(&self) -> SocketAddr {
-        self.address
     }
 
     /// Returns the connection of the current run, or of the last one.

@@ -15,20 +15,10 @@ pub(super) struct Events<'a> {
     pub(super) peer: &'a PeerConnection,
     pub(super) connection: &'a ActiveConnection,
     pub(super) publisher: EventPublisher,
-    /// Events to emit before all others, once the connection is known not to be a second stream.
-    pub(super) held: &'a mut Vec<ControlEvent>,
 }
 
 impl Events<'_> {
-    /// Emits the held events.
-    pub(super) fn release(&mut self) {
-        for event in self.held.drain(..) {
-            self.publisher.control(&event);
-        }
-    }
-
     pub(super) fn control(&mut self, event: ControlEvent) {
-        self.release();
         self.publisher.control(&event);
     }
 
@@ -55,7 +45,6 @@ impl Events<'_> {
             SessionEvent::Misbehavior { misbehavior, score } => {
                 let record = peer.log(Level::Debug).error(&misbehavior);
                 record.write(format_args!("misbehavior (score {score})"));
-                self.release();
                 let due = peer.misbehavior.add(misbehavior, score, Instant::now());
                 return peer.publish_misbehavior(due);
             }

@@ -1,18 +1,16 @@
 //! The thread of a connection: connects, runs the read loop and cleans up.
 
-use std::io;
-use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use log::Level;
 
+use super::accepted_socket::AcceptedSocket;
 use super::active_connection::ActiveConnection;
-use super::data_stream::{AttachError, claim_stream};
 use super::lifecycle::{CloseOnPanic, call_foreign};
 use super::peer_connection::PeerConnection;
 use super::peer_streams::PeerStream;
-use super::reading::{End, Reading, Role};
+use super::reading::{Reading, Role};
 use super::streaming::Streaming;
 use super::telling::Events;
 use crate::connection::message_reader::MessageReader;
@@ -22,15 +20,8 @@ use crate::connection::{
     ConnectionConfig, ConnectionObserver, PendingRestart, SlotGuard, dial, random,
 };
 use crate::event::ControlEvent;
-use crate::session::{Direction, DisconnectReason, StreamError};
-use crate::wire::{CreateStrm, FrameReader, StreamType};
-
-/// An accepted socket.
-pub(in crate::connection) struct Accepted {
-    pub(super) tcp: TcpStream,
-    /// The event to emit before all others.
-    pub(super) told_first: Option<ControlEvent>,
-}
+use crate::session::{Direction, DisconnectReason};
+use crate::wire::StreamType;
 
 /// Runs a connection until it closes, then schedules a restart or emits the final event.
 ///
@@ -38,18 +29,17 @@ pub(in crate::connection) struct Accepted {
 pub(super) fn run(
     peer: &Arc<PeerConnection>,
     connection: &Arc<ActiveConnection>,
-    accepted: Option<Accepted>,
+    accepted: Option<AcceptedSocket>,
     slot: Option<SlotGuard>,
 ) {
     let _own = peer.lifecycle.enter_thread();
     let _closes = CloseOnPanic(&peer.lifecycle);
-    let (mut streaming, mut held) = (Streaming::default(), Vec::new());
+    let mut streaming = Streaming::default();
     let reason = call_foreign(|| {
         let events = Events {
             peer,
             connection,
             publisher: peer.publisher(connection, StreamType::General),
-            held: &mut held,
         };
         live(peer, connection, accepted, events, &mut streaming)
     });
@@ -64,16 +54,15 @@ pub(super) fn run(
     drop(streams);
     // The slot must be free when the final event is emitted.
     drop(slot);
-    finish(peer, reason, held);
+    finish(peer, reason);
 }
 
-/// Schedules a restart or emits the final event. `held` are events that were not emitted yet.
+/// Schedules a restart or emits the final event.
 ///
 /// Code of the application that panics changes nothing else.
-fn finish(peer: &Arc<PeerConnection>, reason: DisconnectReason, held: Vec<ControlEvent>) {
+fn finish(peer: &Arc<PeerConnection>, reason: DisconnectReason) {
     let level = match reason {
         DisconnectReason::InternalError => Level::Error,
-        DisconnectReason::AttachedAsStream => Level::Debug,
         _ => Level::Info,
     };
     let text = format_args!("{} connection closed", peer.direction);
@@ -83,11 +72,6 @@ fn finish(peer: &Arc<PeerConnection>, reason: DisconnectReason, held: Vec<Contro
         history.last_error = Some(reason.clone());
         history.connected.take().map(|(at, _)| at)
     };
-    if reason == DisconnectReason::AttachedAsStream && !held.is_empty() {
-        // No event was emitted for this connection, so no final event is due.
-        return close(peer, reason);
-    }
-    held.iter().for_each(|event| peer.emit(event));
     call_foreign(|| peer.publish_misbehavior(peer.misbehavior.flush()));
     let Some((observer, after)) = next_restart(peer, &reason, connected_at) else {
         return end(peer, reason, connected_at.is_some());
@@ -177,16 +161,20 @@ fn close(peer: &PeerConnection, reason: DisconnectReason) {
 fn live(
     peer: &Arc<PeerConnection>,
     connection: &Arc<ActiveConnection>,
-    accepted: Option<Accepted>,
+    accepted: Option<AcceptedSocket>,
     mut events: Events<'_>,
     streaming: &mut Streaming,
 ) -> DisconnectReason {
     let (config, config_version) = peer.config();
-    let stream = match connect(peer, connection, &config, accepted, &mut events) {
-        Ok(stream) => stream,
+    let connected = connect(peer, connection, &config, accepted, &mut events);
+    let (stream, AcceptedSocket { received, end, .. }) = match connected {
+        Ok(connected) => connected,
         Err(reason) => return reason,
     };
     let mut reader = MessageReader::new(&config, peer.counters());
+    reader.push_received(&received);
+    let has_come = !received.is_empty() || end.is_some();
+    drop(received);
     reader.track_memory(peer.stream_memory(connection, StreamType::General));
     // The limits may have changed since the last run.
     peer.set_memory_limits(&config);
@@ -205,109 +193,51 @@ fn live(
         },
         read_until: Instant::now(),
         config_version,
-        transport_end: None,
+        transport_end: end,
     };
-    loop {
-        let request = match reading.run(false) {
-            End::Ended(reason) => return reason,
-            End::Becomes(request) => request,
-        };
-        let frames = || reading.take_frames();
-        match hand_over(peer, connection, &stream, &request, frames) {
-            Ok(()) => return DisconnectReason::AttachedAsStream,
-            Err(NotAttached::Ended(reason)) => return reason,
-            // The session queues a `reject` and closes. The read loop then returns that end.
-            Err(NotAttached::Fault(fault)) => connection.session().reject_stream(fault),
-        }
-    }
+    reading.run(has_come)
 }
 
-/// Why the socket of a connection was not attached to another peer.
-enum NotAttached {
-    /// The request is invalid. The peer receives a `reject`.
-    Fault(StreamError),
-    /// The connection was closed, or spawning the thread of the stream failed.
-    Ended(DisconnectReason),
-}
-
-/// Hands the socket of an accepted connection to the peer that is named in `request`, with the
-/// frames received after it.
-fn hand_over(
-    peer: &PeerConnection,
-    connection: &ActiveConnection,
-    stream: &PeerStream,
-    request: &CreateStrm,
-    frames: impl FnOnce() -> FrameReader,
-) -> Result<(), NotAttached> {
-    let ended = |reason: Option<DisconnectReason>| {
-        NotAttached::Ended(reason.unwrap_or(DisconnectReason::Requested))
-    };
-    let address = peer.address.ip();
-    let claim = claim_stream(&peer.associations, request, address, &connection.close);
-    let claim = claim.map_err(|error| match error {
-        AttachError::Invalid(fault) => NotAttached::Fault(fault),
-        AttachError::Cancelled => ended(connection.close.reason()),
-    })?;
-    // After this, the owner of the connection can no longer shut the socket down.
-    let detached = connection.close.detach(DisconnectReason::AttachedAsStream);
-    detached.map_err(|reason| ended(Some(reason)))?;
-    claim
-        .spawn(stream.socket.clone(), frames())
-        .map_err(|_| ended(Some(DisconnectReason::AtCapacity)))
-}
-
+/// Connects. Returns the stream and its socket, with what has been read from it.
 fn connect(
     peer: &PeerConnection,
     connection: &ActiveConnection,
     config: &ConnectionConfig,
-    accepted: Option<Accepted>,
+    accepted: Option<AcceptedSocket>,
     events: &mut Events<'_>,
-) -> Result<Arc<PeerStream>, DisconnectReason> {
+) -> Result<(Arc<PeerStream>, AcceptedSocket), DisconnectReason> {
     let bug = |_| DisconnectReason::InternalError;
-    let failed = |error: io::Error| DisconnectReason::Io(error.kind());
-    let (tcp, told_first) = match accepted {
-        Some(Accepted { tcp, told_first }) => (tcp, told_first),
+    let accepted = match accepted {
+        Some(accepted) => accepted,
         None => {
             connection.session().on_connect_started().map_err(bug)?;
             peer.log(Level::Debug).write(format_args!("dialing"));
             let tcp = dial::dial(peer.address, config.connect_timeout, &connection.close)?;
-            (tcp, None)
+            let (keepalive, timeout) = (config.tcp_keepalive, config.write_timeout);
+            let socket = Stream::new(tcp, peer.address, keepalive, timeout);
+            let socket = socket.map_err(|error| DisconnectReason::Io(error.kind()))?;
+            AcceptedSocket::new(Arc::new(socket))
         }
     };
-    events.held.extend(told_first);
-    let tcp = Stream::new(
-        tcp,
-        peer.address,
-        config.tcp_keepalive,
-        config.write_timeout,
-    );
-    let tcp = Arc::new(tcp.map_err(failed)?);
-    let stream = peer.new_stream(connection, StreamType::General, tcp, config);
+    let socket = accepted.socket.clone();
+    let stream = peer.new_stream(connection, StreamType::General, socket, config);
     // The end of the connection shuts the socket down from now on.
     connection.close.add(&stream)?;
     connection.set_primary_stream(stream.clone());
     let (peer_id, address, direction) = (peer.peer_id, peer.address, peer.direction);
-    events.held.push(ControlEvent::ConnectionEstablished {
+    events.control(ControlEvent::ConnectionEstablished {
         peer_id,
         address,
         direction,
     });
-    // A peer at this IP address may be about to open its second stream. Events are then held until
-    // the first message shows whether this connection is that stream.
-    let may_become = direction == Direction::Inbound
-        && peer.associations.awaited_from(address.ip().to_canonical()) > 0;
-    if !may_become {
-        events.release();
-    }
-    let now = Instant::now();
     let connected = {
         let mut session = connection.session();
-        session.on_connected(address, random::unix_time(), now)
+        session.on_connected(address, random::unix_time(), accepted.since)
     };
     connected.map_err(bug)?;
     let text = format_args!("{direction} connection established");
     peer.log(Level::Info).write(text);
-    Ok(stream)
+    Ok((stream, accepted))
 }
 
 #[cfg(test)]
@@ -317,7 +247,7 @@ mod tests {
 
     use super::*;
     use crate::Network;
-    use crate::connection::actor::{Origin, PeerConnectionActor};
+    use crate::connection::actor::PeerConnectionActor;
     use crate::connection::{Connection, PeerConnectionOptions};
     use crate::session::{NonceRegistry, PeerInfo};
     use crate::wire::Message;
@@ -380,8 +310,8 @@ mod tests {
                 at,
                 is_closed: is_closed.clone(),
             });
-            let origin = Origin::Dialed(listener.local_addr().unwrap());
-            let handle = PeerConnectionActor::spawn_observed(origin, options, observer).unwrap();
+            let address = listener.local_addr().unwrap();
+            let handle = PeerConnectionActor::spawn_observed(address, options, observer).unwrap();
             let (tcp, _) = listener.accept().unwrap();
             if let Ok(mut peer) = Connection::accept(tcp, &config, &NonceRegistry::default()) {
                 // Fails if the connection has ended already.

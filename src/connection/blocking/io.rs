@@ -90,7 +90,6 @@ impl Connection {
                 // A blocking connection has a single stream.
                 Output::RegisterAssociation(_)
                 | Output::OpenStream(_)
-                | Output::AttachStream(_)
                 | Output::Event(SessionEvent::StreamSetupFailed(_)) => {}
                 Output::Event(SessionEvent::Pong {
                     nonce,

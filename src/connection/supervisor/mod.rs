@@ -12,7 +12,6 @@ use crossbeam_channel::{Sender, bounded, unbounded};
 use parking_lot::Mutex;
 
 use self::keeper::{Ended, PlanKeeper};
-use super::actor::Origin;
 use super::restart::{RestartConfig, RestartPolicy};
 use super::{PeerConnectionActor, PeerConnectionHandle, PeerConnectionOptions, SlotGuard};
 use crate::error::Error;
@@ -104,7 +103,7 @@ impl Supervisor {
             supervisor: self.ended.clone(),
             slots: setup.slot.as_ref().map(SlotGuard::slots).cloned(),
         };
-        PeerConnectionActor::spawn_observed(Origin::Dialed(address), setup, Box::new(keeper))
+        PeerConnectionActor::spawn_observed(address, setup, Box::new(keeper))
     }
 }
 

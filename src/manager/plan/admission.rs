@@ -5,106 +5,264 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use super::dialing::is_near;
-use super::{Attachment, Insight, Link, LinkState, Plan};
+use super::{Action, Attachment, Link, LinkState, Plan};
 use crate::event::InboundRejectReason;
 use crate::manager::clock::Now;
-use crate::peers::{PeerId, Subnet, address_group};
+use crate::peers::{BanReason, PeerId, PeerRef, Subnet, address_group};
 use crate::session::{Direction, DisconnectReason};
 
-/// The minimum age at which a handshake is evicted for a new connection if all slots are occupied.
+/// The minimum age at which a handshake is evicted for a new connection if there is no room for one.
 ///
 /// An honest peer proceeds immediately. The minimum age therefore decreases as the number of
 /// stalled handshakes grows. Otherwise about a hundred of them would delay every new peer.
 #[derive(Clone, Copy, Debug)]
-struct GivesWay {
-    /// The age while the number of handshakes is at most [`FEW`].
-    after: Duration,
+struct EvictionAge {
+    /// The age while the number of handshakes is at most [`MIN_HANDSHAKES`].
+    base: Duration,
     /// The lower bound of the age, for any number of handshakes.
-    soonest: Duration,
+    min: Duration,
 }
 
 /// Limits of a handshake without a complete `version`, which normally arrives in the first packet.
-const SILENT: GivesWay = GivesWay {
-    after: Duration::from_millis(500),
-    soonest: Duration::from_millis(25),
+const BEFORE_VERSION: EvictionAge = EvictionAge {
+    base: Duration::from_millis(500),
+    min: Duration::from_millis(25),
 };
 /// Limits of a handshake with a `version`, which completes after one further round trip.
-const SPOKEN: GivesWay = GivesWay {
-    after: Duration::from_secs(2),
-    soonest: Duration::from_millis(500),
+const AFTER_VERSION: EvictionAge = EvictionAge {
+    base: Duration::from_secs(2),
+    min: Duration::from_millis(500),
 };
 /// Number of handshakes up to which the minimum age is constant.
-const FEW: u32 = 8;
+const MIN_HANDSHAKES: u32 = 8;
 
-impl GivesWay {
+impl EvictionAge {
     /// Returns the minimum age of the oldest of `count` handshakes.
     fn age(self, count: usize) -> Duration {
-        let count = u32::try_from(count).unwrap_or(u32::MAX).max(FEW);
-        (self.after * FEW / count * FEW / count).max(self.soonest)
+        let count = u32::try_from(count).unwrap_or(u32::MAX).max(MIN_HANDSHAKES);
+        (self.base * MIN_HANDSHAKES / count * MIN_HANDSHAKES / count).max(self.min)
     }
 }
 
-/// The decision on an accepted socket.
+/// The state of connections that the plan may not have received as an event yet.
+pub(in crate::manager) trait ConnectionView {
+    /// Returns whether the peer has sent its `version`.
+    fn has_version(&self, peer_id: PeerId) -> bool;
+}
+
+/// An inbound socket whose first message is awaited, or whose admission is undecided.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PendingSocket {
+    address: SocketAddr,
+    /// The time at which it was accepted.
+    since: Instant,
+    /// Whether its first message has arrived.
+    has_message: bool,
+    /// The reason to report, if the socket is being closed.
+    closing: Option<InboundRejectReason>,
+}
+
+impl PendingSocket {
+    /// Returns the action that closes the socket, unless it is being closed.
+    fn close(&mut self, socket: PeerId, reason: InboundRejectReason) -> Option<Action> {
+        if self.closing.is_some() {
+            return None;
+        }
+        self.closing = Some(reason);
+        Some(Action::CloseSocket { socket })
+    }
+}
+
+/// The end of a socket that has not become a connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::manager) enum SocketEnd {
+    /// It is the second stream of a peer.
+    Attached,
+    /// It requested a stream in an invalid way.
+    StreamRejected(DisconnectReason),
+    /// It was closed, or admitted too late.
+    Closed,
+}
+
+/// The decision on an accepted socket, before its first message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::manager) enum SocketAdmission {
+    /// The first message of the socket is read.
+    Accept,
+    /// The socket is closed immediately.
+    Drop(InboundRejectReason),
+    /// The socket is held, and no other is accepted, until the state changes or the given time is
+    /// reached.
+    Defer(Option<Instant>),
+}
+
+/// The decision on a socket whose first message shows that it is no second stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::manager) enum Admission {
     /// The connection is accepted and occupies a slot.
-    LetIn,
-    /// The connection is accepted without a slot, because it may be the second stream of a peer. If
-    /// it turns out to be a new peer, it is rejected for capacity.
-    AsStream,
+    Accept,
     /// The connection is rejected for capacity after a handshake, without a slot.
-    TurnAway,
+    RejectPolitely,
     /// The socket is closed immediately.
-    Refuse(InboundRejectReason),
-    /// The socket is held, and no other is accepted, until the state changes or the given time is
-    /// reached.
-    Wait(Option<Instant>),
+    Drop(InboundRejectReason),
+    /// The socket is held until the state changes or the given time is reached.
+    Defer(Option<Instant>),
 }
 
 impl Plan {
     /// Decides on a newly accepted socket, or again on one that is held.
+    ///
+    /// It may become the second stream of a peer, so the limits of connections do not apply yet.
     pub(in crate::manager) fn on_accepted(
         &mut self,
         peer_id: PeerId,
         address: SocketAddr,
-        insight: &impl Insight,
+        view: &impl ConnectionView,
+        now: Now,
+    ) -> SocketAdmission {
+        if let Some(ban) = self.ban_of(address, now) {
+            return SocketAdmission::Drop(ban);
+        }
+        if self.is_socket_limit_reached(address.ip()) {
+            return SocketAdmission::Drop(InboundRejectReason::HandshakeLimit);
+        }
+        let pending = self.sockets.len() + self.links.counts().handshakes;
+        if pending >= self.config.listener.max_handshakes {
+            return SocketAdmission::Defer(self.evict_handshake(true, view, now));
+        }
+        let socket = PendingSocket {
+            address,
+            since: now.instant,
+            has_message: false,
+            closing: None,
+        };
+        self.sockets.insert(peer_id, socket);
+        SocketAdmission::Accept
+    }
+
+    /// Decides on a socket that is no second stream, or again on one that is held.
+    ///
+    /// `has_ended` is set if the socket was closed, or its handshake timed out, before its first
+    /// message. No other connection makes room for it.
+    pub(in crate::manager) fn on_classified(
+        &mut self,
+        peer_id: PeerId,
+        has_ended: bool,
+        view: &impl ConnectionView,
         now: Now,
     ) -> Admission {
-        let ip = address.ip();
-        if let Some(ban) = self.bans.read().is_banned(ip, now.wall) {
-            return Admission::Refuse(InboundRejectReason::Banned(ban.reason));
+        let Some(socket) = self.sockets.get_mut(&peer_id) else {
+            return Admission::Drop(InboundRejectReason::Capacity);
+        };
+        socket.has_message = true;
+        let socket = *socket;
+        let admission = self.admit(peer_id, socket, has_ended, view, now);
+        if !matches!(admission, Admission::Defer(_)) {
+            self.sockets.remove(&peer_id);
+        }
+        admission
+    }
+
+    fn admit(
+        &mut self,
+        peer_id: PeerId,
+        socket: PendingSocket,
+        has_ended: bool,
+        view: &impl ConnectionView,
+        now: Now,
+    ) -> Admission {
+        let address = socket.address;
+        let refused = socket.closing.or_else(|| self.ban_of(address, now));
+        if let Some(reason) = refused.or_else(|| self.address_limit(address.ip())) {
+            return Admission::Drop(reason);
+        }
+        if self.free_for_inbound() > 0 {
+            self.accept(peer_id, &socket);
+            return Admission::Accept;
+        }
+        if has_ended {
+            return Admission::Drop(InboundRejectReason::Capacity);
+        }
+        if self.links.counts().handshakes > 0 {
+            return Admission::Defer(self.evict_handshake(false, view, now));
         }
         let limits = self.config.listener.clone();
-        let beyond_limit = self.address_limit(ip);
-        let handshakes = self.links.counts().handshakes;
-        let has_room = self.free_for_inbound() > 0 && handshakes < limits.max_handshakes;
-        if has_room && beyond_limit.is_none() {
-            self.let_in(peer_id, address, now);
-            return Admission::LetIn;
-        }
-        if self.awaits_stream(ip, insight) {
-            self.stream_candidates.insert(peer_id, address);
-            return Admission::AsStream;
-        }
-        if let Some(limit) = beyond_limit {
-            return Admission::Refuse(limit);
-        }
-        if handshakes > 0 {
-            return self.make_way(insight, now);
-        }
         if limits.evict_inbound && self.evict_for(address) {
-            return Admission::Wait(None);
+            return Admission::Defer(None);
         }
         if self.turned_away.len() < limits.max_capacity_rejects {
             self.turned_away.insert(peer_id, address);
-            return Admission::TurnAway;
+            return Admission::RejectPolitely;
         }
-        Admission::Refuse(InboundRejectReason::Capacity)
+        Admission::Drop(InboundRejectReason::Capacity)
+    }
+
+    /// Handles the end of a socket that has not become a connection. Returns the reason to report
+    /// for a closed one.
+    pub(in crate::manager) fn on_socket_over(
+        &mut self,
+        peer_id: PeerId,
+        end: &SocketEnd,
+        now: Now,
+    ) -> Option<(SocketAddr, InboundRejectReason)> {
+        // An admitted connection may not have been started.
+        self.links.remove(peer_id);
+        self.turned_away.remove(&peer_id);
+        let PendingSocket {
+            address, closing, ..
+        } = self.sockets.remove(&peer_id)?;
+        let reason = match end {
+            SocketEnd::Attached => return None,
+            SocketEnd::StreamRejected(reason) => {
+                self.ban_peer(PeerRef::new(peer_id, address), reason, now);
+                InboundRejectReason::StreamRejected
+            }
+            SocketEnd::Closed => closing.unwrap_or(InboundRejectReason::Capacity),
+        };
+        Some((address, reason)).filter(|_| !self.stopping)
+    }
+
+    /// Closes the sockets without a decision whose addresses are banned.
+    pub(super) fn close_banned_sockets(&mut self, subnet: Subnet, reason: BanReason) {
+        let bans = self.bans.read();
+        for (peer_id, socket) in &mut self.sockets {
+            let address = socket.address.ip();
+            if subnet.contains(address) && bans.whitelisted_by(address).is_none() {
+                let reason = InboundRejectReason::Banned(reason);
+                self.actions.extend(socket.close(*peer_id, reason));
+            }
+        }
+    }
+
+    fn ban_of(&self, address: SocketAddr, now: Now) -> Option<InboundRejectReason> {
+        let bans = self.bans.read();
+        let ban = bans.is_banned(address.ip(), now.wall)?;
+        Some(InboundRejectReason::Banned(ban.reason))
+    }
+
+    /// Returns whether the per-address limits apply.
+    fn is_limited(&self, address: IpAddr) -> bool {
+        !(self.config.allows_private() && is_near(address))
+    }
+
+    /// Returns whether an address has the maximum number of sockets without a decision.
+    ///
+    /// Each connected peer of the address may open one more socket for its second stream.
+    fn is_socket_limit_reached(&self, address: IpAddr) -> bool {
+        if !self.is_limited(address) {
+            return false;
+        }
+        let owner = self.owner_of(address);
+        let sockets = self.sockets.values();
+        let sockets = sockets.filter(|socket| owner.contains(socket.address.ip()));
+        let (all, handshakes) = self.links.inbound_from(owner);
+        let max = self.config.listener.max_handshakes_per_address;
+        sockets.count() >= max.saturating_add(all - handshakes)
     }
 
     /// Returns the per-address limit that a new connection from this address would exceed, if any.
     fn address_limit(&self, address: IpAddr) -> Option<InboundRejectReason> {
-        if self.config.allows_private() && is_near(address) {
+        if !self.is_limited(address) {
             return None;
         }
         let limits = &self.config.listener;
@@ -132,49 +290,63 @@ impl Plan {
         free.saturating_sub(kept)
     }
 
-    /// Removes an accepted or rejected connection whose thread could not be spawned.
-    pub(in crate::manager) fn on_not_spawned(&mut self, peer_id: PeerId) {
-        self.links.remove(peer_id);
-        self.turned_away.remove(&peer_id);
-        self.stream_candidates.remove(&peer_id);
-    }
-
-    fn let_in(&mut self, peer_id: PeerId, address: SocketAddr, now: Now) {
+    fn accept(&mut self, peer_id: PeerId, socket: &PendingSocket) {
         let link = Link {
-            address,
+            address: socket.address,
             direction: Direction::Inbound,
             attachment: Attachment::Candidate,
-            state: LinkState::Opening(now.instant),
+            state: LinkState::Opening(socket.since),
             closing: false,
             again: false,
         };
         self.links.insert(peer_id, link);
     }
 
-    /// Evicts a handshake when all slots are occupied. The oldest one without a complete `version`,
-    /// or the oldest of the others, is closed once it has reached the minimum age.
-    fn make_way(&mut self, insight: &impl Insight, now: Now) -> Admission {
-        let leaving = |(_, link): &(PeerId, &Link)| {
-            link.closing && matches!(link.state, LinkState::Opening(_))
-        };
-        if self.links.inbound().any(|link| leaving(&link)) {
-            return Admission::Wait(None);
-        }
+    /// Evicts a stale handshake, or with `with_sockets` also a stale socket, to make room for another
+    /// one. Returns when to decide again if no event occurs before.
+    ///
+    /// The oldest one without a complete `version`, or the oldest of the others, is closed once it
+    /// has reached the minimum age.
+    fn evict_handshake(
+        &mut self,
+        with_sockets: bool,
+        view: &impl ConnectionView,
+        now: Now,
+    ) -> Option<Instant> {
+        let sockets = self.sockets.iter().filter(|_| with_sockets);
+        let sockets = sockets.map(|(peer_id, socket)| {
+            let closing = socket.closing.is_some();
+            (*peer_id, socket.since, closing, socket.has_message)
+        });
         let handshakes = self.links.handshakes();
-        let (spoken, silent): (Vec<_>, Vec<_>) =
-            handshakes.partition(|(peer_id, _)| insight.has_version(*peer_id));
-        let due = |handshakes: &[(PeerId, Instant)], gives_way: GivesWay| {
-            let oldest = handshakes.iter().min_by_key(|(_, since)| *since)?;
-            Some((oldest.0, oldest.1 + gives_way.age(handshakes.len())))
-        };
-        let due = [due(&silent, SILENT), due(&spoken, SPOKEN)];
-        match due.into_iter().flatten().min_by_key(|(_, at)| *at) {
-            Some((peer_id, at)) if at <= now.instant => {
-                self.close(peer_id, DisconnectReason::AtCapacity);
-                Admission::Wait(None)
+        let handshakes = handshakes
+            .map(|(peer_id, since, closing)| (peer_id, since, closing, view.has_version(peer_id)));
+        let (mut before, mut after) = (Vec::new(), Vec::new());
+        for (peer_id, since, closing, has_version) in sockets.chain(handshakes) {
+            if closing {
+                // One for one: the closing one makes room.
+                return None;
             }
-            due => Admission::Wait(due.map(|(_, at)| at)),
+            let kind = if has_version { &mut after } else { &mut before };
+            kind.push((since, peer_id));
         }
+        let due = |all: &[(Instant, PeerId)], eviction_age: EvictionAge| {
+            let oldest = all.iter().min_by_key(|(since, _)| *since)?;
+            Some((oldest.0 + eviction_age.age(all.len()), oldest.1))
+        };
+        let due = [due(&before, BEFORE_VERSION), due(&after, AFTER_VERSION)];
+        let (at, peer_id) = due.into_iter().flatten().min_by_key(|(at, _)| *at)?;
+        if at > now.instant {
+            return Some(at);
+        }
+        match self.sockets.get_mut(&peer_id) {
+            Some(socket) => {
+                let close = socket.close(peer_id, InboundRejectReason::Capacity);
+                self.actions.extend(close);
+            }
+            None => self.close(peer_id, DisconnectReason::AtCapacity),
+        }
+        None
     }
 
     /// Closes the newest connection of the largest address group, if that group has at least two

@@ -97,6 +97,7 @@ impl Plan {
         for peer_id in covered {
             self.close(peer_id, DisconnectReason::AddressBanned);
         }
+        self.close_banned_sockets(new.ban.subnet, new.ban.reason);
     }
 
     fn on_lifted(&mut self, lifted: &[Ban], now: Now) {

@@ -14,8 +14,7 @@ impl Plan {
         reason: &DisconnectReason,
         now: Now,
     ) {
-        let turned_away = self.turned_away.remove(&peer_id);
-        if let Some(address) = turned_away.or_else(|| self.stream_candidates.remove(&peer_id)) {
+        if let Some(address) = self.turned_away.remove(&peer_id) {
             // A connection without a slot can still lead to a ban, but to nothing else.
             self.ban_peer(PeerRef::new(peer_id, address), reason, now);
             return;

@@ -49,8 +49,7 @@ impl Link {
     }
 }
 
-/// All connections of the plan, except those that are being rejected and stream candidates without
-/// a slot.
+/// All connections of the plan, except those that are being rejected.
 #[derive(Debug, Default)]
 pub(super) struct Links {
     links: HashMap<PeerId, Link>,
@@ -141,11 +140,11 @@ impl Links {
             .filter(|(_, link)| link.direction == Direction::Inbound)
     }
 
-    /// Returns the inbound handshakes that are not being closed, and their start times.
-    pub(super) fn handshakes(&self) -> impl Iterator<Item = (PeerId, Instant)> {
+    /// Returns the inbound handshakes, their start times, and whether they are being closed.
+    pub(super) fn handshakes(&self) -> impl Iterator<Item = (PeerId, Instant, bool)> {
         self.inbound()
             .filter_map(|(peer_id, link)| match link.state {
-                LinkState::Opening(since) if !link.closing => Some((peer_id, since)),
+                LinkState::Opening(since) => Some((peer_id, since, link.closing)),
                 _ => None,
             })
     }

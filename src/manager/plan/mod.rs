@@ -14,7 +14,6 @@ mod ending;
 mod links;
 mod local_faults;
 mod seeding;
-mod streams;
 #[cfg(test)]
 mod tests;
 
@@ -24,7 +23,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use self::addresses::Gossip;
-pub(super) use self::admission::Admission;
+use self::admission::PendingSocket;
+pub(super) use self::admission::{Admission, ConnectionView, SocketAdmission, SocketEnd};
 pub(super) use self::attachment::Attachment;
 pub(super) use self::commands::NotDialed;
 pub(super) use self::dialing::is_near;
@@ -32,7 +32,6 @@ use self::dialing::{DialPace, NO_ROOM_PAUSE};
 use self::links::{Link, LinkState, Links};
 use self::local_faults::LocalFaults;
 use self::seeding::Seeding;
-pub(super) use self::streams::Insight;
 use super::ManagerConfig;
 use super::changes::Changes;
 use super::clock::Now;
@@ -61,6 +60,8 @@ pub(super) enum Action {
         peer_id: PeerId,
         reason: DisconnectReason,
     },
+    /// Close an inbound socket that is not a connection yet.
+    CloseSocket { socket: PeerId },
     /// Look up all of these DNS seeds, and report the result.
     AskSeeds { seeds: Vec<String> },
     /// Send `getaddr` to a peer.
@@ -93,8 +94,8 @@ pub(super) struct Plan {
     links: Links,
     /// The addresses of inbound connections that are being rejected because no slot is free.
     turned_away: HashMap<PeerId, SocketAddr>,
-    /// The addresses of inbound connections without a slot that may be the second stream of a peer.
-    stream_candidates: HashMap<PeerId, SocketAddr>,
+    /// The inbound sockets without a decision, by the ids of the connections that they may become.
+    sockets: HashMap<PeerId, PendingSocket>,
     retries: HashMap<PeerId, Retry>,
     local_faults: LocalFaults,
     pace: DialPace,
@@ -163,7 +164,7 @@ impl Plan {
             bans,
             links: Links::default(),
             turned_away: HashMap::new(),
-            stream_candidates: HashMap::new(),
+            sockets: HashMap::new(),
             retries: HashMap::new(),
             local_faults: LocalFaults::default(),
             pace: DialPace::new(now.instant),

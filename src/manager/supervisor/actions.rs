@@ -6,7 +6,7 @@ use log::Level;
 
 use super::ManagerSupervisor;
 use super::keeper::{LifeKeeper, LifeNews};
-use crate::connection::{ConnectionConfig, Origin, PeerConnectionActor, PeerConnectionOptions};
+use crate::connection::{ConnectionConfig, PeerConnectionActor, PeerConnectionOptions};
 use crate::error::Error;
 use crate::event::ControlEvent;
 use crate::manager::clock::Now;
@@ -28,6 +28,10 @@ impl ManagerSupervisor {
                 } => self.dial(peer_id, address, attachment),
                 Action::Restart { peer_id } => self.restart(peer_id),
                 Action::Close { peer_id, reason } => self.close(peer_id, reason),
+                Action::CloseSocket { socket } => {
+                    self.inbound
+                        .close_socket(socket, DisconnectReason::AtCapacity);
+                }
                 Action::AskSeeds { seeds } => self.ask_seeds(seeds),
                 Action::AskForAddresses { peer_id } => self.hand(peer_id, &Message::GetAddr),
                 Action::SendAddresses { peer_id, addresses } => {
@@ -108,7 +112,7 @@ impl ManagerSupervisor {
         let mut setup = self.setup(peer_id, config);
         setup.slot = Some(slot);
         let keeper = self.keeper((peer_id, address), Direction::Outbound, attachment);
-        let spawn = || PeerConnectionActor::spawn_observed(Origin::Dialed(address), setup, keeper);
+        let spawn = || PeerConnectionActor::spawn_observed(address, setup, keeper);
         if let Err(error) = self.shared.connections.spawn(spawn) {
             let record = self.shared.log(Level::Error).peer_id(peer_id);
             let record = record.peer_address(address).direction(Direction::Outbound);

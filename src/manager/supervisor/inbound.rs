@@ -2,68 +2,232 @@
 
 use std::collections::HashMap;
 use std::fmt::Display;
-use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::bounded;
+use crossbeam_channel::{Sender, bounded};
 use log::Level;
 
 use super::ManagerSupervisor;
-use crate::connection::{ConnectionConfig, Origin, PeerConnectionActor, PeerConnectionHandle};
+use super::keeper::{LifeKeeper, LifeNews};
+use crate::connection::{
+    ConnectionConfig, InboundConnection, InboundOutcome, InboundSocket, PeerConnectionActor,
+    PeerConnectionHandle, PeerConnectionOptions,
+};
 use crate::error::WithSources;
 use crate::event::{ControlEvent, InboundRejectReason, LocalOperation};
 use crate::manager::ManagerConfig;
 use crate::manager::clock::Now;
 use crate::manager::listener::{Listener, ListenerNews};
 use crate::manager::metrics::count;
-use crate::manager::plan::{Admission, Attachment, Insight};
+use crate::manager::plan::{Admission, Attachment, ConnectionView, SocketAdmission, SocketEnd};
 use crate::manager::shared::Shared;
 use crate::peers::PeerId;
 use crate::session::{Direction, DisconnectReason};
 
-/// Interval of checks for the slot of a closed connection whose event is still queued.
-const MOMENT: Duration = Duration::from_millis(5);
-/// Maximum time to wait for the event of a closed connection, which subscribers can delay.
-const PATIENCE: Duration = Duration::from_millis(50);
+/// Maximum time to wait for the queued event of a closed connection, which frees its slot.
+const SLOT_GRACE: Duration = Duration::from_millis(50);
+/// Maximum time for which a socket waits until it is admitted as a connection. A slot may have to
+/// become free first.
+const ADMISSION_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// An accepted socket that waits for a decision.
-pub(super) struct Newcomer {
+/// An accepted socket that is held, because there is no room for another handshake.
+pub(super) struct PendingInbound {
     peer_id: PeerId,
     stream: TcpStream,
     address: SocketAddr,
-    /// The time at which the socket was accepted.
-    came: Instant,
-    look_at: Option<Instant>,
+    /// When to decide again if no event occurs before.
+    retry_at: Option<Instant>,
 }
 
-impl Newcomer {
+/// A socket whose thread waits until it is admitted as a connection.
+pub(super) struct AdmissionRequest {
+    pub(super) peer_id: PeerId,
+    pub(super) has_ended: bool,
+    /// Receives the grant. Dropping it closes the socket.
+    pub(super) grant: Sender<AdmissionGrant>,
+    pub(super) since: Instant,
+    /// When to decide again if no event occurs before.
+    pub(super) retry_at: Option<Instant>,
+}
+
+/// The permission to start a connection.
+pub(super) struct AdmissionGrant {
+    options: PeerConnectionOptions,
+    keeper: Box<LifeKeeper>,
+    /// Whether the peer is rejected for capacity.
+    over_capacity: bool,
+}
+
+/// The inbound connections that are being established.
+#[derive(Default)]
+pub(super) struct InboundSockets {
+    /// The accepted socket that is held.
+    pending: Option<PendingInbound>,
+    /// The accepted sockets, by the ids of the connections that they may become. An entry is
+    /// removed when the socket or its connection ends.
+    sockets: HashMap<PeerId, InboundSocket>,
+    /// The sockets that wait for admission, oldest first.
+    requests: Vec<AdmissionRequest>,
+    /// Connections that are being rejected because no slot is free.
+    rejected: HashMap<PeerId, PeerConnectionHandle>,
+}
+
+impl InboundSockets {
+    /// Returns whether another socket can be accepted.
+    pub(super) fn is_ready(&self) -> bool {
+        self.pending.is_none()
+    }
+
     /// Returns when to decide again if no event occurs before.
-    pub(super) fn look_at(&self) -> Option<Instant> {
-        self.look_at
+    pub(super) fn retry_at(&self) -> Option<Instant> {
+        let pending = self.pending.iter().filter_map(|one| one.retry_at);
+        let requests = self.requests.iter().filter_map(|one| one.retry_at);
+        pending.chain(requests).min()
+    }
+
+    pub(super) fn add_request(&mut self, request: AdmissionRequest) {
+        self.requests.push(request);
+    }
+
+    pub(super) fn add_rejected(&mut self, handle: PeerConnectionHandle) {
+        self.rejected.insert(handle.peer_id(), handle);
+    }
+
+    /// Removes what belongs to a connection that has ended. Returns the connection if it was
+    /// rejected.
+    pub(super) fn remove(&mut self, peer_id: PeerId) -> Option<PeerConnectionHandle> {
+        self.requests.retain(|one| one.peer_id != peer_id);
+        self.sockets.remove(&peer_id);
+        self.rejected.remove(&peer_id)
+    }
+
+    /// Closes a socket that is not a connection yet. Does not block.
+    pub(super) fn close_socket(&self, peer_id: PeerId, reason: DisconnectReason) {
+        if let Some(socket) = self.sockets.get(&peer_id) {
+            socket.cancel_with(reason);
+        }
+    }
+
+    /// Applies the handshake timeout of a new configuration to sockets without a first message.
+    pub(super) fn set_timeout(&self, timeout: Duration) {
+        self.sockets
+            .values()
+            .for_each(|one| one.set_timeout(timeout));
+    }
+
+    /// Closes all sockets that are not connections yet, and waits for their threads. Returns them
+    /// if they do not end before the deadline.
+    pub(super) fn close_sockets(&mut self, deadline: Instant) -> Vec<InboundSocket> {
+        self.pending = None;
+        self.requests.clear();
+        let sockets: Vec<_> = self.sockets.drain().map(|(_, socket)| socket).collect();
+        for socket in &sockets {
+            socket.cancel_with(DisconnectReason::Shutdown);
+        }
+        let runs = |socket: &InboundSocket| !socket.join_until(deadline);
+        sockets.into_iter().filter(runs).collect()
+    }
+
+    /// Returns the connections that are being rejected.
+    pub(super) fn take_rejected(&mut self) -> Vec<PeerConnectionHandle> {
+        self.rejected.drain().map(|(_, handle)| handle).collect()
     }
 }
 
 /// The state of connections that the plan queries.
-struct Connections<'a> {
-    shared: &'a Shared,
-    stream_candidates: &'a HashMap<PeerId, PeerConnectionHandle>,
-}
+struct Connections<'a>(&'a Shared);
 
-impl Insight for Connections<'_> {
+impl ConnectionView for Connections<'_> {
     fn has_version(&self, peer_id: PeerId) -> bool {
-        let connection = self.shared.connections.get(peer_id);
+        let connection = self.0.connections.get(peer_id);
         connection.is_some_and(|one| one.peer_info().is_some())
     }
+}
 
-    fn candidate_has_ended(&self, peer_id: PeerId) -> bool {
-        let candidate = self.stream_candidates.get(&peer_id);
-        candidate.is_none_or(PeerConnectionHandle::has_ended)
+/// Reports what an accepted socket becomes, on the thread of the socket. Reports its end if it is
+/// dropped before it started a connection.
+struct SocketObserver {
+    peer_id: PeerId,
+    shared: Arc<Shared>,
+    news: Sender<LifeNews>,
+    is_started: bool,
+    end: SocketEnd,
+}
+
+impl SocketObserver {
+    fn on_outcome(mut self, outcome: InboundOutcome<'_>) {
+        match outcome {
+            InboundOutcome::Connection(connection) => self.start(connection),
+            InboundOutcome::Stream(_) => {
+                count(&self.shared.counters.inbound_accepted);
+                count(&self.shared.counters.streams_attached);
+                self.end = SocketEnd::Attached;
+            }
+            InboundOutcome::StreamRejected(reason) => {
+                self.end = SocketEnd::StreamRejected(reason);
+            }
+            InboundOutcome::Canceled => {}
+        }
     }
 
-    fn streams_awaited_from(&self, address: IpAddr) -> usize {
-        self.shared
-            .associations
-            .awaited_from(address.to_canonical())
+    /// Requests admission from the supervisor, and starts the connection if it is granted.
+    fn start(&mut self, mut connection: InboundConnection<'_>) {
+        let (grant, granted) = bounded(1);
+        // Nobody decides once the supervisor has stopped.
+        let _ = self.news.send(LifeNews::Classified(AdmissionRequest {
+            peer_id: self.peer_id,
+            has_ended: connection.has_ended(),
+            grant,
+            since: Instant::now(),
+            retry_at: None,
+        }));
+        let Some(grant) = connection.wait_for(&granted, ADMISSION_TIMEOUT) else {
+            return;
+        };
+        let AdmissionGrant {
+            options,
+            keeper,
+            over_capacity,
+        } = grant;
+        let address = connection.peer_addr();
+        *connection.options_mut() = options;
+        if over_capacity {
+            if let Ok(handle) = connection.start_with(true, Some(keeper)) {
+                self.is_started = true;
+                count(&self.shared.counters.inbound_rejected_capacity);
+                // Once the supervisor has stopped, the handle is dropped, which closes the
+                // connection.
+                let _ = self.news.send(LifeNews::Rejecting(handle));
+            }
+            return;
+        }
+        let spawn = || {
+            // An update of the configuration finds the connection, or precedes this line.
+            connection.options_mut().config = config(&self.shared.config());
+            connection.start_with(false, Some(keeper))
+        };
+        if self.shared.connections.spawn(spawn).is_err() {
+            return;
+        }
+        self.is_started = true;
+        count(&self.shared.counters.inbound_accepted);
+        let peer_id = self.peer_id;
+        let event = ControlEvent::InboundConnectionAccepted { peer_id, address };
+        self.shared.log_event(&event);
+        self.shared.bus.publish_control(&event);
+    }
+}
+
+impl Drop for SocketObserver {
+    fn drop(&mut self) {
+        if !self.is_started {
+            let _ = self.news.send(LifeNews::SocketOver {
+                peer_id: self.peer_id,
+                end: self.end.clone(),
+            });
+        }
     }
 }
 
@@ -117,12 +281,11 @@ impl ManagerSupervisor {
                 });
             }
             ListenerNews::Accepted { stream, address } => {
-                self.newcomer = Some(Newcomer {
+                self.inbound.pending = Some(PendingInbound {
                     peer_id: PeerId::random(),
                     stream,
                     address,
-                    came: Instant::now(),
-                    look_at: None,
+                    retry_at: None,
                 });
             }
             ListenerNews::Refused { address, reason } => {
@@ -137,108 +300,104 @@ impl ManagerSupervisor {
         }
     }
 
-    /// Decides about the pending inbound connection, if any.
-    pub(super) fn look_at_newcomer(&mut self, now: Now) {
-        let Some(mut newcomer) = self.newcomer.take() else {
+    /// Decides about all inbound sockets that wait for a decision.
+    pub(super) fn admit_pending(&mut self, now: Now) {
+        // Decided first, because their connections leave room for another handshake.
+        let mut requests = std::mem::take(&mut self.inbound.requests);
+        requests.retain_mut(|request| self.decide(request, now));
+        self.inbound.requests = requests;
+        let Some(mut pending) = self.inbound.pending.take() else {
             return;
         };
-        if self.plan.free_for_inbound() == 0
-            && self.plan.taken_places() > self.shared.slots.count()
-            && now.instant.saturating_duration_since(newcomer.came) < PATIENCE
-        {
-            // A connection has closed, but its event is still queued: a slot may be free soon.
-            newcomer.look_at = Some(now.after(MOMENT));
-            self.newcomer = Some(newcomer);
-            return;
-        }
-        let insight = Connections {
-            shared: &self.shared,
-            stream_candidates: &self.stream_candidates,
-        };
-        let (peer_id, address) = (newcomer.peer_id, newcomer.address);
-        match self.plan.on_accepted(peer_id, address, &insight, now) {
-            Admission::LetIn => self.let_in(newcomer),
-            Admission::AsStream => {
-                if let Some(handle) = self.spawn_without_place(newcomer) {
-                    self.stream_candidates.insert(peer_id, handle);
-                }
-            }
-            Admission::TurnAway => {
-                if let Some(handle) = self.spawn_without_place(newcomer) {
-                    count(&self.shared.counters.inbound_rejected_capacity);
-                    self.turned_away.insert(peer_id, handle);
-                }
-            }
-            Admission::Refuse(reason) => self.on_refused(address, reason),
-            Admission::Wait(look_at) => {
-                newcomer.look_at = look_at;
-                self.newcomer = Some(newcomer);
+        let (peer_id, address) = (pending.peer_id, pending.address);
+        let view = Connections(&self.shared);
+        match self.plan.on_accepted(peer_id, address, &view, now) {
+            SocketAdmission::Accept => self.accept(pending),
+            SocketAdmission::Drop(reason) => self.on_refused(address, reason),
+            SocketAdmission::Defer(retry_at) => {
+                pending.retry_at = retry_at;
+                self.inbound.pending = Some(pending);
             }
         }
     }
 
-    fn let_in(&mut self, newcomer: Newcomer) {
-        let Newcomer {
+    /// Starts to read the first message of a socket.
+    fn accept(&mut self, pending: PendingInbound) {
+        let PendingInbound {
             peer_id,
             stream,
             address,
             ..
-        } = newcomer;
-        let config = config(&self.shared.config());
-        let mut setup = self.setup(peer_id, config);
-        setup.slot = self.shared.slots.reserve();
-        let keeper = self.keeper(
-            (peer_id, address),
-            Direction::Inbound,
-            Attachment::Candidate,
-        );
-        if setup.slot.is_none() {
-            return self.on_not_spawned(peer_id, address, &"no free connection slot");
-        }
-        // Emitted by the connection, which first determines whether it is a second stream.
-        let told_first = Some(ControlEvent::InboundConnectionAccepted { peer_id, address });
-        let origin = Origin::Accepted { stream, told_first };
-        let spawn = || PeerConnectionActor::spawn_observed(origin, setup, keeper);
-        match self.shared.connections.spawn(spawn) {
-            Ok(()) => count(&self.shared.counters.inbound_accepted),
+        } = pending;
+        let options = self.setup(peer_id, config(&self.shared.config()));
+        let observer = SocketObserver {
+            peer_id,
+            shared: self.shared.clone(),
+            news: self.news_sender.clone(),
+            is_started: false,
+            end: SocketEnd::Closed,
+        };
+        let on_outcome = move |outcome: InboundOutcome<'_>| observer.on_outcome(outcome);
+        match PeerConnectionActor::accept(stream, options, on_outcome) {
+            Ok(socket) => {
+                self.inbound.sockets.insert(peer_id, socket);
+            }
             Err(error) => self.on_not_spawned(peer_id, address, &WithSources(&error)),
         }
     }
 
-    /// Spawns a connection without a slot, which is rejected unless it is a second stream.
-    ///
-    /// Returns `None` and emits an event if the connection could not be spawned.
-    fn spawn_without_place(&mut self, newcomer: Newcomer) -> Option<PeerConnectionHandle> {
-        let Newcomer {
-            peer_id,
-            stream,
-            address,
-            ..
-        } = newcomer;
-        let setup = self.setup(peer_id, config(&self.shared.config()));
-        let keeper = self.keeper(
-            (peer_id, address),
-            Direction::Inbound,
-            Attachment::Candidate,
-        );
-        let spawned =
-            PeerConnectionActor::spawn_observed(Origin::TurnedAway(stream), setup, keeper);
-        spawned
-            .inspect_err(|error| self.on_not_spawned(peer_id, address, &WithSources(error)))
-            .ok()
+    /// Decides about a socket that is no second stream. Returns whether it must wait.
+    fn decide(&mut self, request: &mut AdmissionRequest, now: Now) -> bool {
+        let peer_id = request.peer_id;
+        let Some(socket) = self.inbound.sockets.get(&peer_id) else {
+            return false;
+        };
+        let address = socket.peer_addr();
+        if self.plan.free_for_inbound() == 0
+            && self.plan.taken_places() > self.shared.slots.count()
+            && now.instant.saturating_duration_since(request.since) < SLOT_GRACE
+        {
+            // A connection has closed, but its event is still queued: a slot will be free soon.
+            request.retry_at = Some(request.since + SLOT_GRACE);
+            return true;
+        }
+        let view = Connections(&self.shared);
+        let has_ended = request.has_ended;
+        match self.plan.on_classified(peer_id, has_ended, &view, now) {
+            Admission::Accept => match self.shared.slots.reserve() {
+                Some(slot) => {
+                    let mut grant = self.grant((peer_id, address), false);
+                    grant.options.slot = Some(slot);
+                    let _ = request.grant.send(grant);
+                }
+                None => self.on_not_spawned(peer_id, address, &"no free connection slot"),
+            },
+            Admission::RejectPolitely => {
+                let grant = self.grant((peer_id, address), true);
+                let _ = request.grant.send(grant);
+            }
+            Admission::Drop(reason) => self.on_refused(address, reason),
+            Admission::Defer(retry_at) => {
+                request.retry_at = retry_at;
+                return true;
+            }
+        }
+        false
     }
 
-    /// Counts the result of a connection that was accepted as a possible second stream.
-    pub(super) fn on_candidate_over(
-        &self,
-        candidate: &PeerConnectionHandle,
-        reason: &DisconnectReason,
-    ) {
-        self.shared.counters.add_past(&candidate.statistics());
-        match reason {
-            DisconnectReason::AttachedAsStream => count(&self.shared.counters.inbound_accepted),
-            DisconnectReason::AtCapacity => count(&self.shared.counters.inbound_rejected_capacity),
-            _ => {}
+    fn grant(&self, peer: (PeerId, SocketAddr), over_capacity: bool) -> AdmissionGrant {
+        AdmissionGrant {
+            options: self.setup(peer.0, config(&self.shared.config())),
+            keeper: self.keeper(peer, Direction::Inbound, Attachment::Candidate),
+            over_capacity,
+        }
+    }
+
+    /// Handles the end of a socket that has not become a connection.
+    pub(super) fn on_socket_over(&mut self, peer_id: PeerId, end: &SocketEnd, now: Now) {
+        self.inbound.remove(peer_id);
+        if let Some((address, reason)) = self.plan.on_socket_over(peer_id, end, now) {
+            self.on_refused(address, reason);
         }
     }
 
@@ -247,7 +406,10 @@ impl ManagerSupervisor {
         let record = record.peer_address(address).direction(Direction::Inbound);
         let text = format_args!("inbound connection failed");
         record.reason(error).write(text);
-        self.plan.on_not_spawned(peer_id);
+        // Reported here, so the result is ignored.
+        let _ = self
+            .plan
+            .on_socket_over(peer_id, &SocketEnd::Closed, Now::read());
         self.on_refused(address, InboundRejectReason::ThreadSpawnFailed);
     }
 

@@ -5,10 +5,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::heard::Hearing;
-use crate::connection::{ConnectionObserver, PendingRestart, RestartPolicy, random_u64};
+use super::inbound::AdmissionRequest;
+use crate::connection::{
+    ConnectionObserver, PeerConnectionHandle, PendingRestart, RestartPolicy, random_u64,
+};
 use crate::manager::connected::Connected;
 use crate::manager::metrics::{Counters, count};
-use crate::manager::plan::Attachment;
+use crate::manager::plan::{Attachment, SocketEnd};
 use crate::manager::shared::{CurrentConfig, Shared};
 use crate::manager::transactions::{BroadcastPool, Offer};
 use crate::peers::{PeerId, PeerRef};
@@ -42,6 +45,12 @@ pub(super) enum LifeNews {
         reason: DisconnectReason,
         next: PendingRestart,
     },
+    /// An accepted socket is no second stream, and waits for admission.
+    Classified(AdmissionRequest),
+    /// An accepted socket has ended, or is a second stream. It has not become a connection.
+    SocketOver { peer_id: PeerId, end: SocketEnd },
+    /// A peer is being rejected because no slot is free.
+    Rejecting(PeerConnectionHandle),
     /// The connection is closed permanently.
     Over {
         peer_id: PeerId,
@@ -150,9 +159,7 @@ impl ConnectionObserver for LifeKeeper {
         reason: &DisconnectReason,
         connected_at: Option<Instant>,
     ) -> Option<Duration> {
-        if *reason == DisconnectReason::AttachedAsStream {
-            // The socket continues as the second stream of a peer: nothing was lost or failed.
-        } else if connected_at.is_some() {
+        if connected_at.is_some() {
             count(&self.counters.connections_lost);
             self.connected.remove();
         } else {
@@ -169,9 +176,6 @@ impl ConnectionObserver for LifeKeeper {
     }
 
     fn on_closed(&self, reason: DisconnectReason) {
-        if reason == DisconnectReason::AttachedAsStream {
-            count(&self.counters.streams_attached);
-        }
         let _ = self.news.send(LifeNews::Over {
             peer_id: self.peer_id,
             reason,

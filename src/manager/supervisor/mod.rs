@@ -19,7 +19,7 @@ use log::Level;
 
 pub(super) use self::calls::Caller;
 use self::calls::{Calls, calls};
-use self::inbound::Newcomer;
+use self::inbound::InboundSockets;
 use self::keeper::LifeNews;
 use self::seeds::SeedRound;
 use super::ManagerConfig;
@@ -28,7 +28,7 @@ use super::listener::{Listener, ListenerNews};
 use super::plan::Plan;
 use super::shared::Shared;
 use super::store_thread::StoreThread;
-use crate::connection::{PeerConnectionHandle, PendingRestart};
+use crate::connection::PendingRestart;
 use crate::event::ControlEvent;
 use crate::peers::{PeerId, StoreError};
 use crate::session::{ConfigError, Direction, DisconnectReason};
@@ -44,17 +44,13 @@ pub(super) struct ManagerSupervisor {
     pub(super) plan: Plan,
     /// The scheduled restarts of connections.
     waiting: HashMap<PeerId, PendingRestart>,
-    /// Connections that are being rejected because no slot is free.
-    turned_away: HashMap<PeerId, PeerConnectionHandle>,
-    /// Connections without a slot that may be second streams of peers.
-    stream_candidates: HashMap<PeerId, PeerConnectionHandle>,
+    /// The inbound connections that are being established.
+    inbound: InboundSockets,
     news: Receiver<LifeNews>,
     news_sender: Sender<LifeNews>,
     listener: Option<Listener>,
     /// The events of the listener, while it is enabled.
     accepted: Option<Receiver<ListenerNews>>,
-    /// The accepted socket that waits for a decision.
-    newcomer: Option<Newcomer>,
     /// The address to which the listener was bound last, including its port.
     pub(super) listening: Option<SocketAddr>,
     /// The seed lookup in progress.
@@ -94,13 +90,11 @@ impl ManagerSupervisor {
             shared: beginning.shared,
             plan: beginning.plan,
             waiting: HashMap::new(),
-            turned_away: HashMap::new(),
-            stream_candidates: HashMap::new(),
+            inbound: InboundSockets::default(),
             news,
             news_sender,
             listener: None,
             accepted: None,
-            newcomer: None,
             listening: None,
             seeds: None,
             store: beginning.store,
@@ -119,7 +113,7 @@ impl ManagerSupervisor {
         self.listen();
         while self.stop_by.is_none() {
             let now = Now::read();
-            self.look_at_newcomer(now);
+            self.admit_pending(now);
             self.plan.on_timeout(now);
             self.carry_out();
             self.announce_transactions(now.instant);
@@ -142,10 +136,8 @@ impl ManagerSupervisor {
         let wait = self.next_deadline().saturating_duration_since(now.instant);
         let seed_news = self.seed_news();
         let nobody = never();
-        let accepted = match (&self.newcomer, &self.accepted) {
-            (None, Some(accepted)) => accepted,
-            _ => &nobody,
-        };
+        let accepted = self.accepted.as_ref().filter(|_| self.inbound.is_ready());
+        let accepted = accepted.unwrap_or(&nobody);
         select! {
             recv(self.news) -> news => {
                 let more = self.news.try_iter().take(NEWS_AT_ONCE).collect::<Vec<_>>();
@@ -176,11 +168,11 @@ impl ManagerSupervisor {
     }
 
     fn next_deadline(&self) -> Instant {
-        let newcomer = self.newcomer.as_ref().and_then(Newcomer::look_at);
+        let inbound = self.inbound.retry_at();
         let store = self.store.as_ref().filter(|_| self.plan.has_changes());
         let store = store.map(|_| self.store_at);
         let transactions = self.shared.transactions.next_deadline();
-        let others = [newcomer, store, transactions];
+        let others = [inbound, store, transactions];
         let others = others.into_iter().flatten();
         others.fold(self.plan.next_deadline(), Instant::min)
     }
@@ -204,13 +196,13 @@ impl ManagerSupervisor {
                 self.plan.on_waiting(peer_id, due, &reason, now);
                 self.waiting.insert(peer_id, next);
             }
+            LifeNews::Classified(request) => self.inbound.add_request(request),
+            LifeNews::SocketOver { peer_id, end } => self.on_socket_over(peer_id, &end, now),
+            LifeNews::Rejecting(handle) => self.inbound.add_rejected(handle),
             LifeNews::Over { peer_id, reason } => {
                 self.waiting.remove(&peer_id);
-                if let Some(handle) = self.turned_away.remove(&peer_id) {
+                if let Some(handle) = self.inbound.remove(peer_id) {
                     self.shared.counters.add_past(&handle.statistics());
-                }
-                if let Some(candidate) = self.stream_candidates.remove(&peer_id) {
-                    self.on_candidate_over(&candidate, &reason);
                 }
                 self.plan.on_over(peer_id, &reason, now);
                 if let Some(handle) = self.shared.connections.remove(peer_id) {
@@ -259,6 +251,8 @@ impl ManagerSupervisor {
             // Succeeds: the configuration is valid, and network and magic are unchanged.
             let _ = handle.update_config(connection);
         }
+        let inbound = inbound::config(&config);
+        self.inbound.set_timeout(inbound.session.handshake_timeout);
         self.plan.update_config(config.clone(), Now::read());
         self.record_life("configuration updated");
         let listens_elsewhere = config.listen_address() != before.listen_address();
@@ -273,8 +267,11 @@ impl ManagerSupervisor {
 
     fn close(&mut self, peer_id: PeerId, reason: DisconnectReason) {
         if let Some(next) = self.waiting.remove(&peer_id) {
-            next.cancel(reason);
-        } else if let Some(handle) = self.shared.connections.get(peer_id) {
+            return next.cancel(reason);
+        }
+        // An admitted connection may not have been registered yet. It cannot be started then.
+        let is_missing = || self.inbound.close_socket(peer_id, reason.clone());
+        if let Some(handle) = self.shared.connections.get_or_else(peer_id, is_missing) {
             handle.stop(reason);
         }
     }

@@ -22,21 +22,21 @@ impl ManagerSupervisor {
         if let Some(round) = &self.seeds {
             round.stop();
         }
-        self.newcomer = None;
         self.plan.stop();
+        let sockets = self.inbound.close_sockets(deadline);
+        // A socket may have become a connection before.
+        self.take_last_news();
         let connections = self.shared.connections.all();
         for handle in &connections {
             handle.stop(DisconnectReason::Shutdown);
         }
-        let without_place = self.turned_away.drain();
-        let without_place = without_place.chain(self.stream_candidates.drain());
-        let without_place: Vec<_> = without_place.map(|(_, handle)| handle).collect();
+        let without_place = self.inbound.take_rejected();
         for handle in &without_place {
             handle.stop(DisconnectReason::Shutdown);
         }
         self.waiting.clear();
         // All connections are stopping at the same time, so they can be joined in any order.
-        let mut ends = true;
+        let mut ends = sockets.is_empty();
         for handle in &connections {
             ends &= handle.join_until(deadline);
             self.shared.counters.add_past(&handle.statistics());
@@ -54,7 +54,8 @@ impl ManagerSupervisor {
         if !ends {
             self.end.left.push("connections");
             // Dropping a handle joins its thread, which must not delay the shutdown further.
-            let _ = thread::Builder::new().spawn(move || drop((connections, without_place)));
+            let _ =
+                thread::Builder::new().spawn(move || drop((connections, without_place, sockets)));
         }
         self.take_last_news();
         self.plan.save();

@@ -42,8 +42,7 @@ impl Session {
     ///
     /// `id` must be unique. It is sent in the `version` of an outbound connection. Does nothing if
     /// [`SessionConfig::multistreams`](crate::session::SessionConfig::multistreams) is `false`. A
-    /// peer that is rejected for capacity is offered no streams, but its connection may still
-    /// become a stream of another peer.
+    /// peer that is rejected for capacity is offered no streams.
     pub fn enable_multistream(&mut self, id: Uuid) {
         if self.config.multistreams {
             self.streams.own = Some(id);
@@ -51,13 +50,13 @@ impl Session {
     }
 
     /// Returns our association id, if the peer may have further streams. A peer that is rejected
-    /// for capacity must not open another connection, but its connection may itself be a stream.
+    /// for capacity must not open another connection.
     fn offered(&self) -> Option<Uuid> {
         self.streams.own.filter(|_| !self.over_capacity)
     }
 
     /// Rejects the peer's `createstrm` and closes the session.
-    pub(crate) fn reject_stream(&mut self, fault: StreamError) {
+    fn reject_stream(&mut self, fault: StreamError) {
         if self.close_reason.is_none() {
             self.send(fault.reject());
             self.close(fault.reason());
@@ -155,19 +154,16 @@ impl Session {
         }
     }
 
+    /// Rejects a `createstrm`.
+    ///
+    /// It is valid as the first message of an accepted socket only, and the driver handles it there
+    /// before it creates a session.
     pub(super) fn on_createstrm(&mut self, request: &CreateStrm) {
-        let is_started = self.peer.is_some() || self.version_sent;
-        match request.association_id {
-            _ if self.peer.is_some() => self.reject_stream(StreamError::NotFirst),
-            AssociationId::Null => self.reject_stream(StreamError::NullAssociation),
-            AssociationId::Uuid(_) if is_started || self.streams.own.is_none() => {
-                self.reject_stream(StreamError::UnknownAssociation);
-            }
-            AssociationId::Uuid(_) => {
-                self.outputs
-                    .push_back(Output::AttachStream(request.clone()));
-            }
-        }
+        self.reject_stream(match request.association_id {
+            _ if self.peer.is_some() => StreamError::NotFirst,
+            AssociationId::Null => StreamError::NullAssociation,
+            AssociationId::Uuid(_) => StreamError::UnknownAssociation,
+        });
     }
 
     pub(super) fn on_malformed_createstrm(&mut self, error: &DecodeError) {

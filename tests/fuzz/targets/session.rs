@@ -238,10 +238,6 @@ impl Side {
                     assert_eq!(request.association_id, association);
                     assert_eq!(request.stream_type, StreamType::Data1);
                 }
-                Output::AttachStream(request) => {
-                    assert!(self.offers_streams && !self.complete);
-                    assert_ne!(request.association_id, AssociationId::Null);
-                }
                 Output::Close(reason) => {
                     assert!(!reason.to_string().is_empty());
                     let misbehaved = matches!(reason, DisconnectReason::Misbehaved { .. });

@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use bsv_p2p::connection::{
-    EventBus, EventReceiver, PeerConnectionActor, PeerConnectionHandle, PeerConnectionOptions,
-    RecvTimeoutError,
+    EventBus, EventReceiver, InboundSocket, PeerConnectionActor, PeerConnectionHandle,
+    PeerConnectionOptions, RecvTimeoutError,
 };
 use bsv_p2p::event::{BitcoinMessageEvent, ControlEvent};
 use bsv_p2p::session::NonceRegistry;
@@ -37,8 +37,8 @@ pub struct ActorClient {
     pub handle: PeerConnectionHandle,
     pub events: EventReceiver<ControlEvent>,
     pub messages: EventReceiver<BitcoinMessageEvent>,
-    /// The connection for the second stream of an inbound peer.
-    second: Option<PeerConnectionHandle>,
+    /// The socket of the second stream of an inbound peer.
+    second: Option<InboundSocket>,
 }
 
 impl Client {
@@ -84,7 +84,7 @@ impl Client {
                     PeerConnectionActor::spawn_inbound(tcp, setup).unwrap()
                 });
                 client.second = has_streams.then(|| {
-                    PeerConnectionActor::spawn_inbound(listener.accept_tcp(), second).unwrap()
+                    PeerConnectionActor::accept(listener.accept_tcp(), second, |_| {}).unwrap()
                 });
                 Client::Actor(client)
             }

@@ -1,7 +1,7 @@
 //! Attaches an accepted socket to a connected peer as its data stream (`createstrm`).
 
-use std::net::IpAddr;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::super::peer_connection::PeerConnection;
@@ -11,8 +11,11 @@ use crate::connection::AssociationRegistry;
 use crate::connection::close_cell::CloseCell;
 use crate::connection::stream::Stream;
 use crate::deadline::deadline_after;
+use crate::peers::PeerRef;
 use crate::session::StreamError;
-use crate::wire::{AssociationId, CreateStrm, FrameReader, StreamAck, StreamPolicy, StreamType};
+use crate::wire::{
+    AssociationId, CreateStrm, FrameReader, MessageKind, StreamAck, StreamPolicy, StreamType,
+};
 
 /// The maximum time until the primary stream is ready for a data stream. Its last messages may
 /// still be in transit.
@@ -27,21 +30,33 @@ pub(in crate::connection) enum AttachError {
     Cancelled,
 }
 
+/// An accepted socket whose first message was a `createstrm`.
+pub(in crate::connection) struct StreamSocket {
+    pub(in crate::connection) socket: Arc<Stream>,
+    pub(in crate::connection) request: CreateStrm,
+    /// The length of the payload of `request` in bytes.
+    pub(in crate::connection) request_len: u64,
+    /// The data received after `request`.
+    pub(in crate::connection) frames: Box<FrameReader>,
+    /// The number of bytes received so far.
+    pub(in crate::connection) received: usize,
+}
+
 /// The right to run the data stream of a peer. Dropping it gives the stream up.
 pub(in crate::connection) struct StreamClaim {
     peer: Arc<PeerConnection>,
     guard: DataStreamGuard,
-    request: CreateStrm,
+    socket: StreamSocket,
     policy: StreamPolicy,
 }
 
-/// Finds the peer that `request` names and claims its data stream for a socket from `address`.
+/// Finds the peer that the request of `socket` names, and claims its data stream.
 ///
 /// Follows `ProcessCreateStreamMessage` of Bitcoin SV node 1.2.2 (`src/net/net_processing.cpp`).
 /// Blocks for at most 5 s, until the handshake of the peer is complete. A reason in `close`, which
 /// belongs to the calling thread, ends the wait.
 ///
-/// Nothing is written. The caller must call [`StreamClaim::run`] with the socket.
+/// Nothing is written. The caller must call [`StreamClaim::run`].
 ///
 /// # Errors
 ///
@@ -49,17 +64,18 @@ pub(in crate::connection) struct StreamClaim {
 /// - [`AttachError::Cancelled`] if `close` has a reason
 pub(in crate::connection) fn claim_stream(
     registry: &AssociationRegistry,
-    request: &CreateStrm,
-    address: IpAddr,
+    socket: StreamSocket,
     close: &CloseCell,
 ) -> Result<StreamClaim, AttachError> {
     let invalid = |error| Err(AttachError::Invalid(error));
+    let request = &socket.request;
     let AssociationId::Uuid(id) = request.association_id else {
         return invalid(StreamError::NullAssociation);
     };
     let Some((peer, connection)) = registry.find(id) else {
         return invalid(StreamError::UnknownAssociation);
     };
+    let address = socket.socket.peer().ip();
     if peer.address.ip().to_canonical() != address.to_canonical() {
         return invalid(StreamError::AddressMismatch);
     }
@@ -78,6 +94,10 @@ pub(in crate::connection) fn claim_stream(
         // them, so that they would only cost a socket and a thread each.
         _ => return invalid(StreamError::TypeOutOfRange),
     }
+    // Counted before the wait, as other messages are counted when they are read.
+    let counters = peer.data_counters();
+    counters.add_bytes_in(socket.received);
+    counters.add_message_in(Some(MessageKind::CreateStrm), socket.request_len);
     let deadline = deadline_after(ATTACH_TIMEOUT);
     connection.data_stream.wait_until_ready(close, deadline);
     if !close.is_open() {
@@ -87,7 +107,7 @@ pub(in crate::connection) fn claim_stream(
         Ok(guard) => Ok(StreamClaim {
             peer,
             guard,
-            request: request.clone(),
+            socket,
             policy,
         }),
         Err(StartError::Closed | StartError::NotReady) => invalid(StreamError::UnknownAssociation),
@@ -96,17 +116,29 @@ pub(in crate::connection) fn claim_stream(
 }
 
 impl StreamClaim {
+    /// Returns the peer of the stream.
+    pub(in crate::connection) fn peer_ref(&self) -> PeerRef {
+        PeerRef::new(self.peer.peer_id(), self.peer.address)
+    }
+
     /// Acknowledges the stream and reads it on the calling thread until it ends.
     ///
-    /// `frames` contains the data received after the `createstrm`. Nothing else may be written to
-    /// `socket`. The end of the peer's connection shuts it down and waits for this call.
-    pub(in crate::connection) fn run(self, socket: Arc<Stream>, frames: FrameReader) {
+    /// Nothing else may be written to the socket. The end of the peer's connection shuts the socket
+    /// down and waits for this call, and then for `thread`, which is the calling one.
+    pub(in crate::connection) fn run(self, thread: JoinHandle<()>) {
         let Self {
             peer,
             guard,
-            request,
+            socket:
+                StreamSocket {
+                    socket,
+                    request,
+                    frames,
+                    ..
+                },
             policy,
         } = self;
+        guard.set_thread(thread);
         let connection = guard.connection();
         let (config, _) = peer.config();
         let stream = peer.new_stream(connection, request.stream_type, socket, &config);
@@ -126,33 +158,9 @@ impl StreamClaim {
         let _ = stream.outbox.reply(&[answer.into()]);
         let origin = StreamOrigin::Accepted {
             stream,
-            frames: Box::new(frames),
+            frames,
             policy,
         };
         run(&peer, &guard, origin);
-    }
-
-    /// Like [`StreamClaim::run`], but on a new thread, which the peer's connection joins.
-    pub(in crate::connection) fn spawn(
-        self,
-        socket: Arc<Stream>,
-        frames: FrameReader,
-    ) -> std::io::Result<()> {
-        let Self {
-            peer,
-            guard,
-            request,
-            policy,
-        } = self;
-        let name = format!("bsv-p2p data {}", peer.address);
-        guard.spawn(name, move |guard| {
-            let claim = Self {
-                peer,
-                guard,
-                request,
-                policy,
-            };
-            claim.run(socket, frames);
-        })
     }
 }

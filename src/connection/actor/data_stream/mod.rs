@@ -9,7 +9,7 @@ mod state;
 
 pub(super) use self::open::start;
 pub(super) use self::state::DataStream;
-pub(in crate::connection) use attach::{AttachError, claim_stream};
+pub(in crate::connection) use attach::{AttachError, StreamClaim, StreamSocket, claim_stream};
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -59,7 +59,6 @@ fn run(peer: &Arc<PeerConnection>, guard: &DataStreamGuard, origin: StreamOrigin
             peer,
             connection,
             publisher: peer.publisher(connection, StreamType::Data1),
-            held: &mut Vec::new(),
         };
         read(peer, connection, events, &mut streaming, origin)
     });
@@ -141,5 +140,5 @@ fn read(
         config_version,
         transport_end: None,
     };
-    Err(reading.run(true).into_reason())
+    Err(reading.run(true))
 }

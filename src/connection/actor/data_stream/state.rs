@@ -28,7 +28,7 @@ struct DataStreamState {
     phase: Phase,
     /// The time up to which the data of the peer was read, while the stream is open.
     read_until: Option<Instant>,
-    /// The thread of the stream, if the connection spawned it.
+    /// The thread of the stream.
     thread: Option<JoinHandle<()>>,
     /// The wakers of threads that wait for [`Phase::Ready`].
     waiting: Vec<StreamWakers>,
@@ -71,14 +71,9 @@ impl DataStream {
         state.wake_waiting();
     }
 
-    /// Returns whether the peer may request the stream and has not.
-    pub(in crate::connection::actor) fn is_awaited(&self) -> bool {
-        matches!(self.state.lock().phase, Phase::Offered | Phase::Ready)
-    }
-
     /// Waits until the stream may start or is closed, until `deadline` at most.
     ///
-    /// `close` belongs to the connection of the waiting thread and ends the wait as well.
+    /// A reason in `close`, which belongs to the waiting thread, ends the wait as well.
     pub(super) fn wait_until_ready(&self, close: &CloseCell, deadline: Instant) {
         let wakers = close.wakers();
         self.state.lock().waiting.push(wakers.clone());
@@ -154,17 +149,21 @@ impl DataStreamGuard {
         name: String,
         run: impl FnOnce(Self) + Send + 'static,
     ) -> io::Result<()> {
-        let connection = self.connection.clone();
         let (sender, guard) = bounded(1);
         let thread = thread::Builder::new()
             .name(name)
             .stack_size(256 * 1024)
             .spawn(move || guard.recv().map_or((), run))?;
         // Stored before the thread has the guard, so that the connection cannot miss it.
-        connection.data_stream.state.lock().thread = Some(thread);
+        self.set_thread(thread);
         // Cannot fail, because the thread receives before it ends.
         let _ = sender.send(self);
         Ok(())
+    }
+
+    /// Sets the thread that runs the stream, for the connection to join.
+    pub(super) fn set_thread(&self, thread: JoinHandle<()>) {
+        self.connection.data_stream.state.lock().thread = Some(thread);
     }
 
     pub(super) fn connection(&self) -> &Arc<ActiveConnection> {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use log::Level;
 use uuid::Uuid;
 
-use super::{End, Reading, Role, Wish};
+use super::{Reading, Role, Wish};
 use crate::connection::actor::data_stream;
 use crate::connection::message_reader::SessionAccess;
 use crate::connection::records::{self, Logged};
@@ -17,10 +17,10 @@ const FAREWELL: Duration = Duration::from_secs(1);
 
 impl Reading<'_> {
     /// Executes the outputs of the session. Returns the end of the connection once it is due.
-    pub(super) fn drain(&mut self) -> Option<End> {
+    pub(super) fn drain(&mut self) -> Option<DisconnectReason> {
         // Events are emitted after replies are queued, so that a send triggered by an event cannot
         // overtake them.
-        let (mut replies, mut news, mut becomes) = (Vec::new(), Vec::new(), None);
+        let (mut replies, mut news) = (Vec::new(), Vec::new());
         let (mut wishes, mut end) = (Vec::new(), None);
         let is_first = matches!(self.role, Role::First { .. });
         {
@@ -34,7 +34,6 @@ impl Reading<'_> {
                         Output::OpenStream(request) => {
                             wishes.push((Uuid::nil(), Wish::Open(request)));
                         }
-                        Output::AttachStream(request) => becomes = Some(request),
                         Output::Close(reason) => end = Some(reason),
                     }
                 }
@@ -42,9 +41,6 @@ impl Reading<'_> {
                     end = session.close_reason().cloned();
                 }
             });
-        }
-        if let Some(request) = becomes {
-            return Some(End::Becomes(request));
         }
         for (id, wish) in wishes {
             self.take_wish(id, wish);
@@ -73,11 +69,11 @@ impl Reading<'_> {
         }
         // Data received before the peer closed the connection is still read, so its close does not
         // end the loop here.
-        self.connection.close.final_reason().map(End::Ended)
+        self.connection.close.final_reason()
     }
 
     /// Handles EOF or a socket error. A local shutdown also surfaces as EOF.
-    pub(super) fn on_transport_end(&mut self, end: TransportClose) -> Option<End> {
+    pub(super) fn on_transport_end(&mut self, end: TransportClose) -> Option<DisconnectReason> {
         let close = &self.connection.close;
         if close.is_closed() {
             // This side shut the socket down.
@@ -89,7 +85,7 @@ impl Reading<'_> {
         };
         let reason = close.close_by_peer(reason);
         if let Role::Second = self.role {
-            return Some(End::Ended(reason));
+            return Some(reason);
         }
         // Data that arrived on the data stream before the peer closed both is still read.
         self.connection.data_stream.join();

@@ -22,7 +22,7 @@ use crate::connection::message_reader::{
 };
 use crate::connection::records::{self, Logged};
 use crate::session::{DisconnectReason, Session, TransportClose};
-use crate::wire::{CreateStrm, FrameReader};
+use crate::wire::CreateStrm;
 
 /// The read loop of one stream, on the thread of that stream.
 pub(super) struct Reading<'a> {
@@ -61,28 +61,10 @@ pub(super) enum Wish {
     Await,
 }
 
-/// The result of the read loop.
-pub(super) enum End {
-    Ended(DisconnectReason),
-    /// The peer requested that the connection become a stream of a connected peer.
-    Becomes(CreateStrm),
-}
-
-impl End {
-    /// Returns the reason for which a data stream ended.
-    pub(super) fn into_reason(self) -> DisconnectReason {
-        match self {
-            End::Ended(reason) => reason,
-            // A `createstrm` is valid as the first message of a connection only.
-            End::Becomes(_) => DisconnectReason::StreamRefused,
-        }
-    }
-}
-
 impl Reading<'_> {
     /// Reads until the connection ends. If `has_come` is set, buffered frames are handled before
     /// the first read.
-    pub(super) fn run(&mut self, mut has_come: bool) -> End {
+    pub(super) fn run(&mut self, mut has_come: bool) -> DisconnectReason {
         loop {
             self.apply_config();
             let now = Instant::now();
@@ -96,7 +78,7 @@ impl Reading<'_> {
             if !self.reader.has_memory() {
                 match self.wait_for_memory() {
                     Ok(()) => continue,
-                    Err(reason) => return End::Ended(reason),
+                    Err(reason) => return reason,
                 }
             }
             let misbehavior = self.peer.misbehavior.next_deadline();
@@ -124,7 +106,7 @@ impl Reading<'_> {
     }
 
     /// Handles all buffered frames. Returns the end of the connection if it is due.
-    fn take_all(&mut self) -> Option<End> {
+    fn take_all(&mut self) -> Option<DisconnectReason> {
         let any_reader = self.connection.requests.any_block_reader();
         self.reader.stream_blocks(any_reader);
         let is_recorded = self.peer.logs(Level::Debug);
@@ -144,7 +126,7 @@ impl Reading<'_> {
                 ReadOutcome::Handled => {}
                 ReadOutcome::NeedsMemory => {
                     if let Err(reason) = self.wait_for_memory() {
-                        return Some(End::Ended(reason));
+                        return Some(reason);
                     }
                     // The wait also ends if the connection is closing.
                     if let Some(end) = self.drain() {
@@ -153,7 +135,7 @@ impl Reading<'_> {
                 }
                 ReadOutcome::Block(part) => {
                     if let Err(reason) = self.take_block_part(part) {
-                        return Some(End::Ended(reason));
+                        return Some(reason);
                     }
                 }
                 ReadOutcome::Received(Received::Message(message))
@@ -188,12 +170,6 @@ impl Reading<'_> {
         if let Some(ordinary) = ordinary {
             self.events.deliver(ordinary);
         }
-    }
-
-    /// Returns the frame reader with its buffered data.
-    pub(super) fn take_frames(&mut self) -> FrameReader {
-        let empty = MessageReader::new(&self.peer.config().0, self.peer.counters());
-        std::mem::replace(&mut self.reader, empty).into_frames()
     }
 
     /// Applies the configuration if it was replaced. Returns whether it was.

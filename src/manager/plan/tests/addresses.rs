@@ -34,9 +34,8 @@ fn dialed_one(plan: &mut Plan, number: u32, now: Now) -> PeerId {
 
 /// Accepts a connection from this address and completes its handshake.
 fn let_in(plan: &mut Plan, from: SocketAddr, now: Now) -> PeerId {
-    let peer_id = PeerId::random();
-    let admission = plan.on_accepted(peer_id, from, &Blind, now);
-    assert_eq!(admission, Admission::LetIn);
+    let (peer_id, admission) = ask(plan, from, &Blind, now);
+    assert_eq!(admission, Admission::Accept);
     plan.on_connected(peer_id, &info(), now);
     actions(plan, now);
     peer_id
@@ -315,8 +314,7 @@ fn outbound_peers_get_one_getaddr() {
         actions(&mut plan, now),
         [Action::AskForAddresses { peer_id }]
     );
-    let inbound = PeerId::random();
-    plan.on_accepted(inbound, address(9), &Blind, now);
+    let (inbound, _) = ask(&mut plan, address(9), &Blind, now);
     plan.on_connected(inbound, &info(), now);
     assert_eq!(actions(&mut plan, now), []);
 }

@@ -10,7 +10,7 @@ fn stranger(number: u32) -> SocketAddr {
 }
 
 fn ask(plan: &mut Plan, from: SocketAddr, now: Now) -> (PeerId, Admission) {
-    ask_with(plan, from, |_| false, now)
+    super::ask(plan, from, &Blind, now)
 }
 
 fn ask_with(
@@ -19,26 +19,7 @@ fn ask_with(
     has_version: impl Fn(PeerId) -> bool,
     now: Now,
 ) -> (PeerId, Admission) {
-    let peer_id = PeerId::random();
-    let insight = Spoken(has_version);
-    (peer_id, plan.on_accepted(peer_id, from, &insight, now))
-}
-
-/// An [`Insight`] in which a predicate selects the peers that have sent `version`.
-struct Spoken<F>(F);
-
-impl<F: Fn(PeerId) -> bool> Insight for Spoken<F> {
-    fn has_version(&self, peer_id: PeerId) -> bool {
-        (self.0)(peer_id)
-    }
-
-    fn candidate_has_ended(&self, _: PeerId) -> bool {
-        false
-    }
-
-    fn streams_awaited_from(&self, _: IpAddr) -> usize {
-        0
-    }
+    super::ask(plan, from, &HasVersion(has_version), now)
 }
 
 fn places(max_connections: usize, min_outbound: usize) -> ManagerConfig {
@@ -54,10 +35,13 @@ fn inbound_peers_never_take_outbound_slots() {
     let mut plan = plan_of(places(20, 4), Vec::new(), now);
     for number in 0..16 {
         let (peer_id, admission) = ask(&mut plan, stranger(number), now);
-        assert_eq!(admission, Admission::LetIn);
+        assert_eq!(admission, Admission::Accept);
         plan.on_connected(peer_id, &info(), now);
     }
-    assert_eq!(ask(&mut plan, stranger(16), now).1, Admission::TurnAway);
+    assert_eq!(
+        ask(&mut plan, stranger(16), now).1,
+        Admission::RejectPolitely
+    );
     // Reserved slots are dialed even if inbound connections alone reach the target.
     for number in 100..110 {
         let peer = Peer::new(address(number), PeerSource::Seed, now.wall).unwrap();
@@ -77,31 +61,31 @@ fn local_addresses_bypass_per_address_limits() {
     assert!(
         first
             .iter()
-            .all(|(_, admission)| *admission == Admission::LetIn)
+            .all(|(_, admission)| *admission == Admission::Accept)
     );
-    let refused = Admission::Refuse(InboundRejectReason::HandshakeLimit);
+    let refused = Admission::Drop(InboundRejectReason::HandshakeLimit);
     assert_eq!(ask(&mut plan, from, now).1, refused);
     for (peer_id, _) in first {
         plan.on_connected(peer_id, &info(), now);
     }
     for _ in 0..4 {
         let (peer_id, admission) = ask(&mut plan, from, now);
-        assert_eq!(admission, Admission::LetIn);
+        assert_eq!(admission, Admission::Accept);
         plan.on_connected(peer_id, &info(), now);
     }
-    let refused = Admission::Refuse(InboundRejectReason::AddressLimit);
+    let refused = Admission::Drop(InboundRejectReason::AddressLimit);
     assert_eq!(ask(&mut plan, from, now).1, refused);
-    assert_eq!(ask(&mut plan, stranger(2), now).1, Admission::LetIn);
+    assert_eq!(ask(&mut plan, stranger(2), now).1, Admission::Accept);
 
     let mut config = ManagerConfig::new(Network::Regtest);
     config.max_connections = 100;
     let near = "127.0.0.1:1".parse().unwrap();
     let mut plan = plan_of(config.clone(), Vec::new(), now);
-    assert!((0..60).all(|_| ask(&mut plan, near, now).1 == Admission::LetIn));
+    assert!((0..60).all(|_| ask(&mut plan, near, now).1 == Admission::Accept));
     config.allow_private = Some(false);
     let mut plan = plan_of(config, Vec::new(), now);
-    assert!((0..4).all(|_| ask(&mut plan, near, now).1 == Admission::LetIn));
-    let refused = Admission::Refuse(InboundRejectReason::HandshakeLimit);
+    assert!((0..4).all(|_| ask(&mut plan, near, now).1 == Admission::Accept));
+    let refused = Admission::Drop(InboundRejectReason::HandshakeLimit);
     assert_eq!(ask(&mut plan, near, now).1, refused);
 }
 
@@ -110,11 +94,11 @@ fn a_subnet_of_ipv6_counts_as_one_address() {
     let now = begin();
     let mut plan = plan_of(config(), Vec::new(), now);
     let from = |host: u32| format!("[2a00:1450:1:2::{host:x}]:1").parse().unwrap();
-    assert!((1..=4).all(|host| ask(&mut plan, from(host), now).1 == Admission::LetIn));
-    let refused = Admission::Refuse(InboundRejectReason::HandshakeLimit);
+    assert!((1..=4).all(|host| ask(&mut plan, from(host), now).1 == Admission::Accept));
+    let refused = Admission::Drop(InboundRejectReason::HandshakeLimit);
     assert_eq!(ask(&mut plan, from(5), now).1, refused);
     let elsewhere = "[2a00:1450:1:3::1]:1".parse().unwrap();
-    assert_eq!(ask(&mut plan, elsewhere, now).1, Admission::LetIn);
+    assert_eq!(ask(&mut plan, elsewhere, now).1, Admission::Accept);
 }
 
 #[test]
@@ -129,18 +113,18 @@ fn stalled_handshake_is_evicted_after_500_ms() {
     let has_version = |peer_id| peer_id == spoken;
     let soon = later(now, SECOND / 2);
     let (_, admission) = ask_with(&mut plan, stranger(4), has_version, soon);
-    let gives_way_at = now.instant + SECOND / 10 + SECOND / 2;
-    assert_eq!(admission, Admission::Wait(Some(gives_way_at)));
+    let stale_at = now.instant + SECOND / 10 + SECOND / 2;
+    assert_eq!(admission, Admission::Defer(Some(stale_at)));
     assert_eq!(actions(&mut plan, soon), []);
 
     let then = later(now, SECOND);
     assert_eq!(
         ask_with(&mut plan, stranger(4), has_version, then).1,
-        Admission::Wait(None)
+        Admission::Defer(None)
     );
     assert_eq!(
         ask_with(&mut plan, stranger(4), has_version, then).1,
-        Admission::Wait(None)
+        Admission::Defer(None)
     );
     let close = (silent, DisconnectReason::AtCapacity);
     assert_eq!(
@@ -151,13 +135,13 @@ fn stalled_handshake_is_evicted_after_500_ms() {
     plan.on_over(silent, &DisconnectReason::AtCapacity, then);
     assert_eq!(
         ask_with(&mut plan, stranger(4), has_version, then).1,
-        Admission::LetIn
+        Admission::Accept
     );
     assert!(plan.links.get(younger).is_some());
 
     // Handshakes with a `version` have a higher minimum age.
     let (_, admission) = ask_with(&mut plan, stranger(5), |_| true, then);
-    assert_eq!(admission, Admission::Wait(Some(now.instant + SECOND * 2)));
+    assert_eq!(admission, Admission::Defer(Some(now.instant + SECOND * 2)));
     assert_eq!(actions(&mut plan, then), []);
     let then = later(now, SECOND * 2);
     ask_with(&mut plan, stranger(5), |_| true, then);
@@ -174,12 +158,18 @@ fn capacity_reject_messages_are_limited() {
     let (first, _) = ask(&mut plan, stranger(1), now);
     plan.on_connected(first, &info(), now);
     let (told, admission) = ask(&mut plan, stranger(2), now);
-    assert_eq!(admission, Admission::TurnAway);
-    assert_eq!(ask(&mut plan, stranger(3), now).1, Admission::TurnAway);
-    let refused = Admission::Refuse(InboundRejectReason::Capacity);
+    assert_eq!(admission, Admission::RejectPolitely);
+    assert_eq!(
+        ask(&mut plan, stranger(3), now).1,
+        Admission::RejectPolitely
+    );
+    let refused = Admission::Drop(InboundRejectReason::Capacity);
     assert_eq!(ask(&mut plan, stranger(4), now).1, refused);
     plan.on_over(told, &DisconnectReason::AtCapacity, now);
-    assert_eq!(ask(&mut plan, stranger(5), now).1, Admission::TurnAway);
+    assert_eq!(
+        ask(&mut plan, stranger(5), now).1,
+        Admission::RejectPolitely
+    );
     assert_eq!(plan.links.counts().taken(), 1);
 }
 
@@ -202,7 +192,7 @@ fn newest_of_largest_group_is_evicted() {
     {
         let at = later(now, SECOND * number as u32);
         let (peer_id, admission) = ask(&mut plan, text.parse().unwrap(), at);
-        assert_eq!(admission, Admission::LetIn);
+        assert_eq!(admission, Admission::Accept);
         plan.on_connected(peer_id, &info(), at);
         crowd.push(peer_id);
     }
@@ -210,13 +200,13 @@ fn newest_of_largest_group_is_evicted() {
     // No connection is evicted for a member of the largest group.
     assert_eq!(
         ask(&mut plan, "8.8.4.4:1".parse().unwrap(), at).1,
-        Admission::TurnAway
+        Admission::RejectPolitely
     );
-    assert_eq!(ask(&mut plan, stranger(1), at).1, Admission::Wait(None));
+    assert_eq!(ask(&mut plan, stranger(1), at).1, Admission::Defer(None));
     let close = (crowd[2], DisconnectReason::AtCapacity);
     assert_eq!(close_of(&actions(&mut plan, at)), [close]);
     plan.on_over(crowd[2], &DisconnectReason::AtCapacity, at);
-    assert_eq!(ask(&mut plan, stranger(1), at).1, Admission::LetIn);
+    assert_eq!(ask(&mut plan, stranger(1), at).1, Admission::Accept);
 }
 
 #[test]
@@ -231,7 +221,7 @@ fn many_stalled_handshakes_are_evicted_sooner() {
         }
         let newcomer = stranger(standing as u32);
         match ask_with(&mut plan, newcomer, |_| has_version, now).1 {
-            Admission::Wait(Some(at)) => at.duration_since(now.instant).as_millis(),
+            Admission::Defer(Some(at)) => at.duration_since(now.instant).as_millis(),
             other => panic!("{other:?}"),
         }
     };

@@ -10,9 +10,8 @@ fn subnet(text: &str) -> Subnet {
 }
 
 fn let_in(plan: &mut Plan, address: SocketAddr, now: Now) -> PeerId {
-    let peer_id = PeerId::random();
-    let admission = plan.on_accepted(peer_id, address, &Blind, now);
-    assert_eq!(admission, Admission::LetIn);
+    let (peer_id, admission) = ask(plan, address, &Blind, now);
+    assert_eq!(admission, Admission::Accept);
     plan.on_connected(peer_id, &info(), now);
     peer_id
 }
@@ -52,15 +51,15 @@ fn misbehavior_ban_closes_covered_connections() {
     plan.on_over(other, &DisconnectReason::AddressBanned, now);
     assert!(plan.links.get(elsewhere).is_some());
     let again: SocketAddr = "[2a00:1450:1:2::3]:1".parse().unwrap();
-    let refused = plan.on_accepted(PeerId::random(), again, &Blind, now);
+    let (_, refused) = ask(&mut plan, again, &Blind, now);
     let reason = BanReason::Misbehaved { score: 100 };
     assert_eq!(
         refused,
-        Admission::Refuse(crate::event::InboundRejectReason::Banned(reason))
+        Admission::Drop(crate::event::InboundRejectReason::Banned(reason))
     );
     let after = later(now, DAY);
-    let admission = plan.on_accepted(PeerId::random(), again, &Blind, after);
-    assert_eq!(admission, Admission::LetIn);
+    let (_, admission) = ask(&mut plan, again, &Blind, after);
+    assert_eq!(admission, Admission::Accept);
 }
 
 #[test]

@@ -8,11 +8,10 @@ mod local_faults;
 mod naming;
 mod seeding;
 mod simulation;
-mod streams;
+mod sockets;
 mod updates;
 mod world;
 
-use std::cell::{Cell, RefCell};
 use std::net::{IpAddr, SocketAddr};
 
 use super::*;
@@ -88,55 +87,21 @@ fn info() -> PeerInfo {
     }
 }
 
-/// An [`Insight`] without a `version` and without awaited streams.
+/// A [`ConnectionView`] in which no peer has sent `version`.
 struct Blind;
 
-impl Insight for Blind {
+impl ConnectionView for Blind {
     fn has_version(&self, _: PeerId) -> bool {
         false
     }
-
-    fn candidate_has_ended(&self, _: PeerId) -> bool {
-        false
-    }
-
-    fn streams_awaited_from(&self, _: IpAddr) -> usize {
-        0
-    }
 }
 
-/// An [`Insight`] in which `streams` peers at `address` may open a second stream.
-struct Awaiting {
-    address: IpAddr,
-    streams: Cell<usize>,
-    ended: RefCell<HashSet<PeerId>>,
-}
+/// A [`ConnectionView`] in which a predicate selects the peers that have sent `version`.
+struct HasVersion<F>(F);
 
-impl Awaiting {
-    fn from(address: SocketAddr, streams: usize) -> Self {
-        Self {
-            address: address.ip(),
-            streams: Cell::new(streams),
-            ended: RefCell::default(),
-        }
-    }
-}
-
-impl Insight for Awaiting {
-    fn has_version(&self, _: PeerId) -> bool {
-        false
-    }
-
-    fn candidate_has_ended(&self, peer_id: PeerId) -> bool {
-        self.ended.borrow().contains(&peer_id)
-    }
-
-    fn streams_awaited_from(&self, address: IpAddr) -> usize {
-        if address == self.address {
-            self.streams.get()
-        } else {
-            0
-        }
+impl<F: Fn(PeerId) -> bool> ConnectionView for HasVersion<F> {
+    fn has_version(&self, peer_id: PeerId) -> bool {
+        (self.0)(peer_id)
     }
 }
 
@@ -144,6 +109,22 @@ impl Insight for Awaiting {
 fn actions(plan: &mut Plan, now: Now) -> Vec<Action> {
     plan.on_timeout(now);
     std::iter::from_fn(|| plan.poll_action()).collect()
+}
+
+/// Accepts a socket that turns out to be no second stream, and returns the decision.
+fn ask(
+    plan: &mut Plan,
+    from: SocketAddr,
+    view: &impl ConnectionView,
+    now: Now,
+) -> (PeerId, Admission) {
+    let peer_id = PeerId::random();
+    let admission = match plan.on_accepted(peer_id, from, view, now) {
+        SocketAdmission::Accept => plan.on_classified(peer_id, false, view, now),
+        SocketAdmission::Drop(reason) => Admission::Drop(reason),
+        SocketAdmission::Defer(look_at) => Admission::Defer(look_at),
+    };
+    (peer_id, admission)
 }
 
 /// Returns the addresses that the actions dial.

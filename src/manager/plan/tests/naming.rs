@@ -92,9 +92,8 @@ fn inbound_misbehavior_spares_manual_peer_at_address() {
     .into_iter()
     .enumerate()
     {
-        let stranger = PeerId::random();
-        let admission = plan.on_accepted(stranger, from, &Blind, now);
-        assert_eq!(admission, Admission::LetIn);
+        let (stranger, admission) = ask(&mut plan, from, &Blind, now);
+        assert_eq!(admission, Admission::Accept);
         plan.on_over(stranger, &DisconnectReason::WrongChain, now);
         assert_eq!(plan.bans.read().len(), bad + 1);
     }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::event::InboundRejectReason;
-use crate::peers::{BanReason, PeerId};
+use crate::peers::BanReason;
 
 /// Replaces the configuration by the default one with `change` applied.
 fn update(plan: &mut Plan, change: impl FnOnce(&mut ManagerConfig), now: Now) {
@@ -13,7 +13,7 @@ fn update(plan: &mut Plan, change: impl FnOnce(&mut ManagerConfig), now: Now) {
 }
 
 fn ask(plan: &mut Plan, from: &str, now: Now) -> Admission {
-    plan.on_accepted(PeerId::random(), from.parse().unwrap(), &Blind, now)
+    super::ask(plan, from.parse().unwrap(), &Blind, now).1
 }
 
 #[test]
@@ -21,11 +21,11 @@ fn newly_whitelisted_peer_is_accepted_despite_ban() {
     let now = begin();
     let mut plan = plan_of(config(), Vec::new(), now);
     plan.ban("8.8.8.0/24".parse().unwrap(), None, now).unwrap();
-    let refused = Admission::Refuse(InboundRejectReason::Banned(BanReason::Manual));
+    let refused = Admission::Drop(InboundRejectReason::Banned(BanReason::Manual));
     assert_eq!(ask(&mut plan, "8.8.8.8:1", now), refused);
     let trusted = "8.8.8.8".parse().unwrap();
     update(&mut plan, |config| config.whitelist = vec![trusted], now);
-    assert_eq!(ask(&mut plan, "8.8.8.8:1", now), Admission::LetIn);
+    assert_eq!(ask(&mut plan, "8.8.8.8:1", now), Admission::Accept);
     assert_eq!(ask(&mut plan, "8.8.8.9:1", now), refused);
     update(&mut plan, |_| {}, now);
     assert_eq!(ask(&mut plan, "8.8.8.8:1", now), refused);
@@ -40,9 +40,7 @@ fn new_ban_duration_applies_to_later_bans() {
         |config| config.bans.automatic_duration = HOUR,
         now,
     );
-    let peer_id = PeerId::random();
-    let from = "8.8.8.8:1".parse().unwrap();
-    plan.on_accepted(peer_id, from, &Blind, now);
+    let (peer_id, _) = super::ask(&mut plan, "8.8.8.8:1".parse().unwrap(), &Blind, now);
     plan.on_over(peer_id, &DisconnectReason::WrongChain, now);
     let ban = plan.bans.read().list()[0];
     assert_eq!(ban.until, Some(now.wall + HOUR));
@@ -87,12 +85,12 @@ fn more_places_are_kept_for_those_we_dial() {
     update(&mut plan, |config| config.min_outbound = 8, now);
     for number in 0..12 {
         let from = SocketAddr::new(address(number).ip(), 1);
-        let admission = plan.on_accepted(PeerId::random(), from, &Blind, now);
-        assert_eq!(admission, Admission::LetIn);
+        let (_, admission) = super::ask(&mut plan, from, &Blind, now);
+        assert_eq!(admission, Admission::Accept);
     }
     assert!(matches!(
         ask(&mut plan, "9.9.9.9:1", now),
-        Admission::Wait(_)
+        Admission::Defer(_)
     ));
 }
 
@@ -100,18 +98,18 @@ fn more_places_are_kept_for_those_we_dial() {
 fn new_inbound_limits_apply_to_next_connection() {
     let now = begin();
     let mut plan = plan_of(config(), Vec::new(), now);
-    assert_eq!(ask(&mut plan, "9.9.9.9:1", now), Admission::LetIn);
+    assert_eq!(ask(&mut plan, "9.9.9.9:1", now), Admission::Accept);
     let one = |config: &mut ManagerConfig| config.listener.max_handshakes_per_address = 1;
     update(&mut plan, one, now);
-    let refused = Admission::Refuse(InboundRejectReason::HandshakeLimit);
+    let refused = Admission::Drop(InboundRejectReason::HandshakeLimit);
     assert_eq!(ask(&mut plan, "9.9.9.9:1", now), refused);
     update(&mut plan, |config| config.listener.max_per_address = 1, now);
-    let refused = Admission::Refuse(InboundRejectReason::AddressLimit);
+    let refused = Admission::Drop(InboundRejectReason::AddressLimit);
     assert_eq!(ask(&mut plan, "9.9.9.9:1", now), refused);
     update(&mut plan, |config| config.listener.max_handshakes = 1, now);
     assert!(matches!(
         ask(&mut plan, "9.9.1.1:1", now),
-        Admission::Wait(_)
+        Admission::Defer(_)
     ));
 }
 

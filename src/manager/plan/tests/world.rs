@@ -30,6 +30,8 @@ enum Event {
     Connects(PeerId),
     Ends(PeerId, Ending),
     Dials(u32),
+    /// The first message of an inbound socket is missing.
+    TimesOut(PeerId, SocketAddr),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -193,6 +195,7 @@ impl World {
                     self.end(peer_id, &ending.reason());
                 }
             }
+            Event::TimesOut(peer_id, from) => self.classify(peer_id, from, true),
             Event::Dials(stranger) => {
                 self.accept(SocketAddr::new(address(stranger).ip(), 50_000));
                 if let Some(every) = stranger_every {
@@ -204,8 +207,25 @@ impl World {
 
     fn accept(&mut self, from: SocketAddr) {
         let peer_id = PeerId::random();
-        match self.plan.on_accepted(peer_id, from, &Blind, self.now) {
-            Admission::LetIn => {
+        // The simulation does not retry held sockets.
+        if self.plan.on_accepted(peer_id, from, &Blind, self.now) != SocketAdmission::Accept {
+            return;
+        }
+        match (self.habits)(from) {
+            // A peer that dials is reachable. Instead of refusing, it sends nothing.
+            Habit::Refuses | Habit::IsDead => {
+                self.later(10 * SECOND, 0, Event::TimesOut(peer_id, from));
+            }
+            _ => self.classify(peer_id, from, false),
+        }
+    }
+
+    fn classify(&mut self, peer_id: PeerId, from: SocketAddr, has_ended: bool) {
+        let admission = self
+            .plan
+            .on_classified(peer_id, has_ended, &Blind, self.now);
+        match admission {
+            Admission::Accept => {
                 self.let_in += 1;
                 self.begin(
                     peer_id,
@@ -213,12 +233,15 @@ impl World {
                     RestartPolicy::new(Direction::Inbound, self.config.restarts.clone()),
                 );
             }
-            Admission::TurnAway => {
+            Admission::RejectPolitely => {
                 self.plan
                     .on_over(peer_id, &DisconnectReason::AtCapacity, self.now)
             }
-            // The simulation does not retry held sockets, and peers have one stream only.
-            Admission::Refuse(_) | Admission::Wait(_) | Admission::AsStream => {}
+            Admission::Drop(_) => {}
+            Admission::Defer(_) => {
+                let end = SocketEnd::Closed;
+                self.plan.on_socket_over(peer_id, &end, self.now);
+            }
         }
     }
 
@@ -243,9 +266,9 @@ impl World {
                 let pause = self.about(SECOND / 10);
                 self.later(pause, number, Event::Connects(peer_id));
             }
-            // A peer that dials is reachable. Instead of refusing, it sends nothing.
+            // The handshake of a socket without a first message has timed out already.
             Habit::Refuses | Habit::IsDead if inbound => {
-                self.later(10 * SECOND, number, Event::Ends(peer_id, Ending::Silent))
+                self.later(Duration::ZERO, number, Event::Ends(peer_id, Ending::Silent))
             }
             Habit::Refuses => {
                 self.later(SECOND / 100, number, Event::Ends(peer_id, Ending::Refused))
@@ -307,6 +330,10 @@ impl World {
                 Action::Close { peer_id, reason } => {
                     self.lives.remove(&peer_id);
                     self.plan.on_over(peer_id, &reason, self.now);
+                }
+                Action::CloseSocket { socket } => {
+                    let end = SocketEnd::Closed;
+                    self.plan.on_socket_over(socket, &end, self.now);
                 }
                 Action::AskSeeds { .. }
                 | Action::AskForAddresses { .. }
