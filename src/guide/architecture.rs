@@ -63,6 +63,22 @@
 //! [`flush`](crate::connection::PeerConnectionHandle::flush) returns after everything was passed to
 //! the system.
 //!
+//! # Inbound sockets
+//!
+//! [`PeerConnectionActor::accept`](crate::connection::PeerConnectionActor::accept) spawns the thread
+//! of an accepted socket. No peer exists yet:
+//!
+//! 1. The thread reads until it knows the first message. Magic and command decide as soon as they
+//!    differ from those of a `createstrm`. The handshake timeout has started.
+//! 2. A `createstrm` attaches the socket to the peer of the association. The thread acknowledges the
+//!    stream and continues as its reader. An invalid request is answered by `reject`.
+//! 3. Otherwise, the owner of the socket decides. If it starts a connection, the same thread runs
+//!    the connection, which decodes the received bytes. The first event is emitted now.
+//!
+//! The supervisor thread of a manager decides twice. Before step 1, it checks bans and the limits of
+//! handshakes. In step 3, it checks bans and the limits of connections, and reserves a slot. A
+//! socket counts toward the limits of one kind at a time, and a second stream toward none.
+//!
 //! # The path of a message
 //!
 //! A received message, for example a block, reaches a subscriber in these steps:
@@ -102,8 +118,8 @@
 //!
 //! # A decision of the manager
 //!
-//! The supervisor thread waits for connection events, accepted sockets, calls, and the next
-//! deadline. It then performs three steps:
+//! The supervisor thread waits for connection events, accepted sockets, sockets that request
+//! admission, calls, and the next deadline. It then performs three steps:
 //!
 //! 1. It passes each event and the time to the plan. For example, a handshake is complete, a
 //!    connection is closed, or a peer advertised addresses.

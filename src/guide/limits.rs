@@ -315,6 +315,11 @@
 //! | [`Manager`] | one, and one each for a listener, a store, a lookup of seeds, and a followed chain |
 //! | [`LocalNode`](crate::local_node::LocalNode) | two, in addition to its connections and accepted sockets |
 //!
+//! Each stream and each accepted socket has one thread and one descriptor. A manager has at most
+//! `max_connections` first streams, `max_connections` second streams, `max_handshakes` sockets
+//! before their decision, and `max_capacity_rejects` connections that are being rejected. At most
+//! three further sockets are accepted, but wait for their thread.
+//!
 //! [`BlockReaderAbandoned`]: crate::session::DisconnectReason::BlockReaderAbandoned
 //! [`BlockReader`]: crate::connection::BlockReader
 //! [`BlockVisitor`]: crate::connection::BlockVisitor

@@ -255,7 +255,7 @@ pub struct ListenerConfig {
     #[cfg_attr(feature = "serde", serde(with = "crate::serde_util::seconds"))]
     pub bind_retry: Duration,
     /// The maximum number of inbound connections in their handshake, and of sockets that have sent
-    /// no message. Defaults to 64. Must be at least 1.
+    /// no message. Defaults to 64. Must be at least 1. Such a socket has a thread, but no slot.
     ///
     /// If it is reached, a new socket waits until another one is stale, and replaces it. If
     /// handshakes occupy the last slots, a connection waits until one of them is stale. A
