@@ -2,6 +2,7 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use bsv_p2p::ManagerConfig;
@@ -13,6 +14,7 @@ use bsv_p2p::wire::{
     AssociationId, CreateStrm, Message, Ping, Pong, Protoconf, Reject, RejectCode, StreamType,
     Version,
 };
+use crossbeam_channel::{TryRecvError, bounded};
 use test_support::own_process::{run_in_own_process, threads_and_descriptors};
 use test_support::raw_peer::{RawPeer, frame, protoconf, version};
 use uuid::Uuid;
@@ -43,6 +45,16 @@ fn with_association(from: [u8; 4], address: SocketAddr) -> (RawPeer, Uuid) {
     peer.send(protoconf);
     peer.expect_ping();
     (peer, id)
+}
+
+/// Connects a peer from this address, and its second stream.
+#[track_caller]
+fn with_stream(from: [u8; 4], address: SocketAddr) -> (RawPeer, RawPeer) {
+    let (peer, id) = with_association(from, address);
+    let mut stream = dial_from(from, address);
+    stream.send(request(id));
+    assert!(matches!(stream.expect("streamack"), Message::StreamAck(_)));
+    (peer, stream)
 }
 
 fn request(id: Uuid) -> CreateStrm {
@@ -79,6 +91,16 @@ fn rejection(events: &EventReceiver<ControlEvent>) -> (u16, InboundRejectReason)
         }
         _ => None,
     })
+}
+
+/// Returns a configuration with this limit for each address, also a loopback one.
+fn limited(peers: usize) -> ManagerConfig {
+    let mut config = listening();
+    config.allow_private = Some(false);
+    config.max_connections = 20;
+    config.listener.max_per_address = peers;
+    config.listener.max_handshakes_per_address = 20;
+    config
 }
 
 fn port(peer: &RawPeer) -> u16 {
@@ -152,16 +174,10 @@ fn full_manager_accepts_streams_and_rejects_peers() {
 fn eight_peers_of_one_address_get_two_streams() {
     let mut config = listening();
     config.allow_private = Some(false);
-    for _ in 0..10 {
+    for _ in 0..25 {
         let (manager, events, address) = running(config.clone());
         // Each dials as soon as the stream of the one before is acknowledged.
-        let peers = [(); 8].map(|()| {
-            let (peer, id) = with_association([127, 0, 0, 2], address);
-            let mut stream = dial_from([127, 0, 0, 2], address);
-            stream.send(request(id));
-            assert!(matches!(stream.expect("streamack"), Message::StreamAck(_)));
-            (peer, stream)
-        });
+        let peers = [(); 8].map(|()| with_stream([127, 0, 0, 2], address));
         until("all streams are counted", || {
             manager.metrics().streams_attached == 8
         });
@@ -172,6 +188,81 @@ fn eight_peers_of_one_address_get_two_streams() {
         let limit = (port(&ninth), InboundRejectReason::AddressLimit);
         assert_eq!(rejection(&events), limit);
         drop(peers);
+    }
+}
+
+/// The lower limits are as high as the number of peers.
+#[test]
+fn changing_limits_refuse_no_peer_below_them() {
+    let high = limited(20);
+    let low = limited(8);
+    for _ in 0..25 {
+        let (manager, events, address) = running(high.clone());
+        let peers = thread::scope(|scope| {
+            // Dropped when the peers are connected, or a check fails.
+            let (_connecting, connected) = bounded::<()>(0);
+            let (manager, low, high) = (&manager, &low, &high);
+            scope.spawn(move || {
+                while connected.try_recv() == Err(TryRecvError::Empty) {
+                    manager.update_config(low.clone()).unwrap();
+                    manager.update_config(high.clone()).unwrap();
+                }
+            });
+            [(); 8].map(|()| with_stream([127, 0, 0, 2], address))
+        });
+        manager.update_config(low.clone()).unwrap();
+        let ninth = dial_from([127, 0, 0, 2], address);
+        ninth.send(version());
+        assert!(ninth.read_to_end().is_empty());
+        let limit = (port(&ninth), InboundRejectReason::AddressLimit);
+        assert_eq!(rejection(&events), limit);
+        until("all streams are counted", || {
+            manager.metrics().streams_attached == 8
+        });
+        let metrics = manager.metrics();
+        assert_eq!((metrics.slots_taken, metrics.inbound_accepted), (8, 16));
+        assert_eq!(metrics.inbound_rejected, 1);
+        drop(peers);
+    }
+}
+
+/// The first messages of all sockets arrive while the limit is lowered.
+#[test]
+fn lowered_limit_holds_for_sockets_being_classified() {
+    const SOCKETS: usize = 12;
+    const LOWERED: usize = 5;
+    let (begin, rest) = (
+        &frame(&version().into())[..4],
+        &frame(&version().into())[4..],
+    );
+    for round in 0..25 {
+        let (manager, events, address) = running(limited(20));
+        let sockets = [(); SOCKETS].map(|()| {
+            let socket = dial_from([127, 0, 0, 2], address);
+            socket.send_bytes(begin);
+            socket
+        });
+        let (early, late) = sockets.split_at(round % SOCKETS);
+        early.iter().for_each(|socket| socket.send_bytes(rest));
+        let before = thread::scope(|scope| {
+            scope.spawn(|| late.iter().for_each(|socket| socket.send_bytes(rest)));
+            manager.update_config(limited(LOWERED)).unwrap();
+            // A slot is taken by the decision, which precedes the update or follows it.
+            manager.metrics().slots_taken
+        });
+        let expected = before.max(LOWERED);
+        until("all are decided", || {
+            let metrics = manager.metrics();
+            assert!(metrics.slots_taken <= expected, "{metrics:?}, {before}");
+            metrics.inbound_accepted + metrics.inbound_rejected >= SOCKETS as u64
+        });
+        let metrics = manager.metrics();
+        assert_eq!(metrics.slots_taken, expected, "round {round}, {before}");
+        assert_eq!(metrics.inbound_accepted, expected as u64);
+        assert_eq!(metrics.inbound_rejected, (SOCKETS - expected) as u64);
+        for _ in expected..SOCKETS {
+            assert_eq!(rejection(&events).1, InboundRejectReason::AddressLimit);
+        }
     }
 }
 

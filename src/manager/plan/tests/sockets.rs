@@ -125,6 +125,67 @@ fn streams_do_not_count_as_connections_of_their_address() {
 }
 
 #[test]
+fn lowered_limits_apply_to_sockets_being_classified() {
+    type Change = fn(&mut ManagerConfig);
+    let now = begin();
+    let lowered: [(Change, InboundRejectReason); 3] = [
+        (
+            |config| config.max_connections = 2,
+            InboundRejectReason::Capacity,
+        ),
+        (
+            |config| config.listener.max_per_address = 2,
+            InboundRejectReason::AddressLimit,
+        ),
+        (
+            |config| config.listener.max_handshakes_per_address = 1,
+            InboundRejectReason::HandshakeLimit,
+        ),
+    ];
+    for (lower, reason) in lowered {
+        let mut config = config();
+        (config.target_connections, config.min_outbound) = (0, 0);
+        config.listener.max_capacity_rejects = 0;
+        let mut plan = plan_of(config.clone(), Vec::new(), now);
+        connect(&mut plan, from(1, 1), now);
+        let [first, second, stream] = [2, 3, 4].map(|port| accept(&mut plan, from(1, port), now));
+        lower(&mut config);
+        plan.update_config(Arc::new(config), now);
+        // One more connection is within each limit.
+        let admission = plan.on_classified(first, false, &Blind, now);
+        assert_eq!(admission, Admission::Accept, "{reason}");
+        if reason != InboundRejectReason::HandshakeLimit {
+            plan.on_connected(first, &info(), now);
+        }
+        let admission = plan.on_classified(second, false, &Blind, now);
+        assert_eq!(admission, Admission::Drop(reason));
+        let end = plan.on_socket_over(stream, &SocketEnd::Attached, now);
+        assert_eq!(end, None);
+        assert!(plan.sockets.is_empty());
+        assert_eq!(plan.links.counts().taken(), 2);
+    }
+}
+
+#[test]
+fn lowered_handshake_limit_counts_sockets_once() {
+    let now = begin();
+    let mut config = config();
+    let mut plan = plan_of(config.clone(), Vec::new(), now);
+    let handshake = accept(&mut plan, from(1, 1), now);
+    let socket = accept(&mut plan, from(2, 1), now);
+    config.listener.max_handshakes = 2;
+    plan.update_config(Arc::new(config), now);
+    // A socket that becomes a handshake is still one of two.
+    let admission = plan.on_classified(handshake, false, &Blind, now);
+    assert_eq!(admission, Admission::Accept);
+    let stale_at = now.instant + SECOND / 2;
+    let deferred = SocketAdmission::Defer(Some(stale_at));
+    assert_eq!(try_accept(&mut plan, from(3, 1), now).1, deferred);
+    plan.on_socket_over(socket, &SocketEnd::Attached, now);
+    accept(&mut plan, from(3, 1), now);
+}
+
+#[test]
 fn socket_needs_no_slot_and_evicts_nobody() {
     let now = begin();
     for evict_inbound in [false, true] {
