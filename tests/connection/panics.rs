@@ -17,7 +17,9 @@ use crate::block_reader::{asked, block_of};
 use crate::harness::{Actor, config};
 
 /// A text, and an action at the first record of the connection that contains it.
-static ACTION: Mutex<Option<(&str, Box<dyn FnOnce() + Send>)>> = Mutex::new(None);
+type RecordAction = (&'static str, Box<dyn FnOnce() + Send>);
+
+static ACTION: Mutex<Option<RecordAction>> = Mutex::new(None);
 
 struct Logger;
 
