@@ -11,8 +11,8 @@ use std::time::Instant;
 use parking_lot::{Mutex, MutexGuard, RwLock};
 
 use super::data_stream::DataStream;
-use super::open_requests::OpenRequests;
 use super::peer_streams::{PeerStream, PeerStreams};
+use super::request_table::RequestTable;
 use crate::connection::close_cell::CloseCell;
 use crate::connection::{ConnectionConfig, random};
 use crate::session::{
@@ -30,7 +30,7 @@ pub(in crate::connection) struct ActiveConnection {
     session: Mutex<Session>,
     /// The reason of the end.
     pub(super) close: Arc<CloseCell>,
-    pub(super) requests: OpenRequests,
+    pub(super) requests: RequestTable,
     /// The open streams.
     streams: RwLock<PeerStreams>,
     pub(super) data_stream: DataStream,
@@ -58,7 +58,7 @@ impl ActiveConnection {
         let genesis = BlockHeader::genesis(&config.network);
         Ok(Self {
             session: Mutex::new(session),
-            requests: OpenRequests::new(&genesis, close.wakers().clone()),
+            requests: RequestTable::new(&genesis, close.wakers().clone()),
             close,
             streams: RwLock::default(),
             data_stream: DataStream::default(),
@@ -225,7 +225,7 @@ mod tests {
     use super::*;
     use crate::Network;
     use crate::connection::actor::PeerConnectionHandle;
-    use crate::connection::actor::patience::Patience;
+    use crate::connection::actor::pending_request::RequestTimeout;
     use crate::connection::{
         Connection, EventReceiver, PeerConnectionOptions, RestartConfig, Supervisor,
     };
@@ -295,10 +295,10 @@ mod tests {
         drop(peer);
         restarting.expect_restart();
         let (mut peer, _) = restarting.accept();
-        let (check, patience) = (PeerCapabilities::check, Patience::new(LIMIT));
+        let (check, timeout) = (PeerCapabilities::check, RequestTimeout::new(LIMIT));
         let sent = restarting
             .handle
-            .send_checked(&earlier, &message(1), patience, check);
+            .send_checked(&earlier, &message(1), timeout, check);
         assert!(matches!(sent, Err(Error::Disconnected { .. })), "{sent:?}");
         restarting.handle.send(message(2), LIMIT).unwrap();
         let is_test = |message: &Message| matches!(message, Message::Unknown { .. });
@@ -310,15 +310,15 @@ mod tests {
     fn request_cancelled_after_restart_spares_new_one() {
         let restarting = Restarting::new();
         let (peer, earlier) = restarting.accept();
-        let cancelled = earlier.requests.with(|table| table.ask_ping(1)).unwrap();
+        let cancelled = earlier.requests.with(|table| table.open_ping(1)).unwrap();
         drop(peer);
         restarting.expect_restart();
         let (_peer, next) = restarting.accept();
-        let open = next.requests.with(|table| table.ask_ping(2)).unwrap();
+        let open = next.requests.with(|table| table.open_ping(2)).unwrap();
         assert_eq!(cancelled.id, open.id);
         earlier.requests.with(|table| {
-            table.give_up(cancelled.id);
-            table.withdraw(cancelled.id);
+            table.cancel(cancelled.id);
+            table.abort(cancelled.id);
         });
         next.requests.on_pong(2, LIMIT, StreamType::General);
         assert_eq!(open.answer.try_recv(), Ok(Ok(LIMIT)));

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::active_connection::ActiveConnection;
-use super::patience::Patience;
 use super::peer_connection::PeerConnection;
+use super::pending_request::RequestTimeout;
 use super::{ConnectionStatistics, QueueStats, thread};
 use crate::connection::outbox::{Outbox, QueueError};
 use crate::connection::records;
@@ -203,12 +203,12 @@ impl PeerConnectionHandle {
     /// - [`Error::Timeout`] if the handshake is not complete in time. The connection continues.
     /// - [`Error::Disconnected`] with the reason if the connection is closed permanently before.
     pub fn wait_connected(&self, timeout: Duration) -> Result<(), Error> {
-        let patience = Patience::new(timeout);
-        let connected = self.peer.wait_connected(patience.deadline);
+        let timeout = RequestTimeout::new(timeout);
+        let connected = self.peer.wait_connected(timeout.deadline);
         match connected {
             Some(Ok(())) => Ok(()),
             Some(Err(reason)) => Err(self.disconnected(reason)),
-            None => Err(self.timed_out(Timeout::Handshake, patience)),
+            None => Err(self.timed_out(Timeout::Handshake, timeout)),
         }
     }
 
@@ -237,7 +237,7 @@ impl PeerConnectionHandle {
         self.send_checked(
             &self.peer.current(),
             &message.into(),
-            Patience::new(timeout),
+            RequestTimeout::new(timeout),
             PeerCapabilities::check,
         )
     }
@@ -271,7 +271,7 @@ impl PeerConnectionHandle {
         self.send_checked(
             &self.peer.current(),
             &message,
-            Patience::new(timeout),
+            RequestTimeout::new(timeout),
             PeerCapabilities::check_lenient,
         )
     }
@@ -283,29 +283,24 @@ impl PeerConnectionHandle {
     /// - [`Error::Config`] if the message was prepared for another magic.
     /// - The errors of [`send`](Self::send).
     pub fn send_encoded(&self, prepared: &EncodedMessage, timeout: Duration) -> Result<(), Error> {
-        let patience = Patience::new(timeout);
+        let timeout = RequestTimeout::new(timeout);
         let right = prepared.magic() == self.peer.config().0.magic();
         let expected = "the magic of the connection";
         ConfigError::unless(right, "magic", &prepared.magic(), expected)?;
         self.send_by(
             &self.peer.current(),
             prepared.message(),
-            patience,
+            timeout,
             |receiver, _| prepared.check(receiver),
-            |outbox| outbox.send_frames(vec![prepared.frame()], patience.deadline),
+            |outbox| outbox.send_frames(vec![prepared.frame()], timeout.deadline),
         )
     }
 
     /// Like [`try_send`](Self::try_send), for a message whose content was checked before.
     pub(crate) fn try_send_valid(&self, message: &Message) -> Result<(), Error> {
-        let patience = Patience::new(Duration::ZERO);
+        let timeout = RequestTimeout::new(Duration::ZERO);
         let connection = self.peer.current();
-        self.send_checked(
-            &connection,
-            message,
-            patience,
-            PeerCapabilities::check_valid,
-        )
+        self.send_checked(&connection, message, timeout, PeerCapabilities::check_valid)
     }
 
     /// Waits until all queued messages have been handed to the operating system.
@@ -317,7 +312,7 @@ impl PeerConnectionHandle {
     /// - [`Error::Timeout`] if messages are left in a queue.
     /// - [`Error::Disconnected`] if the connection is closed.
     pub fn flush(&self, timeout: Duration) -> Result<(), Error> {
-        let patience = Patience::new(timeout);
+        let timeout = RequestTimeout::new(timeout);
         let connection = self.peer.current();
         let streams = connection.streams();
         if streams.first().is_none()
@@ -326,8 +321,8 @@ impl PeerConnectionHandle {
             return Err(self.disconnected(reason));
         }
         streams.all().try_for_each(|stream| {
-            let flushed = stream.outbox.flush(patience.deadline);
-            flushed.map_err(|error| self.queue_error(&connection, error, patience))
+            let flushed = stream.outbox.flush(timeout.deadline);
+            flushed.map_err(|error| self.queue_error(&connection, error, timeout))
         })
     }
 
@@ -406,11 +401,11 @@ impl PeerConnectionHandle {
         &self,
         connection: &ActiveConnection,
         message: &Message,
-        patience: Patience,
+        timeout: RequestTimeout,
         check: fn(PeerCapabilities, &Message) -> Result<(), SendError>,
     ) -> Result<(), Error> {
-        self.send_by(connection, message, patience, check, |outbox| {
-            outbox.send(std::slice::from_ref(message), patience.deadline)
+        self.send_by(connection, message, timeout, check, |outbox| {
+            outbox.send(std::slice::from_ref(message), timeout.deadline)
         })
     }
 
@@ -420,7 +415,7 @@ impl PeerConnectionHandle {
         &self,
         connection: &ActiveConnection,
         message: &Message,
-        patience: Patience,
+        timeout: RequestTimeout,
         check: impl FnOnce(PeerCapabilities, &Message) -> Result<(), SendError>,
         send: impl FnOnce(&Outbox) -> Result<(), QueueError>,
     ) -> Result<(), Error> {
@@ -437,7 +432,7 @@ impl PeerConnectionHandle {
             if is_request {
                 connection.session().on_not_sent(message);
             }
-            self.queue_error(connection, error, patience)
+            self.queue_error(connection, error, timeout)
         })?;
         if Session::is_answer(message) {
             connection.session().on_sent(message);
@@ -451,12 +446,12 @@ impl PeerConnectionHandle {
 
     /// Queues the messages of a request on the stream of the first one, either all or none.
     ///
-    /// The peer handles them in this order. `patience` limits the wait for queue capacity.
+    /// The peer handles them in this order. `timeout` limits the wait for queue capacity.
     pub(super) fn send_together(
         &self,
         connection: &ActiveConnection,
         messages: &[Message],
-        patience: Patience,
+        timeout: RequestTimeout,
     ) -> Result<(), Error> {
         let Some(first) = messages.first() else {
             return Ok(());
@@ -474,8 +469,8 @@ impl PeerConnectionHandle {
         let Some(stream) = connection.stream_for(first) else {
             return Err(self.ended(connection));
         };
-        let sent = stream.outbox.send(messages, patience.deadline);
-        sent.map_err(|error| self.queue_error(connection, error, patience))?;
+        let sent = stream.outbox.send(messages, timeout.deadline);
+        sent.map_err(|error| self.queue_error(connection, error, timeout))?;
         for message in messages {
             records::sent(&*self.peer, message);
         }
@@ -520,19 +515,19 @@ impl PeerConnectionHandle {
         &self,
         connection: &ActiveConnection,
         error: QueueError,
-        patience: Patience,
+        timeout: RequestTimeout,
     ) -> Error {
         match error {
-            QueueError::Full => self.timed_out(Timeout::Send, patience),
+            QueueError::Full => self.timed_out(Timeout::Send, timeout),
             QueueError::Closed => self.ended(connection),
         }
     }
 
-    pub(super) fn timed_out(&self, which: Timeout, patience: Patience) -> Error {
+    pub(super) fn timed_out(&self, which: Timeout, timeout: RequestTimeout) -> Error {
         Error::Timeout {
             peer: self.name(),
             which,
-            after: patience.timeout,
+            after: timeout.duration,
         }
     }
 

@@ -7,10 +7,10 @@ use crossbeam_channel::Receiver;
 
 use super::active_connection::ActiveConnection;
 use super::handle::PeerConnectionHandle;
-use super::open_requests::HeadersTurn;
-use super::patience::Patience;
 use super::peer_connection::PeerConnection;
-use crate::connection::requests::{Asked, Failure, Requests};
+use super::pending_request::RequestTimeout;
+use super::request_table::HeadersLock;
+use crate::connection::requests::{Failure, Requests, Ticket};
 use crate::error::{Error, Timeout};
 use crate::session::{PROTOCOL_VERSION, PeerRequest};
 use crate::wire::{BlockHash, BlockHeader, GetHeaders, Message};
@@ -39,7 +39,7 @@ impl PeerConnectionHandle {
         stop: BlockHash,
         timeout: Duration,
     ) -> Result<Vec<BlockHeader>, Error> {
-        self.ask_headers(locator, stop, Patience::new(timeout))
+        self.open_headers(locator, stop, RequestTimeout::new(timeout))
     }
 
     /// Starts a request for the headers after `locator` without waiting for its answer or for
@@ -56,9 +56,9 @@ impl PeerConnectionHandle {
         &self,
         locator: Vec<BlockHash>,
     ) -> Result<HeadersRequest, StartHeadersError> {
-        let at_once = Patience::new(Duration::ZERO);
+        let at_once = RequestTimeout::new(Duration::ZERO);
         let connection = self.peer.current();
-        let turn = connection.requests.headers_turn(at_once.deadline);
+        let turn = connection.requests.headers_lock(at_once.deadline);
         let turn = turn.ok_or(StartHeadersError::Busy)?;
         let (stop, turn) = (BlockHash::default(), (connection, turn));
         let started = self.send_headers_request(turn, locator, stop, at_once);
@@ -68,32 +68,32 @@ impl PeerConnectionHandle {
         })
     }
 
-    fn ask_headers(
+    fn open_headers(
         &self,
         locator: &[BlockHash],
         stop: BlockHash,
-        patience: Patience,
+        timeout: RequestTimeout,
     ) -> Result<Vec<BlockHeader>, Error> {
         let connection = self.peer.current();
-        let turn = connection.requests.headers_turn(patience.deadline);
-        let turn = turn.ok_or_else(|| self.timed_out(Timeout::RequestQueue, patience))?;
+        let turn = connection.requests.headers_lock(timeout.deadline);
+        let turn = turn.ok_or_else(|| self.timed_out(Timeout::RequestQueue, timeout))?;
         let turn = (connection, turn);
-        let request = self.send_headers_request(turn, locator.to_vec(), stop, patience)?;
-        match self.receive(request.receiver(), patience) {
+        let request = self.send_headers_request(turn, locator.to_vec(), stop, timeout)?;
+        match self.receive(request.receiver(), timeout) {
             Ok(answer) => answer.map_err(|failure| self.peer.request_error(failure)),
-            Err(given_up) => request
+            Err(error) => request
                 .cancel()
-                .unwrap_or_else(|| Err(self.given_up(given_up, patience))),
+                .unwrap_or_else(|| Err(self.error(error, timeout))),
         }
     }
 
-    /// Queues the messages of a header request. `patience` limits the wait for queue capacity.
+    /// Queues the messages of a header request. `timeout` limits the wait for queue capacity.
     fn send_headers_request(
         &self,
-        (connection, turn): (Arc<ActiveConnection>, HeadersTurn),
+        (connection, turn): (Arc<ActiveConnection>, HeadersLock),
         locator: Vec<BlockHash>,
         stop: BlockHash,
-        patience: Patience,
+        timeout: RequestTimeout,
     ) -> Result<HeadersRequest, Error> {
         if locator.is_empty() {
             self.check_supported(&connection, PeerRequest::HeaderByHash)?;
@@ -107,12 +107,12 @@ impl PeerConnectionHandle {
         let needs_fence = requests.with(|table| table.headers_need_fence());
         let fence = needs_fence.then(|| connection.session().ping(Instant::now()));
         let nonce = fence.and_then(|ping| ping.nonce);
-        let ask = |table: &mut Requests| table.ask_headers(&getheaders, nonce);
+        let ask = |table: &mut Requests| table.open_headers(&getheaders, nonce);
         let (ticket, marker) = self.enter(&connection, ask)?;
         let mut messages = Vec::from_iter(fence.map(Message::from));
         messages.extend([getheaders.into(), marker.into()]);
-        if let Err(error) = self.send_together(&connection, &messages, patience) {
-            requests.with(|table| table.withdraw(ticket.id));
+        if let Err(error) = self.send_together(&connection, &messages, timeout) {
+            requests.with(|table| table.abort(ticket.id));
             return Err(error);
         }
         Ok(HeadersRequest {
@@ -145,10 +145,10 @@ pub(crate) struct HeadersRequest {
     peer: Arc<PeerConnection>,
     /// The connection on which the request was sent.
     connection: Arc<ActiveConnection>,
-    ticket: Asked<Vec<BlockHeader>>,
+    ticket: Ticket<Vec<BlockHeader>>,
     started: Instant,
     /// Dropped after the request is cancelled.
-    _turn: HeadersTurn,
+    _turn: HeadersLock,
 }
 
 impl HeadersRequest {
@@ -186,20 +186,20 @@ impl HeadersRequest {
 
     /// Ends the request, and returns the answer if it has arrived by then.
     fn cancel(self) -> Option<Result<Vec<BlockHeader>, Error>> {
-        self.give_up();
+        self.leave_table();
         let answer = self.ticket.answer.try_recv().ok()?;
         Some(answer.map_err(|failure| self.peer.request_error(failure)))
     }
 
-    fn give_up(&self) {
+    fn leave_table(&self) {
         let id = self.ticket.id;
-        self.connection.requests.with(|table| table.give_up(id));
+        self.connection.requests.with(|table| table.cancel(id));
     }
 }
 
 impl Drop for HeadersRequest {
     fn drop(&mut self) {
-        self.give_up();
+        self.leave_table();
     }
 }
 

@@ -4,11 +4,11 @@ use std::time::{Duration, Instant};
 
 use super::active_connection::ActiveConnection;
 use super::handle::PeerConnectionHandle;
-use super::moving::GivenUp;
-use super::patience::Patience;
+use super::pending_request::RequestTimeout;
+use super::pending_request::WaitError;
 use crate::connection::block_reader::BlockReader;
 use crate::connection::random::unix_time;
-use crate::connection::requests::{Asked, NotAsked, Requests, check_block};
+use crate::connection::requests::{RequestError, Requests, Ticket, check_block};
 use crate::error::{Error, Timeout};
 use crate::session::{PeerCapabilities, PeerRequest};
 use crate::wire::{Block, BlockHash, GetData, Message, TimestampedAddress, Tx, Txid};
@@ -38,13 +38,13 @@ impl PeerConnectionHandle {
     /// - [`Error::Timeout`] if no pong arrives in time.
     /// - [`Error::Disconnected`] if the connection is closed.
     pub fn ping(&self, timeout: Duration) -> Result<Duration, Error> {
-        let patience = Patience::new(timeout);
+        let timeout = RequestTimeout::new(timeout);
         let connection = self.peer.current();
         let ping = connection.session().ping(Instant::now());
         let nonce = ping.nonce.unwrap_or_default();
-        let asked = self.enter(&connection, |requests| requests.ask_ping(nonce))?;
-        self.send_questions(&connection, [ping.into()], &asked, patience)?;
-        self.wait_for(&connection, &asked, patience)
+        let asked = self.enter(&connection, |requests| requests.open_ping(nonce))?;
+        self.send_questions(&connection, [ping.into()], &asked, timeout)?;
+        self.wait_for(&connection, &asked, timeout)
     }
 
     /// Requests a block and checks its transactions against the merkle root of its header.
@@ -65,22 +65,22 @@ impl PeerConnectionHandle {
     /// - [`Error::Timeout`] if no response arrives in time.
     /// - [`Error::Disconnected`] if the connection is closed.
     pub fn block(&self, hash: BlockHash, timeout: Duration) -> Result<Block, Error> {
-        self.ask_block(hash, Patience::new(timeout))
+        self.open_block(hash, RequestTimeout::new(timeout))
     }
 
     /// Like [`block`](Self::block), but also fails with [`Timeout::Stall`] if the peer makes no
     /// progress for `stall`.
-    pub(crate) fn block_unless_still(
+    pub(crate) fn block_with_stall_timeout(
         &self,
         hash: BlockHash,
         timeout: Duration,
         stall: Duration,
     ) -> Result<Block, Error> {
-        self.ask_block(hash, Patience::new(timeout).unless_still(stall))
+        self.open_block(hash, RequestTimeout::new(timeout).with_stall_timeout(stall))
     }
 
-    fn ask_block(&self, hash: BlockHash, patience: Patience) -> Result<Block, Error> {
-        let block = self.ask_in_turn(|requests| requests.ask_block(hash), patience)?;
+    fn open_block(&self, hash: BlockHash, timeout: RequestTimeout) -> Result<Block, Error> {
+        let block = self.ask_in_turn(|requests| requests.open_block(hash), timeout)?;
         check_block(block, hash, || self.name())
     }
 
@@ -103,26 +103,26 @@ impl PeerConnectionHandle {
         hash: BlockHash,
         timeout: Duration,
     ) -> Result<BlockReader<'static>, Error> {
-        self.ask_block_reader(hash, Patience::new(timeout))
+        self.open_block_reader(hash, RequestTimeout::new(timeout))
     }
 
     /// Like [`block_reader`](Self::block_reader), but also fails with [`Timeout::Stall`] if the
     /// peer makes no progress for `stall`.
-    pub(crate) fn block_reader_unless_still(
+    pub(crate) fn block_reader_with_stall_timeout(
         &self,
         hash: BlockHash,
         timeout: Duration,
         stall: Duration,
     ) -> Result<BlockReader<'static>, Error> {
-        self.ask_block_reader(hash, Patience::new(timeout).unless_still(stall))
+        self.open_block_reader(hash, RequestTimeout::new(timeout).with_stall_timeout(stall))
     }
 
-    fn ask_block_reader(
+    fn open_block_reader(
         &self,
         hash: BlockHash,
-        patience: Patience,
+        timeout: RequestTimeout,
     ) -> Result<BlockReader<'static>, Error> {
-        self.ask_in_turn(|requests| requests.ask_block_reader(hash), patience)
+        self.ask_in_turn(|requests| requests.open_block_reader(hash), timeout)
     }
 
     /// Requests transactions. Returns them in the order of `txids`, with `None` for each that the
@@ -152,19 +152,19 @@ impl PeerConnectionHandle {
         if txids.is_empty() {
             return Ok(Vec::new());
         }
-        let patience = Patience::new(timeout);
+        let timeout = RequestTimeout::new(timeout);
         let limit = self.max_inventory();
         let connection = self.peer.current();
         let asked = {
-            let sending = connection.requests.sending(patience.deadline);
-            let _sending = sending.ok_or_else(|| self.timed_out(Timeout::Send, patience))?;
-            let ask = |requests: &mut Requests| requests.ask_transactions(txids);
+            let lock = connection.requests.send_lock(timeout.deadline);
+            let _lock = lock.ok_or_else(|| self.timed_out(Timeout::Send, timeout))?;
+            let ask = |requests: &mut Requests| requests.open_transactions(txids);
             let (asked, entries) = self.enter(&connection, ask)?;
             let questions = GetData::split(&entries, limit).map(Message::from);
-            self.send_questions(&connection, questions, &asked, patience)?;
+            self.send_questions(&connection, questions, &asked, timeout)?;
             asked
         };
-        self.wait_for(&connection, &asked, patience)
+        self.wait_for(&connection, &asked, timeout)
     }
 
     /// Requests addresses of other nodes. Returns at most 1,000, each with the time at which it was
@@ -193,39 +193,39 @@ impl PeerConnectionHandle {
     /// - [`Error::Timeout`] if no `addr` arrives in time.
     /// - [`Error::Disconnected`] if the connection is closed.
     pub fn addresses(&self, timeout: Duration) -> Result<Vec<TimestampedAddress>, Error> {
-        let patience = Patience::new(timeout);
+        let timeout = RequestTimeout::new(timeout);
         let connection = self.peer.current();
         self.check_supported(&connection, PeerRequest::Addresses)?;
         let relays = connection.session().relays_addresses();
         let asked = self.enter(&connection, |requests| {
-            requests.ask_addresses(relays, unix_time())
+            requests.open_addresses(relays, unix_time())
         })?;
-        self.send_questions(&connection, [Message::GetAddr], &asked, patience)?;
-        self.wait_for(&connection, &asked, patience)
+        self.send_questions(&connection, [Message::GetAddr], &asked, timeout)?;
+        self.wait_for(&connection, &asked, timeout)
     }
 
     /// Sends a request whose response is matched by the order of requests, and waits for the
     /// response.
     fn ask_in_turn<T>(
         &self,
-        ask: impl FnOnce(&mut Requests) -> Result<(Asked<T>, GetData), NotAsked>,
-        patience: Patience,
+        ask: impl FnOnce(&mut Requests) -> Result<(Ticket<T>, GetData), RequestError>,
+        timeout: RequestTimeout,
     ) -> Result<T, Error> {
         let connection = self.peer.current();
         let asked = {
-            let sending = connection.requests.sending(patience.deadline);
-            let _sending = sending.ok_or_else(|| self.timed_out(Timeout::Send, patience))?;
+            let lock = connection.requests.send_lock(timeout.deadline);
+            let _lock = lock.ok_or_else(|| self.timed_out(Timeout::Send, timeout))?;
             let (asked, question) = self.enter(&connection, ask)?;
-            self.send_questions(&connection, [question.into()], &asked, patience)?;
+            self.send_questions(&connection, [question.into()], &asked, timeout)?;
             asked
         };
-        self.wait_for(&connection, &asked, patience)
+        self.wait_for(&connection, &asked, timeout)
     }
 
     pub(super) fn enter<T>(
         &self,
         connection: &ActiveConnection,
-        enter: impl FnOnce(&mut Requests) -> Result<T, NotAsked>,
+        enter: impl FnOnce(&mut Requests) -> Result<T, RequestError>,
     ) -> Result<T, Error> {
         let entered = connection.requests.with(enter);
         entered.map_err(|not_asked| not_asked.into_error(self.name()))
@@ -236,15 +236,15 @@ impl PeerConnectionHandle {
         &self,
         connection: &ActiveConnection,
         questions: impl IntoIterator<Item = Message>,
-        asked: &Asked<T>,
-        patience: Patience,
+        asked: &Ticket<T>,
+        timeout: RequestTimeout,
     ) -> Result<(), Error> {
         let mut questions = questions.into_iter();
         let sent = questions.try_for_each(|question| {
-            self.send_checked(connection, &question, patience, PeerCapabilities::check)
+            self.send_checked(connection, &question, timeout, PeerCapabilities::check)
         });
         if sent.is_err() {
-            connection.requests.with(|table| table.withdraw(asked.id));
+            connection.requests.with(|table| table.abort(asked.id));
         }
         sent
     }
@@ -252,25 +252,25 @@ impl PeerConnectionHandle {
     fn wait_for<T>(
         &self,
         connection: &ActiveConnection,
-        asked: &Asked<T>,
-        patience: Patience,
+        asked: &Ticket<T>,
+        timeout: RequestTimeout,
     ) -> Result<T, Error> {
         // A response that is available once the request is cancelled is still returned.
-        let answer = self.receive(&asked.answer, patience).or_else(|given_up| {
-            connection.requests.with(|table| table.give_up(asked.id));
-            asked.answer.try_recv().map_err(|_| given_up)
+        let answer = self.receive(&asked.answer, timeout).or_else(|error| {
+            connection.requests.with(|table| table.cancel(asked.id));
+            asked.answer.try_recv().map_err(|_| error)
         });
         match answer {
             Ok(answer) => answer.map_err(|failure| self.peer.request_error(failure)),
-            Err(given_up) => Err(self.given_up(given_up, patience)),
+            Err(error) => Err(self.error(error, timeout)),
         }
     }
 
     /// Returns the error of a request without a response.
-    pub(super) fn given_up(&self, given_up: GivenUp, patience: Patience) -> Error {
-        match given_up {
-            GivenUp::Deadline => self.timed_out(Timeout::Response, patience),
-            GivenUp::StoodStill(after) => Error::Timeout {
+    pub(super) fn error(&self, error: WaitError, timeout: RequestTimeout) -> Error {
+        match error {
+            WaitError::Timeout => self.timed_out(Timeout::Response, timeout),
+            WaitError::Stalled(after) => Error::Timeout {
                 peer: self.name(),
                 which: Timeout::Stall,
                 after,

@@ -30,7 +30,7 @@ impl<'a> OpenRequest<'a> {
             .peer
             .current()
             .requests
-            .with(|table| table.ask_ping(0));
+            .with(|table| table.open_ping(0));
         Self(handle, asked.expect("there is room").id)
     }
 
@@ -46,7 +46,7 @@ impl Drop for OpenRequest<'_> {
             .peer
             .current()
             .requests
-            .with(|table| table.give_up(self.1));
+            .with(|table| table.cancel(self.1));
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::Connection;
 use crate::connection::block_reader::BlockReader;
 use crate::connection::random::unix_time;
-use crate::connection::requests::{Asked, NotAsked, Requests, check_block};
+use crate::connection::requests::{RequestError, Requests, Ticket, check_block};
 use crate::deadline::deadline_after;
 use crate::error::{Error, Timeout};
 use crate::session::{PROTOCOL_VERSION, PeerRequest};
@@ -30,7 +30,7 @@ impl Connection {
     /// - [`Error::Disconnected`] if the connection is closed.
     pub fn ping(&mut self, timeout: Duration) -> Result<Duration, Error> {
         let ping = self.new_ping();
-        let asked = self.ask(|requests| requests.ask_ping(ping.nonce.unwrap_or_default()))?;
+        let asked = self.ask(|requests| requests.open_ping(ping.nonce.unwrap_or_default()))?;
         self.exchange([ping.into()], &asked, timeout)
     }
 
@@ -85,7 +85,7 @@ impl Connection {
         let needed = self.requests.headers_need_fence();
         let fence = needed.then(|| self.new_ping());
         let nonce = fence.and_then(|ping| ping.nonce);
-        let (asked, marker) = self.ask(|requests| requests.ask_headers(&question, nonce))?;
+        let (asked, marker) = self.ask(|requests| requests.open_headers(&question, nonce))?;
         let mut messages = Vec::from_iter(fence.map(Message::from));
         messages.extend([question.into(), marker.into()]);
         self.exchange(messages, &asked, timeout)
@@ -111,7 +111,7 @@ impl Connection {
     /// - [`Error::Timeout`] if no response arrives in time.
     /// - [`Error::Disconnected`] if the connection is closed.
     pub fn block(&mut self, hash: BlockHash, timeout: Duration) -> Result<Block, Error> {
-        let (asked, question) = self.ask(|requests| requests.ask_block(hash))?;
+        let (asked, question) = self.ask(|requests| requests.open_block(hash))?;
         let block = self.exchange([question.into()], &asked, timeout)?;
         check_block(block, hash, || self.name.clone())
     }
@@ -155,7 +155,7 @@ impl Connection {
         hash: BlockHash,
         timeout: Duration,
     ) -> Result<BlockReader<'_>, Error> {
-        let (asked, question) = self.ask(|requests| requests.ask_block_reader(hash))?;
+        let (asked, question) = self.ask(|requests| requests.open_block_reader(hash))?;
         let reader = self.exchange([question.into()], &asked, timeout)?;
         Ok(reader.with_source(self))
     }
@@ -189,7 +189,7 @@ impl Connection {
             return Ok(Vec::new());
         }
         let limit = self.max_inventory();
-        let (asked, entries) = self.ask(|requests| requests.ask_transactions(txids))?;
+        let (asked, entries) = self.ask(|requests| requests.open_transactions(txids))?;
         let questions = GetData::split(&entries, limit).map(Message::from);
         self.exchange(questions, &asked, timeout)
     }
@@ -220,13 +220,13 @@ impl Connection {
     pub fn addresses(&mut self, timeout: Duration) -> Result<Vec<TimestampedAddress>, Error> {
         self.check_supported(PeerRequest::Addresses)?;
         let relays = self.session.relays_addresses();
-        let asked = self.ask(|requests| requests.ask_addresses(relays, unix_time()))?;
+        let asked = self.ask(|requests| requests.open_addresses(relays, unix_time()))?;
         self.exchange([Message::GetAddr], &asked, timeout)
     }
 
     fn ask<T>(
         &mut self,
-        ask: impl FnOnce(&mut Requests) -> Result<T, NotAsked>,
+        ask: impl FnOnce(&mut Requests) -> Result<T, RequestError>,
     ) -> Result<T, Error> {
         ask(&mut self.requests).map_err(|not_asked| not_asked.into_error(self.name.clone()))
     }
@@ -235,13 +235,13 @@ impl Connection {
     fn exchange<T>(
         &mut self,
         questions: impl IntoIterator<Item = Message>,
-        asked: &Asked<T>,
+        asked: &Ticket<T>,
         timeout: Duration,
     ) -> Result<T, Error> {
         let deadline = deadline_after(timeout);
         let mut questions = questions.into_iter();
         if let Err(error) = questions.try_for_each(|question| self.send(question)) {
-            self.requests.withdraw(asked.id);
+            self.requests.abort(asked.id);
             return Err(error);
         }
         let waited = self.call(|connection| {
@@ -250,7 +250,7 @@ impl Connection {
             }
             Ok(())
         });
-        self.requests.give_up(asked.id);
+        self.requests.cancel(asked.id);
         // The response may have arrived just before the deadline or the close.
         if let Ok(answer) = asked.answer.try_recv() {
             return answer.map_err(|failure| failure.into_error(self.name.clone()));

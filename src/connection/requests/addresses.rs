@@ -66,7 +66,7 @@ impl AddressRequest {
         usize::from(self.open.is_some())
     }
 
-    pub(super) fn is_asked(&self) -> bool {
+    pub(super) fn is_requested(&self) -> bool {
         self.sent || self.open.is_some()
     }
 

@@ -99,7 +99,7 @@ impl BlockRequests {
     pub(super) fn on_missing(&mut self, hash: BlockHash) -> Option<u64> {
         let oldest = [self.open.first(hash), self.readers.first(hash)];
         let id = oldest.into_iter().flatten().min()?;
-        self.end_without_copy(id);
+        self.end_unanswered(id);
         Some(id)
     }
 
@@ -112,7 +112,7 @@ impl BlockRequests {
     }
 
     /// Ends a request for which the peer sends no copy.
-    pub(super) fn end_without_copy(&mut self, id: u64) {
+    pub(super) fn end_unanswered(&mut self, id: u64) {
         let seen = |hash| self.seen.get(&hash).cloned();
         if let Some((hash, responder)) = self.open.take(id) {
             responder.answer(seen(hash).ok_or(Failure::NotFound(hash)));

@@ -24,7 +24,7 @@ mod transactions;
 mod tests;
 
 pub(super) use self::blocks::check_block;
-pub(super) use self::ticket::{Asked, Failure, NotAsked, Responder};
+pub(super) use self::ticket::{Failure, RequestError, Responder, Ticket};
 
 use std::time::Duration;
 
@@ -97,13 +97,13 @@ impl Requests {
     }
 
     /// Opens a request for the pong to a ping with `nonce`.
-    pub(super) fn ask_ping(&mut self, nonce: u64) -> Result<Asked<Duration>, NotAsked> {
+    pub(super) fn open_ping(&mut self, nonce: u64) -> Result<Ticket<Duration>, RequestError> {
         let (asked, responder) = self.open_request()?;
         self.pings.open(asked.id, nonce, responder);
         Ok(asked)
     }
 
-    /// Returns whether a ping must precede the next header request. See [`Requests::ask_headers`].
+    /// Returns whether a ping must precede the next header request. See [`Requests::open_headers`].
     pub(super) fn headers_need_fence(&self) -> bool {
         self.headers.needs_fence()
     }
@@ -113,11 +113,11 @@ impl Requests {
     ///
     /// With a `fence`, a ping with that nonce must be sent before `question`. Headers that arrive
     /// before its pong do not answer the request.
-    pub(super) fn ask_headers(
+    pub(super) fn open_headers(
         &mut self,
         question: &GetHeaders,
         fence: Option<u64>,
-    ) -> Result<(Asked<Vec<BlockHeader>>, GetData), NotAsked> {
+    ) -> Result<(Ticket<Vec<BlockHeader>>, GetData), RequestError> {
         let (asked, responder) = self.open_request()?;
         self.headers.ask(asked.id, question, fence, responder);
         self.replies.open(asked.id);
@@ -127,10 +127,10 @@ impl Requests {
 
     /// Opens a request for a block. Returns its `getdata`. Requests must be sent in the order of
     /// these calls.
-    pub(super) fn ask_block(
+    pub(super) fn open_block(
         &mut self,
         hash: BlockHash,
-    ) -> Result<(Asked<Block>, GetData), NotAsked> {
+    ) -> Result<(Ticket<Block>, GetData), RequestError> {
         let (asked, responder) = self.open_request()?;
         self.blocks.ask(asked.id, hash, responder);
         self.replies.open(asked.id);
@@ -138,12 +138,12 @@ impl Requests {
         Ok((asked, question))
     }
 
-    /// Opens a request for a block that is read while it arrives. See [`Requests::ask_block`] for
+    /// Opens a request for a block that is read while it arrives. See [`Requests::open_block`] for
     /// the returned `getdata`.
-    pub(super) fn ask_block_reader(
+    pub(super) fn open_block_reader(
         &mut self,
         hash: BlockHash,
-    ) -> Result<(Asked<BlockReader<'static>>, GetData), NotAsked> {
+    ) -> Result<(Ticket<BlockReader<'static>>, GetData), RequestError> {
         let (asked, responder) = self.open_request()?;
         self.blocks.ask_reader(asked.id, hash, responder);
         self.replies.open(asked.id);
@@ -172,10 +172,10 @@ impl Requests {
     }
 
     /// Opens a request for transactions. Returns the entries for its `getdata` messages.
-    pub(super) fn ask_transactions(
+    pub(super) fn open_transactions(
         &mut self,
         txids: &[Txid],
-    ) -> Result<(Asked<FoundTransactions>, Vec<Inventory>), NotAsked> {
+    ) -> Result<(Ticket<FoundTransactions>, Vec<Inventory>), RequestError> {
         let (asked, responder) = self.open_request()?;
         let entries = self.transactions.ask(asked.id, txids, responder);
         Ok((asked, entries))
@@ -185,14 +185,14 @@ impl Requests {
     ///
     /// `relays` is whether the peer also sends unrequested addresses. `now` is the Unix
     /// time in seconds.
-    pub(super) fn ask_addresses(
+    pub(super) fn open_addresses(
         &mut self,
         relays: bool,
         now: i64,
-    ) -> Result<Asked<Vec<TimestampedAddress>>, NotAsked> {
+    ) -> Result<Ticket<Vec<TimestampedAddress>>, RequestError> {
         let (asked, responder) = self.open_request()?;
-        if self.addresses.is_asked() {
-            return Err(NotAsked::Already);
+        if self.addresses.is_requested() {
+            return Err(RequestError::Already);
         }
         self.addresses.ask(asked.id, (relays, now), responder);
         Ok(asked)
@@ -206,18 +206,18 @@ impl Requests {
     /// Records that a second stream is being opened, over which the peer may send from now on.
     ///
     /// Must be called before the `createstrm` or `streamack` is sent.
-    /// [`Requests::on_second_stream`] or [`Requests::on_no_second_stream`] must follow.
-    pub(super) fn on_opening_stream(&mut self) {
+    /// [`Requests::on_stream_open`] or [`Requests::on_stream_failed`] must follow.
+    pub(super) fn on_stream_opening(&mut self) {
         self.set_streams(StreamCount::Opening);
     }
 
     /// Records that a second stream is open. The policy selects the stream of each new request.
-    pub(super) fn on_second_stream(&mut self) {
+    pub(super) fn on_stream_open(&mut self) {
         self.set_streams(StreamCount::Two);
     }
 
     /// Records that there is no second stream and that the peer sent nothing over it.
-    pub(super) fn on_no_second_stream(&mut self) {
+    pub(super) fn on_stream_failed(&mut self) {
         self.set_streams(StreamCount::One);
     }
 
@@ -228,7 +228,7 @@ impl Requests {
 
     /// Returns whether a request needs a ping after its end marker. See [`Requests::on_fence`].
     /// Always `false` with one stream.
-    pub(super) fn want_fence(&self) -> bool {
+    pub(super) fn wants_fence(&self) -> bool {
         self.replies.wants_fence()
     }
 
@@ -252,7 +252,7 @@ impl Requests {
     fn end_unanswered(&mut self, over: &[u64]) {
         for id in over {
             self.headers.on_no_answer(*id, &mut self.replies);
-            self.blocks.end_without_copy(*id);
+            self.blocks.end_unanswered(*id);
         }
     }
 
@@ -294,16 +294,16 @@ impl Requests {
         (!is_answer).then_some(Received::Message(message))
     }
 
-    /// Cancels a request that was sent. The caller should then check [`Asked::answer`] once more,
+    /// Cancels a request that was sent. The caller should then check [`Ticket::answer`] once more,
     /// because a response may have been stored there.
-    pub(super) fn give_up(&mut self, id: u64) {
+    pub(super) fn cancel(&mut self, id: u64) {
         self.headers.cancel(id, &mut self.replies);
         self.addresses.cancel(id);
         self.cancel_others(id);
     }
 
     /// Removes a request that could not be sent.
-    pub(super) fn withdraw(&mut self, id: u64) {
+    pub(super) fn abort(&mut self, id: u64) {
         self.headers.abort(id, &mut self.replies);
         self.addresses.abort(id);
         // Some of the `getdata` messages for transactions may have been sent.
@@ -329,12 +329,12 @@ impl Requests {
         self.replies.close_all();
     }
 
-    fn open_request<T>(&mut self) -> Result<(Asked<T>, Responder<T>), NotAsked> {
+    fn open_request<T>(&mut self) -> Result<(Ticket<T>, Responder<T>), RequestError> {
         if let Some(reason) = &self.end {
-            return Err(NotAsked::Ended(reason.clone()));
+            return Err(RequestError::Ended(reason.clone()));
         }
         if self.open() >= MAX_OPEN {
-            return Err(NotAsked::TooMany { limit: MAX_OPEN });
+            return Err(RequestError::TooMany { limit: MAX_OPEN });
         }
         self.last_id += 1;
         Ok(ticket::pair(self.last_id))

@@ -8,7 +8,7 @@ use crate::wire::BlockHash;
 
 /// The caller's end of an open request.
 #[derive(Debug)]
-pub(in crate::connection) struct Asked<T> {
+pub(in crate::connection) struct Ticket<T> {
     /// The id of the request. Later requests have higher ids.
     pub(in crate::connection) id: u64,
     /// Receives the answer, once.
@@ -30,9 +30,9 @@ impl<T> Responder<T> {
     }
 }
 
-pub(super) fn pair<T>(id: u64) -> (Asked<T>, Responder<T>) {
+pub(super) fn pair<T>(id: u64) -> (Ticket<T>, Responder<T>) {
     let (sender, answer) = bounded(1);
-    (Asked { id, answer }, Responder(sender))
+    (Ticket { id, answer }, Responder(sender))
 }
 
 /// Why a request failed.
@@ -59,7 +59,7 @@ impl Failure {
 
 /// Why a request was not opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::connection) enum NotAsked {
+pub(in crate::connection) enum RequestError {
     /// The connection has ended.
     Ended(DisconnectReason),
     /// The maximum number of requests is open.
@@ -68,13 +68,13 @@ pub(in crate::connection) enum NotAsked {
     Already,
 }
 
-impl NotAsked {
+impl RequestError {
     /// Returns the error for the caller. `peer` is the name of the peer.
     pub(in crate::connection) fn into_error(self, peer: String) -> Error {
         match self {
-            NotAsked::Ended(reason) => Error::Disconnected { peer, reason },
-            NotAsked::TooMany { limit } => Error::TooManyRequests { peer, limit },
-            NotAsked::Already => Error::AlreadyRequested { peer },
+            RequestError::Ended(reason) => Error::Disconnected { peer, reason },
+            RequestError::TooMany { limit } => Error::TooManyRequests { peer, limit },
+            RequestError::Already => Error::AlreadyRequested { peer },
         }
     }
 }

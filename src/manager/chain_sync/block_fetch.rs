@@ -40,7 +40,7 @@ impl Manager {
     ///   `limits.block`. [`Manager::fetch_block_reader`] has only the latter limit.
     pub fn fetch_block(&self, hash: BlockHash, timeout: Duration) -> Result<Block, Error> {
         self.fetch(hash, timeout, |peer, left| {
-            peer.block_unless_still(hash, left, STALL_TIMEOUT)
+            peer.block_with_stall_timeout(hash, left, STALL_TIMEOUT)
         })
     }
 
@@ -61,7 +61,7 @@ impl Manager {
         timeout: Duration,
     ) -> Result<BlockReader<'static>, Error> {
         self.fetch(hash, timeout, |peer, left| {
-            peer.block_reader_unless_still(hash, left, STALL_TIMEOUT)
+            peer.block_reader_with_stall_timeout(hash, left, STALL_TIMEOUT)
         })
     }
 

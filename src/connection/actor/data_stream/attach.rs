@@ -148,7 +148,7 @@ impl StreamClaim {
             return;
         }
         // The peer may send right after its request.
-        connection.requests.on_opening_stream();
+        connection.requests.on_stream_opening();
         // The `streamack` must be the first message on the stream. A failed write is detected by
         // the reader.
         let answer = StreamAck {

@@ -115,9 +115,9 @@ fn read(
     connection.add_data_stream(stream.clone(), policy);
     match policy {
         // The default policy routes no messages to the data stream.
-        StreamPolicy::Default => connection.requests.on_no_second_stream(),
+        StreamPolicy::Default => connection.requests.on_stream_failed(),
         // Requests for blocks and headers use the data stream from now on.
-        StreamPolicy::BlockPriority => connection.requests.on_second_stream(),
+        StreamPolicy::BlockPriority => connection.requests.on_stream_open(),
     }
     connection.send_fence();
     let text = format_args!("stream {} opened, policy {policy}", stream.kind);

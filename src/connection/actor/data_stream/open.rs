@@ -75,13 +75,13 @@ pub(super) fn open(
     close.add(&stream).map_err(|_| StreamSetupError::Closed)?;
     // The peer may send right after its `streamack`. A failed write is detected when the reply is
     // read.
-    connection.requests.on_opening_stream();
+    connection.requests.on_stream_opening();
     let _ = stream.outbox.reply(&[request.clone().into()]);
     let answered = wait_for_streamack(peer, &config, &stream, request);
     match answered {
         Ok(frames) => Ok(OpenStream { stream, frames }),
         Err(refusal) => {
-            connection.requests.on_no_second_stream();
+            connection.requests.on_stream_failed();
             // Nothing more may be written to a refused stream.
             stream.outbox.close();
             stream.outbox.join();

@@ -139,7 +139,7 @@ impl Reading<'_> {
                     }
                 }
                 ReadOutcome::Received(Received::Message(message))
-                    if !self.connection.requests.may_concern(&message) =>
+                    if !self.connection.requests.may_answer(&message) =>
                 {
                     self.events.deliver_message(message);
                 }

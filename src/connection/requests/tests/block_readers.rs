@@ -6,9 +6,9 @@ use super::*;
 pub(super) fn ask_reader(
     requests: &mut Requests,
     number: u8,
-) -> (Asked<BlockReader<'static>>, Inventory) {
+) -> (Ticket<BlockReader<'static>>, Inventory) {
     let hash = block(number).hash();
-    let (asked, question) = requests.ask_block_reader(hash).unwrap();
+    let (asked, question) = requests.open_block_reader(hash).unwrap();
     let [Inventory::Block(wanted), end @ Inventory::Tx(_)] = question.inventory[..] else {
         panic!("{question:?}");
     };
@@ -17,14 +17,18 @@ pub(super) fn ask_reader(
 }
 
 #[track_caller]
-pub(super) fn ended(asked: &Asked<BlockReader<'static>>, expected: Failure) {
+pub(super) fn ended(asked: &Ticket<BlockReader<'static>>, expected: Failure) {
     let answer = asked.answer.try_recv().expect("an answer");
     assert_eq!(answer.expect_err("a failure"), expected);
 }
 
 /// Claims a block, which must belong to `asked`.
 #[track_caller]
-pub(super) fn claimed_by(requests: &mut Requests, number: u8, asked: &Asked<BlockReader<'static>>) {
+pub(super) fn claimed_by(
+    requests: &mut Requests,
+    number: u8,
+    asked: &Ticket<BlockReader<'static>>,
+) {
     let waiter = requests.claim_block(block(number).hash());
     // Any answer will do, but a failure is easier to compare.
     waiter.expect("a claim").answer(Err(too_large()));
@@ -70,9 +74,9 @@ fn missing_block_is_not_found() {
 fn block_of_cancelled_request_is_unclaimed() {
     let mut requests = requests();
     let (given_up, end) = ask_reader(&mut requests, 1);
-    requests.give_up(given_up.id);
+    requests.cancel(given_up.id);
     let (unsent, _) = ask_reader(&mut requests, 2);
-    requests.withdraw(unsent.id);
+    requests.abort(unsent.id);
     assert_eq!(requests.block_readers(), 0);
     assert!(!is_claimed(&mut requests, 1) && !is_claimed(&mut requests, 2));
     assert!(given_up.answer.is_empty() && unsent.answer.is_empty());
@@ -88,6 +92,9 @@ fn close_ends_waits_for_block_start() {
     let (asked, _) = ask_reader(&mut requests, 1);
     requests.close(&DisconnectReason::ConnectionClosed);
     ended(&asked, Failure::Ended(DisconnectReason::ConnectionClosed));
-    let refused = requests.ask_block_reader(block(1).hash()).unwrap_err();
-    assert_eq!(refused, NotAsked::Ended(DisconnectReason::ConnectionClosed));
+    let refused = requests.open_block_reader(block(1).hash()).unwrap_err();
+    assert_eq!(
+        refused,
+        RequestError::Ended(DisconnectReason::ConnectionClosed)
+    );
 }

@@ -32,7 +32,7 @@ fn blocks_complete_in_any_order() {
 fn unawaited_end_marker_is_consumed() {
     let mut requests = requests();
     let (asked, end) = ask_block(&mut requests, block(1).hash());
-    requests.give_up(asked.id);
+    requests.cancel(asked.id);
     let others = [
         Inventory::Tx(Txid([7; 32])),
         Inventory::Block(block(2).hash()),
@@ -78,7 +78,7 @@ fn one_block_completes_all_its_requests() {
     got(&one, block(1));
     assert!(answers(&mut requests, not_found(&[end])));
     got(&two, block(1));
-    requests.give_up(three.id);
+    requests.cancel(three.id);
     got(&three, block(1));
 }
 
@@ -100,7 +100,7 @@ fn oversized_block_ends_oldest_request_for_it() {
     let mut requests = requests();
     let [(cancelled, _), (other, _), (one, end_of_one), (two, _)] =
         [1, 2, 1, 1].map(|number| ask_block(&mut requests, block(number).hash()));
-    requests.give_up(cancelled.id);
+    requests.cancel(cancelled.id);
     assert!(is_block_discarded(&mut requests, 1));
     failed(&one, too_large());
     assert!(answers(&mut requests, not_found(&[end_of_one])));

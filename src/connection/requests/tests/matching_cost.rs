@@ -45,7 +45,7 @@ fn cost(requests: &mut Requests, message: &Message, copies: usize, is_answer: bo
         let start = Instant::now();
         for message in messages {
             assert_eq!(answers(requests, message), is_answer);
-            assert!(!requests.want_fence());
+            assert!(!requests.wants_fence());
         }
         start.elapsed()
     };
@@ -67,21 +67,21 @@ fn assert_flat(open: Open, message: impl Into<Message>, copies: usize, is_answer
 }
 
 fn open_transactions(requests: &mut Requests, number: u32) {
-    requests.ask_transactions(&[txid(number)]).unwrap();
+    requests.open_transactions(&[txid(number)]).unwrap();
 }
 
 fn open_block(requests: &mut Requests, number: u32) {
-    requests.ask_block(block_hash(number)).unwrap();
+    requests.open_block(block_hash(number)).unwrap();
 }
 
 fn open_block_reader(requests: &mut Requests, number: u32) {
-    requests.ask_block_reader(block_hash(number)).unwrap();
+    requests.open_block_reader(block_hash(number)).unwrap();
 }
 
 /// Opens a request whose end marker has arrived, so that it waits for a pong.
 fn open_marked_block(requests: &mut Requests, number: u32) {
     if number == 0 {
-        requests.on_second_stream();
+        requests.on_stream_open();
     }
     let (_, marker) = ask_block(requests, block_hash(number));
     assert!(answers(requests, not_found(&[marker])));
@@ -124,11 +124,11 @@ fn copies_cost_the_same_with_many_requests() {
         many / few
     };
     let transactions = cost_of(
-        |requests, _| drop(requests.ask_transactions(&[tx(1).txid()])),
+        |requests, _| drop(requests.open_transactions(&[tx(1).txid()])),
         tx(1).into(),
     );
     let blocks = cost_of(
-        |requests, _| drop(requests.ask_block(block(1).hash())),
+        |requests, _| drop(requests.open_block(block(1).hash())),
         block(1).into(),
     );
     let ratio = transactions.max(blocks);

@@ -139,8 +139,8 @@ fn too_large() -> Failure {
 }
 
 /// Requests a block. Returns the request and its end marker.
-fn ask_block(requests: &mut Requests, hash: BlockHash) -> (Asked<Block>, Inventory) {
-    let (asked, question) = requests.ask_block(hash).unwrap();
+fn ask_block(requests: &mut Requests, hash: BlockHash) -> (Ticket<Block>, Inventory) {
+    let (asked, question) = requests.open_block(hash).unwrap();
     let [Inventory::Block(wanted), end @ Inventory::Tx(_)] = question.inventory[..] else {
         panic!("{question:?}");
     };
@@ -149,24 +149,24 @@ fn ask_block(requests: &mut Requests, hash: BlockHash) -> (Asked<Block>, Invento
 }
 
 #[track_caller]
-fn got<T: PartialEq + std::fmt::Debug>(asked: &Asked<T>, expected: T) {
+fn got<T: PartialEq + std::fmt::Debug>(asked: &Ticket<T>, expected: T) {
     assert_eq!(asked.answer.try_recv(), Ok(Ok(expected)));
 }
 
 #[track_caller]
-fn failed<T: PartialEq + std::fmt::Debug>(asked: &Asked<T>, expected: Failure) {
+fn failed<T: PartialEq + std::fmt::Debug>(asked: &Ticket<T>, expected: Failure) {
     assert_eq!(asked.answer.try_recv(), Ok(Err(expected)));
 }
 
 #[track_caller]
-fn waits<T: PartialEq + std::fmt::Debug>(asked: &Asked<T>) {
+fn waits<T: PartialEq + std::fmt::Debug>(asked: &Ticket<T>) {
     assert!(asked.answer.is_empty());
 }
 
 #[test]
 fn a_pong_answers_the_ping_with_its_nonce() {
     let mut requests = requests();
-    let [one, other] = [1, 2].map(|nonce| requests.ask_ping(nonce).unwrap());
+    let [one, other] = [1, 2].map(|nonce| requests.open_ping(nonce).unwrap());
     requests.on_pong(3, SECOND, StreamType::General);
     requests.on_pong(2, SECOND, StreamType::General);
     requests.on_pong(2, 2 * SECOND, StreamType::General);
@@ -179,27 +179,27 @@ fn a_pong_answers_the_ping_with_its_nonce() {
 fn the_number_of_open_requests_is_bounded() {
     let mut requests = requests();
     let mut open: Vec<_> = (0..MAX_OPEN as u64)
-        .map(|nonce| requests.ask_ping(nonce).unwrap())
+        .map(|nonce| requests.open_ping(nonce).unwrap())
         .collect();
-    let too_many = NotAsked::TooMany { limit: 1024 };
-    assert_eq!(requests.ask_block(genesis()).unwrap_err(), too_many);
-    assert_eq!(requests.ask_transactions(&[]).unwrap_err(), too_many);
-    assert_eq!(requests.ask_addresses(true, NOW).unwrap_err(), too_many);
-    requests.give_up(open.remove(500).id);
+    let too_many = RequestError::TooMany { limit: 1024 };
+    assert_eq!(requests.open_block(genesis()).unwrap_err(), too_many);
+    assert_eq!(requests.open_transactions(&[]).unwrap_err(), too_many);
+    assert_eq!(requests.open_addresses(true, NOW).unwrap_err(), too_many);
+    requests.cancel(open.remove(500).id);
     let question = question(&[], genesis());
-    requests.ask_headers(&question, None).unwrap();
-    assert_eq!(requests.ask_ping(7).unwrap_err(), too_many);
+    requests.open_headers(&question, None).unwrap();
+    assert_eq!(requests.open_ping(7).unwrap_err(), too_many);
 }
 
 #[test]
 fn close_ends_all_requests_with_first_reason() {
     let mut requests = requests();
-    let ping = requests.ask_ping(1).unwrap();
+    let ping = requests.open_ping(1).unwrap();
     let question = question(&[], genesis());
-    let (headers, _) = requests.ask_headers(&question, None).unwrap();
-    let (block, _) = requests.ask_block(genesis()).unwrap();
-    let (transactions, _) = requests.ask_transactions(&[tx(1).txid()]).unwrap();
-    let addresses = requests.ask_addresses(true, NOW).unwrap();
+    let (headers, _) = requests.open_headers(&question, None).unwrap();
+    let (block, _) = requests.open_block(genesis()).unwrap();
+    let (transactions, _) = requests.open_transactions(&[tx(1).txid()]).unwrap();
+    let addresses = requests.open_addresses(true, NOW).unwrap();
     requests.close(&DisconnectReason::ConnectionClosed);
     requests.close(&DisconnectReason::Requested);
     let ended = Failure::Ended(DisconnectReason::ConnectionClosed);
@@ -209,7 +209,7 @@ fn close_ends_all_requests_with_first_reason() {
     failed(&transactions, ended.clone());
     failed(&addresses, ended);
     assert_eq!(requests.open(), 0);
-    let ended = NotAsked::Ended(DisconnectReason::ConnectionClosed);
-    assert_eq!(requests.ask_ping(2).unwrap_err(), ended);
-    assert_eq!(requests.ask_addresses(true, NOW).unwrap_err(), ended);
+    let ended = RequestError::Ended(DisconnectReason::ConnectionClosed);
+    assert_eq!(requests.open_ping(2).unwrap_err(), ended);
+    assert_eq!(requests.open_addresses(true, NOW).unwrap_err(), ended);
 }

@@ -6,7 +6,7 @@ use super::*;
 fn transactions_return_in_request_order() {
     let mut requests = requests();
     let txids = [1, 2, 1, 3].map(|number| tx(number).txid());
-    let (asked, entries) = requests.ask_transactions(&txids).unwrap();
+    let (asked, entries) = requests.open_transactions(&txids).unwrap();
     let expected = [txids[0], txids[1], txids[3]].map(Inventory::Tx);
     assert_eq!(entries, expected);
     assert!(answers(&mut requests, tx(3)));
@@ -24,7 +24,7 @@ fn transactions_return_in_request_order() {
 fn one_transaction_completes_all_its_requests() {
     let mut requests = requests();
     let txid = tx(1).txid();
-    let mut ask = || requests.ask_transactions(&[txid]).unwrap().0;
+    let mut ask = || requests.open_transactions(&[txid]).unwrap().0;
     let [one, two, three, four] = [(); 4].map(|()| ask());
     assert!(answers(&mut requests, tx(1)));
     got(&one, vec![Some(tx(1))]);
@@ -33,10 +33,10 @@ fn one_transaction_completes_all_its_requests() {
     let missing = not_found(&[Inventory::Tx(txid)]);
     assert!(answers(&mut requests, missing.clone()));
     got(&three, vec![Some(tx(1))]);
-    requests.give_up(four.id);
+    requests.cancel(four.id);
     got(&four, vec![Some(tx(1))]);
 
-    let (alone, _) = requests.ask_transactions(&[txid]).unwrap();
+    let (alone, _) = requests.open_transactions(&[txid]).unwrap();
     assert!(answers(&mut requests, missing.clone()));
     got(&alone, vec![None]);
     assert_eq!(left(&mut requests, missing.clone()), Some(missing));
@@ -45,14 +45,14 @@ fn one_transaction_completes_all_its_requests() {
 #[test]
 fn oversized_transaction_ends_oldest_request() {
     let mut requests = requests();
-    let mut ask = |number| requests.ask_transactions(&[tx(number).txid()]).unwrap().0;
+    let mut ask = |number| requests.open_transactions(&[tx(number).txid()]).unwrap().0;
     let [one, two] = [1, 2].map(&mut ask);
     assert!(is_passed_over(&mut requests, "tx"));
     failed(&one, too_large());
-    requests.give_up(two.id);
-    let (three, _) = requests.ask_transactions(&[tx(3).txid()]).unwrap();
+    requests.cancel(two.id);
+    let (three, _) = requests.open_transactions(&[tx(3).txid()]).unwrap();
     assert!(!is_passed_over(&mut requests, "tx"));
     waits(&three);
-    requests.give_up(three.id);
+    requests.cancel(three.id);
     assert!(three.answer.try_recv().is_err());
 }

@@ -1,13 +1,13 @@
 //! Requests over two streams, between which messages have no order.
 
 use super::block_readers::{ask_reader, claimed_by, ended};
-use super::headers::ask_headers;
+use super::headers::open_headers;
 use super::*;
 use crate::wire::StreamType::{Data1, General};
 
 fn two_streams() -> Requests {
     let mut requests = requests();
-    requests.on_second_stream();
+    requests.on_stream_open();
     requests
 }
 
@@ -20,9 +20,9 @@ fn name(requests: &mut Requests, end: Inventory, on: StreamType) {
 /// Sends a fence with this nonce. The table must require one.
 #[track_caller]
 fn fence(requests: &mut Requests, nonce: u64) {
-    assert!(requests.want_fence());
+    assert!(requests.wants_fence());
     requests.on_fence(nonce);
-    assert!(!requests.want_fence(), "one ping is enough");
+    assert!(!requests.wants_fence(), "one ping is enough");
 }
 
 #[test]
@@ -33,7 +33,7 @@ fn block_after_its_overtaking_end_is_answer() {
     waits(&before);
     assert!(answers_over(Data1, &mut requests, block(1)));
     got(&before, block(1));
-    assert!(!requests.want_fence(), "the request has ended");
+    assert!(!requests.wants_fence(), "the request has ended");
 
     let (behind, end) = ask_block(&mut requests, block(2).hash());
     name(&mut requests, end, General);
@@ -49,13 +49,13 @@ fn block_after_its_overtaking_end_is_answer() {
 fn fence_pong_before_block_means_not_found() {
     let mut requests = two_streams();
     let (asked, end) = ask_block(&mut requests, block(1).hash());
-    assert!(!requests.want_fence(), "its end is not named");
+    assert!(!requests.wants_fence(), "its end is not named");
     name(&mut requests, end, General);
     requests.on_pong(7, SECOND, Data1);
     waits(&asked);
     fence(&mut requests, 7);
     name(&mut requests, end, General);
-    assert!(!requests.want_fence(), "it was named before");
+    assert!(!requests.wants_fence(), "it was named before");
     requests.on_pong(6, SECOND, Data1);
     waits(&asked);
     requests.on_pong(7, SECOND, Data1);
@@ -72,7 +72,7 @@ fn only_pong_of_other_stream_counts() {
     requests.on_pong(7, SECOND, General);
     requests.on_pong(7, SECOND, Data1);
     waits(&asked);
-    assert!(!requests.want_fence(), "its timeout decides");
+    assert!(!requests.wants_fence(), "its timeout decides");
 
     // The fence of another request serves this one as well.
     let (other, end) = ask_block(&mut requests, block(2).hash());
@@ -149,12 +149,12 @@ fn end_on_block_stream_follows_block() {
     let (asked, end) = ask_block(&mut requests, block(1).hash());
     name(&mut requests, end, Data1);
     failed(&asked, Failure::NotFound(block(1).hash()));
-    assert!(!requests.want_fence());
+    assert!(!requests.wants_fence());
 
     // A block that was requested over one stream may arrive over that one.
     let mut requests = super::requests();
     let (asked, end) = ask_block(&mut requests, block(1).hash());
-    requests.on_second_stream();
+    requests.on_stream_open();
     name(&mut requests, end, Data1);
     fence(&mut requests, 7);
     requests.on_pong(7, SECOND, Data1);
@@ -171,7 +171,7 @@ fn notfound_of_block_needs_no_fence() {
     let named = not_found(&[Inventory::Block(hash), end]);
     assert_eq!(left(&mut requests, named), None);
     failed(&asked, Failure::NotFound(hash));
-    assert!(!requests.want_fence());
+    assert!(!requests.wants_fence());
 }
 
 #[test]
@@ -180,15 +180,15 @@ fn cancelled_request_needs_no_fence() {
     let [(one, end_of_one), (two, end_of_two), (three, end_of_three)] =
         [1, 2, 3].map(|number| ask_block(&mut requests, block(number).hash()));
     name(&mut requests, end_of_one, General);
-    requests.give_up(one.id);
-    assert!(!requests.want_fence());
+    requests.cancel(one.id);
+    assert!(!requests.wants_fence());
     name(&mut requests, end_of_two, General);
     fence(&mut requests, 7);
-    requests.give_up(two.id);
+    requests.cancel(two.id);
     requests.on_pong(7, SECOND, Data1);
-    requests.give_up(three.id);
+    requests.cancel(three.id);
     name(&mut requests, end_of_three, General);
-    assert!(!requests.want_fence());
+    assert!(!requests.wants_fence());
     for (number, asked) in [(1, one), (2, two), (3, three)] {
         waits(&asked);
         assert!(!answers_over(Data1, &mut requests, block(number)));
@@ -203,7 +203,7 @@ fn cancelled_request_takes_copy_for_another() {
     name(&mut requests, end, General);
     assert!(answers_over(Data1, &mut requests, block(1)));
     got(&one, block(1));
-    requests.give_up(two.id);
+    requests.cancel(two.id);
     got(&two, block(1));
 }
 
@@ -215,11 +215,11 @@ fn close_ends_waits_for_fence_pong() {
     fence(&mut requests, 7);
     let (named, end) = ask_reader(&mut requests, 2);
     name(&mut requests, end, General);
-    assert!(requests.want_fence());
+    assert!(requests.wants_fence());
     requests.close(&DisconnectReason::ConnectionClosed);
     failed(&fenced, Failure::Ended(DisconnectReason::ConnectionClosed));
     ended(&named, Failure::Ended(DisconnectReason::ConnectionClosed));
-    assert!(!requests.want_fence());
+    assert!(!requests.wants_fence());
     requests.on_pong(7, SECOND, Data1);
     assert_eq!(requests.open(), 0);
 }
@@ -229,8 +229,8 @@ fn one_stream_needs_no_fence() {
     for end_of_opening in [false, true] {
         let mut requests = requests();
         if end_of_opening {
-            requests.on_opening_stream();
-            requests.on_no_second_stream();
+            requests.on_stream_opening();
+            requests.on_stream_failed();
         }
         let (whole, end) = ask_block(&mut requests, block(1).hash());
         name(&mut requests, end, General);
@@ -238,7 +238,7 @@ fn one_stream_needs_no_fence() {
         let (reader, end) = ask_reader(&mut requests, 1);
         name(&mut requests, end, General);
         ended(&reader, Failure::NotFound(block(1).hash()));
-        assert!(!requests.want_fence());
+        assert!(!requests.wants_fence());
     }
 }
 
@@ -247,21 +247,24 @@ fn end_waits_for_stream_being_opened() {
     // The peer may use the second stream before this side knows that it is open.
     let mut requests = requests();
     let (asked, end) = ask_block(&mut requests, block(1).hash());
-    requests.on_opening_stream();
+    requests.on_stream_opening();
     name(&mut requests, end, General);
     waits(&asked);
-    assert!(!requests.want_fence(), "its pong could come over one alone");
-    requests.on_second_stream();
+    assert!(
+        !requests.wants_fence(),
+        "its pong could come over one alone"
+    );
+    requests.on_stream_open();
     fence(&mut requests, 7);
     requests.on_pong(7, SECOND, Data1);
     failed(&asked, Failure::NotFound(block(1).hash()));
 
     let mut requests = super::requests();
-    requests.on_opening_stream();
+    requests.on_stream_opening();
     let (named, end) = ask_block(&mut requests, block(1).hash());
     let (open, _) = ask_block(&mut requests, block(2).hash());
     name(&mut requests, end, General);
-    requests.on_no_second_stream();
+    requests.on_stream_failed();
     failed(&named, Failure::NotFound(block(1).hash()));
     waits(&open);
 }
@@ -280,11 +283,11 @@ fn late_headers_before_pong_are_no_answer() {
     let late = [header_on(genesis()), header_on(genesis())];
     let found = [header_on(genesis())];
     let mut requests = requests();
-    let (first, marker) = ask_headers(&mut requests, None);
-    requests.on_second_stream();
-    requests.give_up(first.id);
+    let (first, marker) = open_headers(&mut requests, None);
+    requests.on_stream_open();
+    requests.cancel(first.id);
     assert!(requests.headers_need_fence());
-    let (second, _) = ask_headers(&mut requests, Some(5));
+    let (second, _) = open_headers(&mut requests, Some(5));
     for from in [General, Data1] {
         assert!(!answers_over(from, &mut requests, headers(&late)));
         assert!(!answers_over(from, &mut requests, headers(&[])));
@@ -303,12 +306,12 @@ fn late_headers_before_pong_are_no_answer() {
 fn headers_answer_on_either_stream() {
     let found = [header_on(genesis())];
     let mut requests = requests();
-    let (before, _) = ask_headers(&mut requests, None);
-    requests.on_second_stream();
+    let (before, _) = open_headers(&mut requests, None);
+    requests.on_stream_open();
     assert!(answers_over(General, &mut requests, headers(&found)));
     got(&before, found.to_vec());
     for from in [General, Data1] {
-        let (asked, _) = ask_headers(&mut requests, None);
+        let (asked, _) = open_headers(&mut requests, None);
         assert!(answers_over(from, &mut requests, headers(&found)));
         got(&asked, found.to_vec());
     }
@@ -318,8 +321,8 @@ fn headers_answer_on_either_stream() {
 fn headers_after_overtaking_end_marker_are_the_answer() {
     let found = [header_on(genesis())];
     let mut requests = two_streams();
-    let (asked, marker) = ask_headers(&mut requests, None);
-    assert!(!requests.want_fence(), "its end marker has not arrived");
+    let (asked, marker) = open_headers(&mut requests, None);
+    assert!(!requests.wants_fence(), "its end marker has not arrived");
     name(&mut requests, marker, General);
     waits(&asked);
     fence(&mut requests, 7);
@@ -332,7 +335,7 @@ fn headers_after_overtaking_end_marker_are_the_answer() {
 #[test]
 fn pong_after_overtaking_end_marker_means_no_headers() {
     let mut requests = two_streams();
-    let (asked, marker) = ask_headers(&mut requests, None);
+    let (asked, marker) = open_headers(&mut requests, None);
     name(&mut requests, marker, General);
     fence(&mut requests, 7);
     requests.on_pong(7, SECOND, General);
@@ -350,15 +353,15 @@ fn pong_after_overtaking_end_marker_means_no_headers() {
 #[test]
 fn end_marker_on_header_stream_needs_no_ping() {
     let mut requests = two_streams();
-    let (asked, marker) = ask_headers(&mut requests, None);
+    let (asked, marker) = open_headers(&mut requests, None);
     name(&mut requests, marker, Data1);
     got(&asked, Vec::new());
-    assert!(!requests.want_fence());
+    assert!(!requests.wants_fence());
 
     // A request that was sent over one stream may be answered over the other.
     let mut requests = super::requests();
-    let (asked, marker) = ask_headers(&mut requests, None);
-    requests.on_second_stream();
+    let (asked, marker) = open_headers(&mut requests, None);
+    requests.on_stream_open();
     name(&mut requests, marker, Data1);
     fence(&mut requests, 7);
     requests.on_pong(7, SECOND, General);
@@ -369,17 +372,17 @@ fn end_marker_on_header_stream_needs_no_ping() {
 fn end_marker_waits_while_second_stream_opens() {
     for opens in [true, false] {
         let mut requests = requests();
-        requests.on_opening_stream();
-        let (asked, marker) = ask_headers(&mut requests, None);
+        requests.on_stream_opening();
+        let (asked, marker) = open_headers(&mut requests, None);
         name(&mut requests, marker, General);
         waits(&asked);
-        assert!(!requests.want_fence());
+        assert!(!requests.wants_fence());
         if opens {
-            requests.on_second_stream();
+            requests.on_stream_open();
             fence(&mut requests, 7);
             requests.on_pong(7, SECOND, Data1);
         } else {
-            requests.on_no_second_stream();
+            requests.on_stream_failed();
         }
         got(&asked, Vec::new());
     }
@@ -400,10 +403,10 @@ fn end_marker_of_cancelled_headers_may_need_pong() {
         } else {
             two_streams()
         };
-        let (cancelled, marker) = ask_headers(&mut requests, None);
-        requests.on_second_stream();
-        requests.give_up(cancelled.id);
-        let (next, _) = ask_headers(&mut requests, Some(5));
+        let (cancelled, marker) = open_headers(&mut requests, None);
+        requests.on_stream_open();
+        requests.cancel(cancelled.id);
+        let (next, _) = open_headers(&mut requests, Some(5));
         name(&mut requests, marker, on);
         if !is_proof {
             fence(&mut requests, 7);
@@ -414,7 +417,7 @@ fn end_marker_of_cancelled_headers_may_need_pong() {
             requests.on_pong(8, SECOND, other);
         }
         assert!(!requests.headers_need_fence());
-        assert!(!requests.want_fence());
+        assert!(!requests.wants_fence());
         assert!(answers_over(Data1, &mut requests, headers(&[])));
         got(&next, Vec::new());
     }

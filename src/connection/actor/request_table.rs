@@ -14,7 +14,7 @@ use crate::session::DisconnectReason;
 use crate::wire::{BlockHeader, Message, StreamType};
 
 /// The request table with its lock, which is held for one call and never during a wait.
-pub(super) struct OpenRequests {
+pub(super) struct RequestTable {
     table: Mutex<Requests>,
     /// The number of open requests, readable without the lock.
     open: AtomicUsize,
@@ -26,25 +26,25 @@ pub(super) struct OpenRequests {
     wakers: StreamWakers,
     /// Held from the entry of a request in the table until it is sent, if responses are matched by
     /// the order of requests.
-    sending: Mutex<()>,
-    /// Has one element while a header request is open: see [`HeadersTurn`].
-    headers_turn: (Sender<()>, Receiver<()>),
+    send_lock: Mutex<()>,
+    /// Has one element while a header request is open: see [`HeadersLock`].
+    headers_lock: (Sender<()>, Receiver<()>),
 }
 
 /// The right to send a header request, of which a connection has one at a time. Dropping it passes
 /// it on.
-pub(super) struct HeadersTurn {
+pub(super) struct HeadersLock {
     taken: Receiver<()>,
 }
 
-impl Drop for HeadersTurn {
+impl Drop for HeadersLock {
     fn drop(&mut self) {
         // Only the holder of the turn removes its element, so it is present.
         let _ = self.taken.try_recv();
     }
 }
 
-impl OpenRequests {
+impl RequestTable {
     /// Creates an empty table. `wakers` are those of the stream threads of the connection.
     pub(super) fn new(genesis: &BlockHeader, wakers: StreamWakers) -> Self {
         Self {
@@ -53,8 +53,8 @@ impl OpenRequests {
             block_readers: AtomicUsize::new(0),
             wants_fence: AtomicBool::new(false),
             wakers,
-            sending: Mutex::new(()),
-            headers_turn: bounded(1),
+            send_lock: Mutex::new(()),
+            headers_lock: bounded(1),
         }
     }
 
@@ -68,7 +68,7 @@ impl OpenRequests {
         self.block_readers.load(SeqCst) > 0
     }
 
-    /// Returns whether a request needs a ping. See [`OpenRequests::on_fence`]. Does not lock.
+    /// Returns whether a request needs a ping. See [`RequestTable::on_fence`]. Does not lock.
     pub(super) fn wants_fence(&self) -> bool {
         self.wants_fence.load(SeqCst)
     }
@@ -80,7 +80,7 @@ impl OpenRequests {
         let result = call(&mut table);
         let open = table.open();
         self.block_readers.store(table.block_readers(), SeqCst);
-        self.wants_fence.store(table.want_fence(), SeqCst);
+        self.wants_fence.store(table.wants_fence(), SeqCst);
         if self.open.swap(open, SeqCst) < open {
             self.wakers.wake_all();
         }
@@ -88,8 +88,8 @@ impl OpenRequests {
     }
 
     /// Returns whether a message may answer a request and must be passed to
-    /// [`OpenRequests::on_received`]. Locks nothing.
-    pub(super) fn may_concern(&self, message: &Message) -> bool {
+    /// [`RequestTable::on_received`]. Locks nothing.
+    pub(super) fn may_answer(&self, message: &Message) -> bool {
         match message {
             Message::Headers(_) | Message::Block(_) | Message::Tx(_) | Message::Addr(_) => {
                 self.any()
@@ -115,20 +115,20 @@ impl OpenRequests {
     }
 
     /// Records that the peer may send over a second stream from now on. See
-    /// [`Requests::on_opening_stream`].
-    pub(super) fn on_opening_stream(&self) {
-        self.with(Requests::on_opening_stream);
+    /// [`Requests::on_stream_opening`].
+    pub(super) fn on_stream_opening(&self) {
+        self.with(Requests::on_stream_opening);
     }
 
-    /// Records that a second stream is open and used. [`OpenRequests::wants_fence`] must be checked
+    /// Records that a second stream is open and used. [`RequestTable::wants_fence`] must be checked
     /// afterwards.
-    pub(super) fn on_second_stream(&self) {
-        self.with(Requests::on_second_stream);
+    pub(super) fn on_stream_open(&self) {
+        self.with(Requests::on_stream_open);
     }
 
     /// Records that there is no second stream.
-    pub(super) fn on_no_second_stream(&self) {
-        self.with(Requests::on_no_second_stream);
+    pub(super) fn on_stream_failed(&self) {
+        self.with(Requests::on_stream_failed);
     }
 
     pub(super) fn close(&self, reason: &DisconnectReason) {
@@ -137,16 +137,16 @@ impl OpenRequests {
 
     /// Waits for the right to send requests whose order matters. Returns `None` if others have it
     /// until `deadline`.
-    pub(super) fn sending(&self, deadline: Instant) -> Option<MutexGuard<'_, ()>> {
-        self.sending.try_lock_until(deadline)
+    pub(super) fn send_lock(&self, deadline: Instant) -> Option<MutexGuard<'_, ()>> {
+        self.send_lock.try_lock_until(deadline)
     }
 
     /// Waits for the turn to request headers. Returns `None` if others have it until `deadline`.
-    pub(super) fn headers_turn(&self, deadline: Instant) -> Option<HeadersTurn> {
-        let (turn, taken) = &self.headers_turn;
+    pub(super) fn headers_lock(&self, deadline: Instant) -> Option<HeadersLock> {
+        let (turn, taken) = &self.headers_lock;
         turn.send_deadline((), deadline).ok()?;
         let taken = taken.clone();
-        Some(HeadersTurn { taken })
+        Some(HeadersLock { taken })
     }
 }
 
@@ -163,9 +163,9 @@ mod tests {
     use crate::network::Network;
     use crate::wire::{BlockHash, NotFound};
 
-    fn requests() -> (OpenRequests, StreamWakers) {
+    fn requests() -> (RequestTable, StreamWakers) {
         let (genesis, wakers) = (BlockHeader::genesis(&Network::Regtest), StreamWakers::new());
-        (OpenRequests::new(&genesis, wakers.clone()), wakers)
+        (RequestTable::new(&genesis, wakers.clone()), wakers)
     }
 
     #[test]
@@ -173,28 +173,28 @@ mod tests {
         let (requests, wakers) = requests();
         let signal = wakers.of(StreamType::General).signal();
         assert!(!requests.any() && signal.is_empty());
-        let one = requests.with(|table| table.ask_ping(1)).unwrap();
-        let other = requests.with(|table| table.ask_ping(2)).unwrap();
+        let one = requests.with(|table| table.open_ping(1)).unwrap();
+        let other = requests.with(|table| table.open_ping(2)).unwrap();
         assert!(requests.any());
         assert_eq!(signal.try_iter().count(), 1);
         requests.on_pong(1, Duration::ZERO, StreamType::General);
         assert_eq!(one.answer.try_recv(), Ok(Ok(Duration::ZERO)));
         assert!(requests.any() && signal.is_empty());
-        requests.with(|table| table.give_up(other.id));
+        requests.with(|table| table.cancel(other.id));
         assert!(!requests.any() && signal.is_empty());
     }
 
     #[test]
     fn fence_ping_is_due_until_sent() {
         let (requests, _) = requests();
-        requests.on_opening_stream();
+        requests.on_stream_opening();
         let hash = BlockHash::ZERO;
-        let (asked, question) = requests.with(|table| table.ask_block(hash)).unwrap();
+        let (asked, question) = requests.with(|table| table.open_block(hash)).unwrap();
         let end = NotFound::from(question.inventory[1..].to_vec());
         let end = Received::Message(SharedMessage::new(end.into(), 77));
         assert!(requests.on_received(end, StreamType::General).is_none());
         assert!(!requests.wants_fence());
-        requests.on_second_stream();
+        requests.on_stream_open();
         assert!(requests.wants_fence());
         requests.on_fence(7);
         assert!(!requests.wants_fence());

@@ -5,19 +5,45 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 
 use super::handle::PeerConnectionHandle;
-use super::patience::Patience;
 use crate::deadline::deadline_after;
 
 /// The number of progress checks per stall timeout.
-const LOOKS: u32 = 10;
+const POLLS_PER_STALL: u32 = 10;
+
+/// The timeouts of a blocking request.
+#[derive(Clone, Copy)]
+pub(super) struct RequestTimeout {
+    pub(super) deadline: Instant,
+    pub(super) duration: Duration,
+    /// The maximum time without progress of the peer, if it is limited.
+    pub(super) stall: Option<Duration>,
+}
+
+impl RequestTimeout {
+    pub(super) fn new(duration: Duration) -> Self {
+        Self {
+            deadline: deadline_after(duration),
+            duration,
+            stall: None,
+        }
+    }
+
+    /// Adds a maximum time without progress of the peer.
+    pub(super) fn with_stall_timeout(self, stall: Duration) -> Self {
+        Self {
+            stall: Some(stall),
+            ..self
+        }
+    }
+}
 
 /// Why the wait for a response ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum GivenUp {
+pub(super) enum WaitError {
     /// The timeout of the caller expired.
-    Deadline,
+    Timeout,
     /// Neither the response nor a part of a large frame arrived for this time.
-    StoodStill(Duration),
+    Stalled(Duration),
 }
 
 impl PeerConnectionHandle {
@@ -28,33 +54,33 @@ impl PeerConnectionHandle {
     pub(super) fn receive<T>(
         &self,
         answer: &Receiver<T>,
-        patience: Patience,
-    ) -> Result<T, GivenUp> {
-        let Some(stall) = patience.stall else {
-            let received = answer.recv_deadline(patience.deadline);
-            return received.map_err(|_| GivenUp::Deadline);
+        timeout: RequestTimeout,
+    ) -> Result<T, WaitError> {
+        let Some(stall) = timeout.stall else {
+            let received = answer.recv_deadline(timeout.deadline);
+            return received.map_err(|_| WaitError::Timeout);
         };
         let mut seen = self.peer.large_frame_bytes();
-        let mut still_until = deadline_after(stall);
+        let mut stalled_at = deadline_after(stall);
         loop {
-            let next_look = deadline_after(stall / LOOKS);
-            let until = patience.deadline.min(still_until).min(next_look);
+            let next_poll = deadline_after(stall / POLLS_PER_STALL);
+            let until = timeout.deadline.min(stalled_at).min(next_poll);
             match answer.recv_deadline(until) {
                 Ok(answer) => return Ok(answer),
-                Err(RecvTimeoutError::Disconnected) => return Err(GivenUp::Deadline),
+                Err(RecvTimeoutError::Disconnected) => return Err(WaitError::Timeout),
                 Err(RecvTimeoutError::Timeout) => {}
             }
             let now = Instant::now();
-            if now >= patience.deadline {
-                return Err(GivenUp::Deadline);
+            if now >= timeout.deadline {
+                return Err(WaitError::Timeout);
             }
             let received = self.peer.large_frame_bytes();
             if received > seen {
-                still_until = deadline_after(stall);
+                stalled_at = deadline_after(stall);
             }
             seen = received;
-            if now >= still_until {
-                return Err(GivenUp::StoodStill(stall));
+            if now >= stalled_at {
+                return Err(WaitError::Stalled(stall));
             }
         }
     }
@@ -122,7 +148,7 @@ mod tests {
         let began = Instant::now();
         std::thread::scope(|scope| {
             let asked = scope.spawn(|| {
-                let answer = handle.block_unless_still(block.hash(), LIMIT, STALL);
+                let answer = handle.block_with_stall_timeout(block.hash(), LIMIT, STALL);
                 (answer, began.elapsed())
             });
             tcp.set_read_timeout(Some(PAUSE)).unwrap();
