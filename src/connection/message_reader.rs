@@ -328,7 +328,8 @@ impl MessageReader {
                 let now = self.now;
                 let told = checksum.clone();
                 self.with_session(session, false, |session| match told {
-                    Ok(()) => session.on_streamed_block(),
+                    // The request left the table when the block started.
+                    Ok(()) => {}
                     Err(cause) => session.on_dropped(cause, now),
                 });
                 ReadOutcome::Block(BlockPart::End { checksum })

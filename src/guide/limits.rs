@@ -37,6 +37,19 @@
 //!   [`PayloadDiscarded`](crate::event::ControlEvent::PayloadDiscarded) is emitted.
 //! - "Request fails": the payload is discarded and the connection stays open.
 //!
+//! A block or transaction counts as requested for a limited time:
+//!
+//! | request | requested until | then |
+//! | --- | --- | --- |
+//! | method such as [`block`] or [`transactions`] | the method returns | late |
+//! | `getdata`, `getblocktxn`, `gethdrsen` sent as a message | the object arrives, for 30 to 60 minutes | unrequested |
+//!
+//! An object is late if the method returned without it, for example after a timeout. If it still
+//! arrives, the limits of unrequested payloads apply: up to 1 MiB it is an ordinary message, and
+//! longer ones are discarded. For 30 to 60 minutes, a late payload above the limit of its command
+//! is discarded too, and the connection stays open. A peer that does not respond therefore raises
+//! the limits of unrequested payloads only while the request is open.
+//!
 //! # Memory
 //!
 //! | limit | default | setting | effect |
@@ -342,11 +355,13 @@
 //! [`TipStale`]: crate::event::ControlEvent::TipStale
 //! [`TooManyTransactions`]: crate::Error::TooManyTransactions
 //! [`TooSlow`]: crate::event::SubscriptionEndReason::TooSlow
+//! [`block`]: crate::connection::PeerConnectionHandle::block
 //! [`capacity`]: crate::connection::SubscriptionOptions::capacity
 //! [`fetch_block`]: crate::Manager::fetch_block
 //! [`kept_limit`]: crate::wire::PayloadLimits::kept_limit
 //! [`max_buffered_transaction`]: crate::connection::BlockReader::max_buffered_transaction
 //! [`skipped`]: crate::manager::TipUpdate::skipped
 //! [`subscribe_blocks`]: crate::Manager::subscribe_blocks
+//! [`transactions`]: crate::connection::PeerConnectionHandle::transactions
 //! [`with_max_bytes`]: crate::local_node::Chain::with_max_bytes
 //! [`with_side_capacity`]: crate::wire::HeaderChain::with_side_capacity

@@ -140,6 +140,7 @@ pub use content_rules::ContentError;
 pub(crate) use content_rules::check_content;
 pub use disconnect::{AwaitedMessage, DisconnectReason};
 pub use disconnect_action::DisconnectAction;
+pub(crate) use expectations::ObjectCount;
 pub use keepalive::RoundTrip;
 pub use machine::Session;
 pub use misbehavior::Misbehavior;

@@ -62,7 +62,7 @@ pub struct PayloadLimits {
     /// The maximum unrequested payload that is kept in memory, in bytes. Defaults to 1 MiB.
     ///
     /// It applies to `block`, `cmpctblock`, `blocktxn`, `hdrsen`, `tx` and `datareftx` if they are
-    /// not [expected](ExpectedPayloads), and to `dsdetected`. Most other commands have lower limits:
+    /// unrequested or late, see [`ExpectedPayloads`], and to `dsdetected`. Most other commands have lower limits:
     /// see [`kept_limit`](Self::kept_limit). Values above `buffered` have no effect.
     pub unrequested: u64,
     /// The maximum of all other limits except that of `protoconf`, in bytes. Defaults to
@@ -160,15 +160,16 @@ impl PayloadLimits {
 /// The objects that were requested and have not arrived.
 ///
 /// They determine which large payloads are kept, so that an unrequested payload cannot fill the
-/// memory.
+/// memory. An object is late if its request ended before it arrived, for example by a timeout. A
+/// large payload that arrives late is treated like an unrequested one.
 ///
 /// A peer does not know the limits of this side for most answers, and an SV Node ignores them for
-/// `notfound`. If a payload above the limit of its command may answer a request, it is discarded
-/// while it arrives, up to a maximum:
+/// `notfound`. If a payload above the limit of its command may answer a request, also a late one, it
+/// is discarded while it arrives, up to a maximum:
 ///
 /// | request | answer | maximum in bytes |
 /// | --- | --- | --- |
-/// | any object | `notfound` | that of a list with all [`objects`](Self::objects) |
+/// | any object | `notfound` | that of a list with all objects |
 /// | a transaction | `tx`, `datareftx` | 1,000,000,000 |
 /// | a block in any form | `block`, `merkleblock`, `cmpctblock`, `blocktxn`, `hdrsen` | 2^63 - 1 |
 ///
@@ -183,9 +184,13 @@ pub struct ExpectedPayloads {
     pub transactions: bool,
     /// Whether a `cmpctblock` was sent, which a `getblocktxn` may follow.
     pub compact_block_sent: bool,
-    /// The number of objects that were requested and have not arrived. A `notfound` may list all of
-    /// them.
+    /// The number of objects that were requested and have not arrived, without late ones. A
+    /// `notfound` may list all of them.
     pub objects: u64,
+    /// The number of late blocks in any form.
+    pub late_blocks: u64,
+    /// The number of late transactions.
+    pub late_transactions: u64,
 }
 
 impl ExpectedPayloads {
@@ -195,19 +200,24 @@ impl ExpectedPayloads {
         transactions: true,
         compact_block_sent: true,
         objects: u64::MAX,
+        late_blocks: u64::MAX,
+        late_transactions: u64::MAX,
     };
 
     /// Returns the maximum payload of a message that may answer a request, in bytes, or 0 if the
     /// message answers none.
     pub(super) fn answer_limit(&self, name: &[u8]) -> u64 {
         let node = PayloadLimits::default();
+        let late = self.late_blocks.saturating_add(self.late_transactions);
+        let objects = self.objects.saturating_add(late);
+        let blocks = self.blocks || self.late_blocks > 0;
+        let transactions = self.transactions || self.late_transactions > 0;
         match name {
-            b"notfound" if self.objects > 0 => self
-                .objects
+            b"notfound" if objects > 0 => objects
                 .saturating_mul(Inventory::LEN as u64)
                 .saturating_add(MAX_COUNT_LEN),
-            b"tx" | b"datareftx" if self.transactions => node.transaction,
-            b"block" | b"merkleblock" | b"cmpctblock" | b"blocktxn" | b"hdrsen" if self.blocks => {
+            b"tx" | b"datareftx" if transactions => node.transaction,
+            b"block" | b"merkleblock" | b"cmpctblock" | b"blocktxn" | b"hdrsen" if blocks => {
                 node.block
             }
             _ => 0,
@@ -366,6 +376,28 @@ mod tests {
         let some = ExpectedPayloads { objects, ..nothing };
         assert_eq!(some.answer_limit(b"notfound"), 9 + 60_000 * 36);
         assert_eq!(some.answer_limit(b"tx"), 0);
+    }
+
+    #[test]
+    fn late_objects_raise_only_answer_limit() {
+        let limits = PayloadLimits::default();
+        let nothing = ExpectedPayloads::default();
+        let late = ExpectedPayloads {
+            late_blocks: 1,
+            late_transactions: 60_000,
+            ..nothing
+        };
+        for &command in Message::COMMANDS {
+            let kept = limits.kept_limit(command, nothing);
+            assert_eq!(limits.kept_limit(command, late), kept, "{command}");
+        }
+        assert_eq!(late.answer_limit(b"notfound"), 9 + 60_001 * 36);
+        for name in ["tx", "datareftx", "block", "merkleblock", "hdrsen"] {
+            assert!(
+                late.answer_limit(name.as_bytes()) >= 1_000_000_000,
+                "{name}"
+            );
+        }
     }
 
     #[test]

@@ -27,6 +27,7 @@ mod payload_memory;
 mod ports;
 mod reading;
 mod request_ends;
+mod request_limits;
 mod requests;
 mod resources;
 mod restart_races;

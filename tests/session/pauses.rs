@@ -1,7 +1,7 @@
 //! Transfers, pauses and silence: their effects on timeouts.
 
 use bsv_p2p::session::{Direction, DisconnectReason, NonceRegistry, Output, SessionConfig};
-use bsv_p2p::wire::Pong;
+use bsv_p2p::wire::{GetData, Inventory, Pong, Txid};
 
 use crate::keepalive::{answered, next_ping, timed_out_ping};
 use crate::side::{SECOND, Side, peer_version};
@@ -129,4 +129,19 @@ fn idle_time_starts_after_handshake() {
     assert_eq!(side.take(), []);
     side.shake_hands(peer_version());
     side.assert_next_deadline_in(20 * SECOND);
+}
+
+/// A peer that answers no request of the application, and sends bytes all the time.
+#[test]
+fn unanswered_getdata_expires_within_an_hour() {
+    let mut side = Side::complete(Direction::Outbound);
+    let getdata = GetData::from(vec![Inventory::Tx(Txid([7; 32]))]).into();
+    side.with(|session, _| session.on_sent(&getdata));
+    for minute in 0..=60 {
+        side.with(|session, now| session.on_received(now));
+        let is_expected = side.session.expected_payloads().transactions;
+        assert!(is_expected || minute > 30, "{minute}");
+        side.now += 60 * SECOND;
+    }
+    assert!(!side.session.expected_payloads().transactions);
 }

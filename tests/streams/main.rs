@@ -8,6 +8,7 @@ mod hostile_responder;
 mod hostile_streams;
 mod panics;
 mod pinning;
+mod request_limits;
 mod running_config;
 mod samples;
 mod silence;

@@ -66,11 +66,13 @@ impl ActiveConnection {
         })
     }
 
-    /// Locks the session for one call. If the session closes, the reason is recorded when the lock
-    /// is released.
+    /// Locks the session for one call, with the current objects of open requests. If the session
+    /// closes, the reason is recorded when the lock is released.
     pub(super) fn session(&self) -> SessionGuard<'_> {
+        let mut session = self.session.lock();
+        self.requests.update_expected(&mut session);
         SessionGuard {
-            session: self.session.lock(),
+            session,
             close: &self.close,
         }
     }
@@ -232,7 +234,7 @@ mod tests {
     use crate::error::Error;
     use crate::event::ControlEvent;
     use crate::session::SendError;
-    use crate::wire::{Command, NetworkAddress, Services, StreamType, Version};
+    use crate::wire::{Command, NetworkAddress, Ping, Services, StreamType, Version};
 
     const LIMIT: Duration = Duration::from_secs(10);
 
@@ -310,11 +312,17 @@ mod tests {
     fn request_cancelled_after_restart_spares_new_one() {
         let restarting = Restarting::new();
         let (peer, earlier) = restarting.accept();
-        let cancelled = earlier.requests.with(|table| table.open_ping(1)).unwrap();
+        let (cancelled, _) = earlier
+            .requests
+            .with(|table| table.open_ping(Ping::new(1)))
+            .unwrap();
         drop(peer);
         restarting.expect_restart();
         let (_peer, next) = restarting.accept();
-        let open = next.requests.with(|table| table.open_ping(2)).unwrap();
+        let (open, _) = next
+            .requests
+            .with(|table| table.open_ping(Ping::new(2)))
+            .unwrap();
         assert_eq!(cancelled.id, open.id);
         earlier.requests.with(|table| {
             table.cancel(cancelled.id);

@@ -444,10 +444,11 @@ impl PeerConnectionHandle {
         Ok(())
     }
 
-    /// Queues the messages of a request on the stream of the first one, either all or none.
+    /// Queues the messages of a request in the table on the stream of the first one, either all or
+    /// none.
     ///
     /// The peer handles them in this order. `timeout` limits the wait for queue capacity.
-    pub(super) fn send_together(
+    pub(super) fn send_request(
         &self,
         connection: &ActiveConnection,
         messages: &[Message],
@@ -463,8 +464,7 @@ impl PeerConnectionHandle {
             .map_err(|refused| self.refused(refused))?;
         {
             let mut session = connection.session();
-            let requests = messages.iter().filter(|one| Session::is_request(one));
-            requests.for_each(|request| session.on_sent(request));
+            messages.iter().for_each(|one| session.on_request_sent(one));
         }
         let Some(stream) = connection.stream_for(first) else {
             return Err(self.ended(connection));

@@ -7,13 +7,12 @@ use crossbeam_channel::Receiver;
 
 use super::active_connection::ActiveConnection;
 use super::handle::PeerConnectionHandle;
-use super::peer_connection::PeerConnection;
-use super::pending_request::RequestTimeout;
+use super::pending_request::{PendingRequest, RequestTimeout};
 use super::request_table::HeadersLock;
-use crate::connection::requests::{Failure, Requests, Ticket};
+use crate::connection::requests::{Failure, Requests};
 use crate::error::{Error, Timeout};
 use crate::session::{PROTOCOL_VERSION, PeerRequest};
-use crate::wire::{BlockHash, BlockHeader, GetHeaders, Message};
+use crate::wire::{BlockHash, BlockHeader, GetHeaders};
 
 impl PeerConnectionHandle {
     /// Requests the headers that follow `locator` on the peer's chain, up to `stop` or, if that is
@@ -39,7 +38,12 @@ impl PeerConnectionHandle {
         stop: BlockHash,
         timeout: Duration,
     ) -> Result<Vec<BlockHeader>, Error> {
-        self.open_headers(locator, stop, RequestTimeout::new(timeout))
+        let (connection, timeout) = (self.peer.current(), RequestTimeout::new(timeout));
+        let lock = connection.requests.headers_lock(timeout.deadline);
+        let lock = lock.ok_or_else(|| self.timed_out(Timeout::RequestQueue, timeout))?;
+        let request = (locator.to_vec(), stop);
+        let request = self.open_headers_request((connection, lock), request, timeout)?;
+        request.pending.wait(timeout)
     }
 
     /// Starts a request for the headers after `locator` without waiting for its answer or for
@@ -56,43 +60,22 @@ impl PeerConnectionHandle {
         &self,
         locator: Vec<BlockHash>,
     ) -> Result<HeadersRequest, StartHeadersError> {
-        let at_once = RequestTimeout::new(Duration::ZERO);
-        let connection = self.peer.current();
-        let turn = connection.requests.headers_lock(at_once.deadline);
-        let turn = turn.ok_or(StartHeadersError::Busy)?;
-        let (stop, turn) = (BlockHash::default(), (connection, turn));
-        let started = self.send_headers_request(turn, locator, stop, at_once);
+        let (connection, at_once) = (self.peer.current(), RequestTimeout::new(Duration::ZERO));
+        let lock = connection.requests.headers_lock(at_once.deadline);
+        let lock = lock.ok_or(StartHeadersError::Busy)?;
+        let request = (locator, BlockHash::default());
+        let started = self.open_headers_request((connection, lock), request, at_once);
         started.map_err(|error| match error {
             Error::Timeout { .. } => StartHeadersError::Busy,
             error => StartHeadersError::Failed(error),
         })
     }
 
-    fn open_headers(
-        &self,
-        locator: &[BlockHash],
-        stop: BlockHash,
-        timeout: RequestTimeout,
-    ) -> Result<Vec<BlockHeader>, Error> {
-        let connection = self.peer.current();
-        let turn = connection.requests.headers_lock(timeout.deadline);
-        let turn = turn.ok_or_else(|| self.timed_out(Timeout::RequestQueue, timeout))?;
-        let turn = (connection, turn);
-        let request = self.send_headers_request(turn, locator.to_vec(), stop, timeout)?;
-        match self.receive(request.receiver(), timeout) {
-            Ok(answer) => answer.map_err(|failure| self.peer.request_error(failure)),
-            Err(error) => request
-                .cancel()
-                .unwrap_or_else(|| Err(self.error(error, timeout))),
-        }
-    }
-
     /// Queues the messages of a header request. `timeout` limits the wait for queue capacity.
-    fn send_headers_request(
+    fn open_headers_request(
         &self,
-        (connection, turn): (Arc<ActiveConnection>, HeadersLock),
-        locator: Vec<BlockHash>,
-        stop: BlockHash,
+        (connection, lock): (Arc<ActiveConnection>, HeadersLock),
+        (locator, stop): (Vec<BlockHash>, BlockHash),
         timeout: RequestTimeout,
     ) -> Result<HeadersRequest, Error> {
         if locator.is_empty() {
@@ -103,24 +86,13 @@ impl PeerConnectionHandle {
             locator,
             stop,
         };
-        let requests = &connection.requests;
-        let needs_fence = requests.with(|table| table.headers_need_fence());
+        let needs_fence = connection.requests.with(|table| table.headers_need_fence());
         let fence = needs_fence.then(|| connection.session().ping(Instant::now()));
-        let nonce = fence.and_then(|ping| ping.nonce);
-        let ask = |table: &mut Requests| table.open_headers(&getheaders, nonce);
-        let (ticket, marker) = self.enter(&connection, ask)?;
-        let mut messages = Vec::from_iter(fence.map(Message::from));
-        messages.extend([getheaders.into(), marker.into()]);
-        if let Err(error) = self.send_together(&connection, &messages, timeout) {
-            requests.with(|table| table.abort(ticket.id));
-            return Err(error);
-        }
+        let open = |table: &mut Requests| table.open_headers(getheaders, fence);
         Ok(HeadersRequest {
-            peer: self.peer.clone(),
-            connection,
-            ticket,
+            pending: self.open_request(connection, timeout, open)?,
             started: Instant::now(),
-            _turn: turn,
+            _lock: lock,
         })
     }
 }
@@ -142,13 +114,10 @@ pub(crate) enum StartHeadersError {
 /// Dropping it cancels it. An answer that arrives later is an ordinary message, as after a timeout.
 /// A request does not keep the connection or its threads alive.
 pub(crate) struct HeadersRequest {
-    peer: Arc<PeerConnection>,
-    /// The connection on which the request was sent.
-    connection: Arc<ActiveConnection>,
-    ticket: Ticket<Vec<BlockHeader>>,
+    pending: PendingRequest<Vec<BlockHeader>>,
     started: Instant,
     /// Dropped after the request is cancelled.
-    _turn: HeadersLock,
+    _lock: HeadersLock,
 }
 
 impl HeadersRequest {
@@ -157,7 +126,7 @@ impl HeadersRequest {
     /// Use it only to wait, for example with [`Select::ready`](crossbeam_channel::Select::ready).
     /// Receiving from it takes the answer away from [`HeadersRequest::take`].
     pub(crate) fn receiver(&self) -> &Receiver<Result<Vec<BlockHeader>, Failure>> {
-        &self.ticket.answer
+        self.pending.receiver()
     }
 
     /// Returns the answer, or cancels the request if there is none yet. Does not block.
@@ -168,12 +137,8 @@ impl HeadersRequest {
     /// - [`Error::Disconnected`] if the connection has ended
     /// - [`Error::PayloadTooLarge`] if the answer is above `limits.buffered`
     pub(crate) fn take(self) -> Result<Vec<BlockHeader>, Error> {
-        let (peer, after) = (self.peer.address.to_string(), self.started.elapsed());
-        self.cancel().unwrap_or(Err(Error::Timeout {
-            peer,
-            which: Timeout::Response,
-            after,
-        }))
+        self.pending
+            .cancel(Timeout::Response, self.started.elapsed())
     }
 
     /// Returns how many bytes the peer has sent in the middle of large frames so far.
@@ -181,25 +146,7 @@ impl HeadersRequest {
     /// A growing number means that a large message is arriving, perhaps the answer. The peer is
     /// then slow, but has not stalled.
     pub(crate) fn large_frame_bytes(&self) -> u64 {
-        self.peer.large_frame_bytes()
-    }
-
-    /// Ends the request, and returns the answer if it has arrived by then.
-    fn cancel(self) -> Option<Result<Vec<BlockHeader>, Error>> {
-        self.leave_table();
-        let answer = self.ticket.answer.try_recv().ok()?;
-        Some(answer.map_err(|failure| self.peer.request_error(failure)))
-    }
-
-    fn leave_table(&self) {
-        let id = self.ticket.id;
-        self.connection.requests.with(|table| table.cancel(id));
-    }
-}
-
-impl Drop for HeadersRequest {
-    fn drop(&mut self) {
-        self.leave_table();
+        self.pending.large_frame_bytes()
     }
 }
 
@@ -216,7 +163,7 @@ mod tests {
     use crate::event::{BitcoinMessageEvent, ControlEvent};
     use crate::network::Network;
     use crate::session::NonceRegistry;
-    use crate::wire::{Command, Headers};
+    use crate::wire::{Command, Headers, Message};
 
     const LIMIT: Duration = Duration::from_secs(20);
     const SHORT: Duration = Duration::from_millis(50);
@@ -322,7 +269,7 @@ mod tests {
         pair.expect_getheaders();
         pair.send_headers(&[header(1)]);
         wait_until_ready(&first);
-        // An unread answer keeps the turn.
+        // An unread answer keeps the lock.
         assert_eq!(pair.start().err(), Some(StartHeadersError::Busy));
         drop(first);
 
@@ -404,7 +351,7 @@ mod tests {
                 message => sent -= usize::from(message == large),
             }
         }
-        // The failed start released the turn.
+        // The failed start released the lock.
         let request = pair.start().unwrap();
         pair.expect_getheaders();
         pair.send_headers(&[header(1)]);

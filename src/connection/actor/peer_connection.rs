@@ -14,13 +14,11 @@ use super::setup::PeerConnectionOptions;
 use crate::connection::event_bus::{AggregatedMisbehavior, EventPublisher, MisbehaviorAggregator};
 use crate::connection::outbox::Outbox;
 use crate::connection::records::Logged;
-use crate::connection::requests::Failure;
 use crate::connection::stream::Stream;
 use crate::connection::traffic::TrafficCounters;
 use crate::connection::{
     AssociationRegistry, ConnectionConfig, ConnectionObserver, EventBus, SlotGuard, TrafficStats,
 };
-use crate::error::Error;
 use crate::event::ControlEvent;
 use crate::log_level::LogLevel;
 use crate::log_record::LogRecord;
@@ -305,11 +303,6 @@ impl PeerConnection {
     pub(super) fn traffic(&self) -> TrafficStats {
         let each = self.all_counters().map(|(_, one)| one.snapshot());
         each.fold(TrafficStats::default(), TrafficStats::plus)
-    }
-
-    /// Returns the error of a request that failed.
-    pub(super) fn request_error(&self, failure: Failure) -> Error {
-        failure.into_error(self.address.to_string())
     }
 
     /// Returns the number of bytes that were received in the middle of large frames.

@@ -1,11 +1,16 @@
-//! Waits for a response, with a limit for the time without progress.
+//! Requests in progress: sending them and waiting for their responses.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 
+use super::active_connection::ActiveConnection;
 use super::handle::PeerConnectionHandle;
+use super::peer_connection::PeerConnection;
+use crate::connection::requests::{Failure, Opened, RequestError, Requests, Ticket};
 use crate::deadline::deadline_after;
+use crate::error::{Error, Timeout};
 
 /// The number of progress checks per stall timeout.
 const POLLS_PER_STALL: u32 = 10;
@@ -16,7 +21,7 @@ pub(super) struct RequestTimeout {
     pub(super) deadline: Instant,
     pub(super) duration: Duration,
     /// The maximum time without progress of the peer, if it is limited.
-    pub(super) stall: Option<Duration>,
+    stall: Option<Duration>,
 }
 
 impl RequestTimeout {
@@ -39,7 +44,7 @@ impl RequestTimeout {
 
 /// Why the wait for a response ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum WaitError {
+enum WaitError {
     /// The timeout of the caller expired.
     Timeout,
     /// Neither the response nor a part of a large frame arrived for this time.
@@ -47,20 +52,87 @@ pub(super) enum WaitError {
 }
 
 impl PeerConnectionHandle {
-    /// Waits for a response until the timeout or the stall timeout of the caller expires.
-    ///
+    /// Enters a request into the table of `connection` and queues its messages. `timeout` limits
+    /// the wait for queue capacity.
+    pub(super) fn open_request<T>(
+        &self,
+        connection: Arc<ActiveConnection>,
+        timeout: RequestTimeout,
+        open: impl FnOnce(&mut Requests) -> Result<Opened<T>, RequestError>,
+    ) -> Result<PendingRequest<T>, Error> {
+        let opened = connection.requests.with(open);
+        let (ticket, messages) = opened.map_err(|error| error.into_error(self.name()))?;
+        if let Err(error) = self.send_request(&connection, &messages, timeout) {
+            connection.requests.with(|table| table.abort(ticket.id));
+            return Err(error);
+        }
+        Ok(PendingRequest {
+            peer: self.peer.clone(),
+            connection,
+            ticket,
+            is_open: true,
+        })
+    }
+}
+
+/// A request in progress. Dropping it cancels it.
+///
+/// It acts on the connection on which it was sent, even if the peer has been reconnected since.
+pub(super) struct PendingRequest<T> {
+    peer: Arc<PeerConnection>,
+    connection: Arc<ActiveConnection>,
+    ticket: Ticket<T>,
+    /// Whether the request may still be in the table.
+    is_open: bool,
+}
+
+impl<T> PendingRequest<T> {
+    /// Returns the channel of the response.
+    pub(super) fn receiver(&self) -> &Receiver<Result<T, Failure>> {
+        &self.ticket.answer
+    }
+
+    /// Waits for the response until the timeout or the stall timeout expires. A response that
+    /// arrives while the request is cancelled is still returned.
+    pub(super) fn wait(mut self, timeout: RequestTimeout) -> Result<T, Error> {
+        let (which, after) = match self.receive(timeout) {
+            Ok(answer) => {
+                self.is_open = false;
+                return self.result(answer);
+            }
+            Err(WaitError::Timeout) => (Timeout::Response, timeout.duration),
+            Err(WaitError::Stalled(stall)) => (Timeout::Stall, stall),
+        };
+        self.cancel(which, after)
+    }
+
+    /// Cancels the request. Returns its response if it has arrived by then, or else a timeout.
+    pub(super) fn cancel(mut self, which: Timeout, after: Duration) -> Result<T, Error> {
+        self.leave_table();
+        match self.ticket.answer.try_recv() {
+            Ok(answer) => self.result(answer),
+            Err(_) => Err(Error::Timeout {
+                peer: self.peer.address.to_string(),
+                which,
+                after,
+            }),
+        }
+    }
+
+    /// Returns the number of bytes that were received in the middle of large frames.
+    pub(super) fn large_frame_bytes(&self) -> u64 {
+        self.peer.large_frame_bytes()
+    }
+
     /// Only the arrival of a large frame counts as progress. Small frames do not, complete or not,
     /// so a live but unresponsive peer still times out.
-    pub(super) fn receive<T>(
-        &self,
-        answer: &Receiver<T>,
-        timeout: RequestTimeout,
-    ) -> Result<T, WaitError> {
+    fn receive(&self, timeout: RequestTimeout) -> Result<Result<T, Failure>, WaitError> {
+        let answer = &self.ticket.answer;
         let Some(stall) = timeout.stall else {
             let received = answer.recv_deadline(timeout.deadline);
             return received.map_err(|_| WaitError::Timeout);
         };
-        let mut seen = self.peer.large_frame_bytes();
+        let mut seen = self.large_frame_bytes();
         let mut stalled_at = deadline_after(stall);
         loop {
             let next_poll = deadline_after(stall / POLLS_PER_STALL);
@@ -74,7 +146,7 @@ impl PeerConnectionHandle {
             if now >= timeout.deadline {
                 return Err(WaitError::Timeout);
             }
-            let received = self.peer.large_frame_bytes();
+            let received = self.large_frame_bytes();
             if received > seen {
                 stalled_at = deadline_after(stall);
             }
@@ -83,6 +155,23 @@ impl PeerConnectionHandle {
                 return Err(WaitError::Stalled(stall));
             }
         }
+    }
+
+    fn result(&self, answer: Result<T, Failure>) -> Result<T, Error> {
+        answer.map_err(|failure| failure.into_error(self.peer.address.to_string()))
+    }
+
+    fn leave_table(&mut self) {
+        if std::mem::take(&mut self.is_open) {
+            let id = self.ticket.id;
+            self.connection.requests.with(|table| table.cancel(id));
+        }
+    }
+}
+
+impl<T> Drop for PendingRequest<T> {
+    fn drop(&mut self) {
+        self.leave_table();
     }
 }
 
@@ -97,8 +186,8 @@ mod tests {
     use crate::network::Network;
     use crate::session::ConnectionState;
     use crate::wire::{
-        Block, BlockHeader, Message, NetworkAddress, OutPoint, Ping, Services, Transaction,
-        TransactionInput, Version, encode_frame, merkle_root,
+        Block, BlockHeader, ExpectedPayloads, Message, NetworkAddress, OutPoint, Ping, Services,
+        Transaction, TransactionInput, Version, encode_frame, merkle_root,
     };
 
     const LIMIT: Duration = Duration::from_secs(20);
@@ -183,6 +272,23 @@ mod tests {
             ..BlockHeader::genesis(&Network::Regtest)
         };
         Block::new(&header, &[transaction])
+    }
+
+    #[test]
+    fn cancelled_request_expects_nothing() {
+        let (handle, _tcp) = pair();
+        let connection = handle.peer.current();
+        let expected = || connection.session().expected_payloads();
+        let open = |table: &mut Requests| table.open_block(block(90).hash());
+        let timeout = RequestTimeout::new(LIMIT);
+        let pending = handle.open_request(connection.clone(), timeout, open);
+        assert!(expected().blocks && expected().objects == 1);
+        drop(pending.unwrap());
+        let late = ExpectedPayloads {
+            late_blocks: 1,
+            ..ExpectedPayloads::default()
+        };
+        assert_eq!(expected(), late);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The open requests of a connection, shared by its threads and all callers.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::connection::message_reader::Received;
 use crate::connection::requests::Requests;
 use crate::connection::waker::StreamWakers;
-use crate::session::DisconnectReason;
+use crate::session::{DisconnectReason, ObjectCount, Session};
 use crate::wire::{BlockHeader, Message, StreamType};
 
 /// The request table with its lock, which is held for one call and never during a wait.
@@ -22,6 +22,10 @@ pub(super) struct RequestTable {
     block_readers: AtomicUsize,
     /// Whether a request needs a ping after its end marker.
     wants_fence: AtomicBool,
+    /// The objects that open requests wait for.
+    open_objects: AtomicObjectCount,
+    /// The objects that requests waited for when they ended, until the session is informed.
+    late_objects: AtomicObjectCount,
     /// Wakes the stream threads when a request is opened.
     wakers: StreamWakers,
     /// Held from the entry of a request in the table until it is sent, if responses are matched by
@@ -52,6 +56,8 @@ impl RequestTable {
             open: AtomicUsize::new(0),
             block_readers: AtomicUsize::new(0),
             wants_fence: AtomicBool::new(false),
+            open_objects: AtomicObjectCount::default(),
+            late_objects: AtomicObjectCount::default(),
             wakers,
             send_lock: Mutex::new(()),
             headers_lock: bounded(1),
@@ -73,11 +79,20 @@ impl RequestTable {
         self.wants_fence.load(SeqCst)
     }
 
+    /// Informs the session about the objects of requests. Does not lock the table.
+    pub(super) fn update_expected(&self, session: &mut Session) {
+        // An object that becomes late in between counts twice until the next call.
+        let open = self.open_objects.load();
+        session.set_open_objects(open, self.late_objects.take());
+    }
+
     /// Calls `call` with the locked table and updates the values that are readable without the
     /// lock.
     pub(super) fn with<T>(&self, call: impl FnOnce(&mut Requests) -> T) -> T {
         let mut table = self.table.lock();
         let result = call(&mut table);
+        self.late_objects.add(table.take_late_objects());
+        self.open_objects.store(table.open_objects());
         let open = table.open();
         self.block_readers.store(table.block_readers(), SeqCst);
         self.wants_fence.store(table.wants_fence(), SeqCst);
@@ -150,6 +165,44 @@ impl RequestTable {
     }
 }
 
+/// An [`ObjectCount`] that is readable without a lock.
+#[derive(Default)]
+struct AtomicObjectCount {
+    blocks: AtomicU64,
+    transactions: AtomicU64,
+}
+
+impl AtomicObjectCount {
+    fn load(&self) -> ObjectCount {
+        ObjectCount {
+            blocks: self.blocks.load(SeqCst),
+            transactions: self.transactions.load(SeqCst),
+        }
+    }
+
+    fn store(&self, count: ObjectCount) {
+        self.blocks.store(count.blocks, SeqCst);
+        self.transactions.store(count.transactions, SeqCst);
+    }
+
+    fn add(&self, count: ObjectCount) {
+        if !count.is_zero() {
+            self.blocks.fetch_add(count.blocks, SeqCst);
+            self.transactions.fetch_add(count.transactions, SeqCst);
+        }
+    }
+
+    fn take(&self) -> ObjectCount {
+        if self.load().is_zero() {
+            return ObjectCount::default();
+        }
+        ObjectCount {
+            blocks: self.blocks.swap(0, SeqCst),
+            transactions: self.transactions.swap(0, SeqCst),
+        }
+    }
+}
+
 /// Returns a random seed for the end markers of requests.
 fn new_seed() -> [u8; 16] {
     Uuid::new_v4().into_bytes()
@@ -161,7 +214,7 @@ mod tests {
     use crate::connection::requests::Failure;
     use crate::event::SharedMessage;
     use crate::network::Network;
-    use crate::wire::{BlockHash, NotFound};
+    use crate::wire::{BlockHash, NotFound, Ping};
 
     fn requests() -> (RequestTable, StreamWakers) {
         let (genesis, wakers) = (BlockHeader::genesis(&Network::Regtest), StreamWakers::new());
@@ -173,8 +226,10 @@ mod tests {
         let (requests, wakers) = requests();
         let signal = wakers.of(StreamType::General).signal();
         assert!(!requests.any() && signal.is_empty());
-        let one = requests.with(|table| table.open_ping(1)).unwrap();
-        let other = requests.with(|table| table.open_ping(2)).unwrap();
+        let [one, other] = [1, 2].map(|nonce| {
+            let opened = requests.with(|table| table.open_ping(Ping::new(nonce)));
+            opened.unwrap().0
+        });
         assert!(requests.any());
         assert_eq!(signal.try_iter().count(), 1);
         requests.on_pong(1, Duration::ZERO, StreamType::General);
@@ -189,8 +244,11 @@ mod tests {
         let (requests, _) = requests();
         requests.on_stream_opening();
         let hash = BlockHash::ZERO;
-        let (asked, question) = requests.with(|table| table.open_block(hash)).unwrap();
-        let end = NotFound::from(question.inventory[1..].to_vec());
+        let (ticket, messages) = requests.with(|table| table.open_block(hash)).unwrap();
+        let [Message::GetData(getdata)] = &messages[..] else {
+            panic!("{messages:?}");
+        };
+        let end = NotFound::from(getdata.inventory[1..].to_vec());
         let end = Received::Message(SharedMessage::new(end.into(), 77));
         assert!(requests.on_received(end, StreamType::General).is_none());
         assert!(!requests.wants_fence());
@@ -199,7 +257,7 @@ mod tests {
         requests.on_fence(7);
         assert!(!requests.wants_fence());
         requests.on_pong(7, Duration::ZERO, StreamType::Data1);
-        let not_found = asked.answer.try_recv().unwrap();
+        let not_found = ticket.answer.try_recv().unwrap();
         assert_eq!(not_found, Err(Failure::NotFound(hash)));
     }
 }

@@ -1,17 +1,17 @@
 //! Blocking requests to the peer, from any thread.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::active_connection::ActiveConnection;
 use super::handle::PeerConnectionHandle;
 use super::pending_request::RequestTimeout;
-use super::pending_request::WaitError;
 use crate::connection::block_reader::BlockReader;
 use crate::connection::random::unix_time;
-use crate::connection::requests::{RequestError, Requests, Ticket, check_block};
+use crate::connection::requests::{Opened, RequestError, Requests, check_block};
 use crate::error::{Error, Timeout};
-use crate::session::{PeerCapabilities, PeerRequest};
-use crate::wire::{Block, BlockHash, GetData, Message, TimestampedAddress, Tx, Txid};
+use crate::session::PeerRequest;
+use crate::wire::{Block, BlockHash, TimestampedAddress, Tx, Txid};
 
 /// Requests.
 ///
@@ -22,7 +22,8 @@ use crate::wire::{Block, BlockHash, GetData, Message, TimestampedAddress, Tx, Tx
 /// Responses are routed to the requesting caller and are not sent to subscribers. Each of several
 /// callers that request the same object gets a response. If the connection closes, all open
 /// requests fail with the reason of its event. A response that arrives after its request has timed
-/// out is sent to subscribers.
+/// out is sent to subscribers. It counts as unrequested: a block or transaction above
+/// [`limits.unrequested`](crate::wire::PayloadLimits::unrequested) is discarded.
 ///
 /// Payloads above `limits.buffered` are discarded. A discarded block is identified by its header,
 /// but a discarded transaction cannot be identified. Nodes respond in order, so a discarded
@@ -38,13 +39,10 @@ impl PeerConnectionHandle {
     /// - [`Error::Timeout`] if no pong arrives in time.
     /// - [`Error::Disconnected`] if the connection is closed.
     pub fn ping(&self, timeout: Duration) -> Result<Duration, Error> {
-        let timeout = RequestTimeout::new(timeout);
         let connection = self.peer.current();
         let ping = connection.session().ping(Instant::now());
-        let nonce = ping.nonce.unwrap_or_default();
-        let asked = self.enter(&connection, |requests| requests.open_ping(nonce))?;
-        self.send_questions(&connection, [ping.into()], &asked, timeout)?;
-        self.wait_for(&connection, &asked, timeout)
+        let timeout = RequestTimeout::new(timeout);
+        self.request(connection, timeout, |table| table.open_ping(ping))
     }
 
     /// Requests a block and checks its transactions against the merkle root of its header.
@@ -65,7 +63,7 @@ impl PeerConnectionHandle {
     /// - [`Error::Timeout`] if no response arrives in time.
     /// - [`Error::Disconnected`] if the connection is closed.
     pub fn block(&self, hash: BlockHash, timeout: Duration) -> Result<Block, Error> {
-        self.open_block(hash, RequestTimeout::new(timeout))
+        self.checked_block(hash, RequestTimeout::new(timeout))
     }
 
     /// Like [`block`](Self::block), but also fails with [`Timeout::Stall`] if the peer makes no
@@ -76,11 +74,11 @@ impl PeerConnectionHandle {
         timeout: Duration,
         stall: Duration,
     ) -> Result<Block, Error> {
-        self.open_block(hash, RequestTimeout::new(timeout).with_stall_timeout(stall))
+        self.checked_block(hash, RequestTimeout::new(timeout).with_stall_timeout(stall))
     }
 
-    fn open_block(&self, hash: BlockHash, timeout: RequestTimeout) -> Result<Block, Error> {
-        let block = self.ask_in_turn(|requests| requests.open_block(hash), timeout)?;
+    fn checked_block(&self, hash: BlockHash, timeout: RequestTimeout) -> Result<Block, Error> {
+        let block = self.request_in_order(timeout, |table| table.open_block(hash))?;
         check_block(block, hash, || self.name())
     }
 
@@ -122,7 +120,7 @@ impl PeerConnectionHandle {
         hash: BlockHash,
         timeout: RequestTimeout,
     ) -> Result<BlockReader<'static>, Error> {
-        self.ask_in_turn(|requests| requests.open_block_reader(hash), timeout)
+        self.request_in_order(timeout, |table| table.open_block_reader(hash))
     }
 
     /// Requests transactions. Returns them in the order of `txids`, with `None` for each that the
@@ -152,19 +150,10 @@ impl PeerConnectionHandle {
         if txids.is_empty() {
             return Ok(Vec::new());
         }
-        let timeout = RequestTimeout::new(timeout);
         let limit = self.max_inventory();
-        let connection = self.peer.current();
-        let asked = {
-            let lock = connection.requests.send_lock(timeout.deadline);
-            let _lock = lock.ok_or_else(|| self.timed_out(Timeout::Send, timeout))?;
-            let ask = |requests: &mut Requests| requests.open_transactions(txids);
-            let (asked, entries) = self.enter(&connection, ask)?;
-            let questions = GetData::split(&entries, limit).map(Message::from);
-            self.send_questions(&connection, questions, &asked, timeout)?;
-            asked
-        };
-        self.wait_for(&connection, &asked, timeout)
+        self.request_in_order(RequestTimeout::new(timeout), |table| {
+            table.open_transactions(txids, limit)
+        })
     }
 
     /// Requests addresses of other nodes. Returns at most 1,000, each with the time at which it was
@@ -193,88 +182,38 @@ impl PeerConnectionHandle {
     /// - [`Error::Timeout`] if no `addr` arrives in time.
     /// - [`Error::Disconnected`] if the connection is closed.
     pub fn addresses(&self, timeout: Duration) -> Result<Vec<TimestampedAddress>, Error> {
-        let timeout = RequestTimeout::new(timeout);
         let connection = self.peer.current();
         self.check_supported(&connection, PeerRequest::Addresses)?;
         let relays = connection.session().relays_addresses();
-        let asked = self.enter(&connection, |requests| {
-            requests.open_addresses(relays, unix_time())
-        })?;
-        self.send_questions(&connection, [Message::GetAddr], &asked, timeout)?;
-        self.wait_for(&connection, &asked, timeout)
+        let timeout = RequestTimeout::new(timeout);
+        self.request(connection, timeout, |table| {
+            table.open_addresses(relays, unix_time())
+        })
     }
 
     /// Sends a request whose response is matched by the order of requests, and waits for the
     /// response.
-    fn ask_in_turn<T>(
+    fn request_in_order<T>(
         &self,
-        ask: impl FnOnce(&mut Requests) -> Result<(Ticket<T>, GetData), RequestError>,
         timeout: RequestTimeout,
+        open: impl FnOnce(&mut Requests) -> Result<Opened<T>, RequestError>,
     ) -> Result<T, Error> {
         let connection = self.peer.current();
-        let asked = {
+        let pending = {
             let lock = connection.requests.send_lock(timeout.deadline);
             let _lock = lock.ok_or_else(|| self.timed_out(Timeout::Send, timeout))?;
-            let (asked, question) = self.enter(&connection, ask)?;
-            self.send_questions(&connection, [question.into()], &asked, timeout)?;
-            asked
+            self.open_request(connection.clone(), timeout, open)?
         };
-        self.wait_for(&connection, &asked, timeout)
+        pending.wait(timeout)
     }
 
-    pub(super) fn enter<T>(
+    /// Sends a request and waits for the response.
+    fn request<T>(
         &self,
-        connection: &ActiveConnection,
-        enter: impl FnOnce(&mut Requests) -> Result<T, RequestError>,
-    ) -> Result<T, Error> {
-        let entered = connection.requests.with(enter);
-        entered.map_err(|not_asked| not_asked.into_error(self.name()))
-    }
-
-    /// Sends the messages of a request in the table. Removes the request if sending fails.
-    fn send_questions<T>(
-        &self,
-        connection: &ActiveConnection,
-        questions: impl IntoIterator<Item = Message>,
-        asked: &Ticket<T>,
+        connection: Arc<ActiveConnection>,
         timeout: RequestTimeout,
-    ) -> Result<(), Error> {
-        let mut questions = questions.into_iter();
-        let sent = questions.try_for_each(|question| {
-            self.send_checked(connection, &question, timeout, PeerCapabilities::check)
-        });
-        if sent.is_err() {
-            connection.requests.with(|table| table.abort(asked.id));
-        }
-        sent
-    }
-
-    fn wait_for<T>(
-        &self,
-        connection: &ActiveConnection,
-        asked: &Ticket<T>,
-        timeout: RequestTimeout,
+        open: impl FnOnce(&mut Requests) -> Result<Opened<T>, RequestError>,
     ) -> Result<T, Error> {
-        // A response that is available once the request is cancelled is still returned.
-        let answer = self.receive(&asked.answer, timeout).or_else(|error| {
-            connection.requests.with(|table| table.cancel(asked.id));
-            asked.answer.try_recv().map_err(|_| error)
-        });
-        match answer {
-            Ok(answer) => answer.map_err(|failure| self.peer.request_error(failure)),
-            Err(error) => Err(self.error(error, timeout)),
-        }
-    }
-
-    /// Returns the error of a request without a response.
-    pub(super) fn error(&self, error: WaitError, timeout: RequestTimeout) -> Error {
-        match error {
-            WaitError::Timeout => self.timed_out(Timeout::Response, timeout),
-            WaitError::Stalled(after) => Error::Timeout {
-                peer: self.name(),
-                which: Timeout::Stall,
-                after,
-            },
-        }
+        self.open_request(connection, timeout, open)?.wait(timeout)
     }
 }

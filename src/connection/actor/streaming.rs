@@ -35,9 +35,9 @@ impl Streaming {
                 // the reader, or the block is handled like any other.
                 let limit = peer.config().0.session.limits.limit(BLOCK);
                 let sink = connection.requests.with(|table| {
-                    let waiter = table.claim_block(header.hash())?;
+                    let responder = table.claim_block(header.hash())?;
                     if len > limit {
-                        waiter.answer(Err(Failure::TooLarge { bytes: len, limit }));
+                        responder.answer(Err(Failure::TooLarge { bytes: len, limit }));
                         return None;
                     }
                     let connection = Arc::downgrade(connection);
@@ -48,7 +48,7 @@ impl Streaming {
                     };
                     let peer = peer.address.to_string();
                     let (sink, reader) = transfer(peer, header, len, abandon);
-                    waiter.answer(Ok(reader));
+                    responder.answer(Ok(reader));
                     Some(sink)
                 });
                 if let Some(sink) = sink {

@@ -7,7 +7,7 @@ use super::{PeerConnectionActor, PeerConnectionHandle, PeerConnectionOptions};
 use crate::connection::{ConnectionConfig, EventBus, EventReceiver, SubscriptionOptions};
 use crate::event::{BitcoinMessageEvent, ControlEvent, Event};
 use crate::network::Network;
-use crate::wire::{Command, Message};
+use crate::wire::{Command, Message, Ping};
 
 const TEST: Command = Command::new("test");
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -30,8 +30,8 @@ impl<'a> OpenRequest<'a> {
             .peer
             .current()
             .requests
-            .with(|table| table.open_ping(0));
-        Self(handle, asked.expect("there is room").id)
+            .with(|table| table.open_ping(Ping::new(0)));
+        Self(handle, asked.expect("there is room").0.id)
     }
 
     /// Sends another request to the peer and waits for its response.

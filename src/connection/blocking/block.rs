@@ -16,17 +16,17 @@ impl Connection {
         match part {
             BlockPart::Start { header, len } => {
                 let limit = self.config.session.limits.limit(BLOCK);
-                let Some(waiter) = self.requests.claim_block(header.hash()) else {
+                let Some(responder) = self.requests.claim_block(header.hash()) else {
                     return Ok(());
                 };
                 if len > limit {
-                    waiter.answer(Err(Failure::TooLarge { bytes: len, limit }));
+                    responder.answer(Err(Failure::TooLarge { bytes: len, limit }));
                     return Ok(());
                 }
                 let (sink, reader) = transfer(self.name.clone(), header, len, || {});
                 self.reader.stream_block(sink.buffer());
                 self.block = Some(sink);
-                waiter.answer(Ok(reader));
+                responder.answer(Ok(reader));
             }
             BlockPart::Chunk(chunk) => {
                 if let Some(sink) = &self.block {

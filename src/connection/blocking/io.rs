@@ -17,6 +17,7 @@ use crate::wire::{EncodedFrame, Message, StreamType};
 impl Connection {
     /// Writes queued data and reads once, until about `deadline` and for at most 1 s.
     pub(super) fn poll_io(&mut self, deadline: Option<Instant>) -> Result<(), DisconnectReason> {
+        self.update_expected();
         self.flush_nonblocking()?;
         let now = Instant::now();
         if deadline.is_some_and(|deadline| now >= deadline) {
@@ -54,6 +55,7 @@ impl Connection {
                     {
                         self.received.push(ordinary);
                     }
+                    self.update_expected();
                 }
                 // The memory of a blocking connection is limited by its receive queue.
                 ReadOutcome::Handled | ReadOutcome::NeedsMemory => {}

@@ -301,17 +301,33 @@ impl Connection {
         message: &Message,
         check: fn(&Session, &Message) -> Result<(), SendError>,
     ) -> Result<(), Error> {
-        self.call(|connection| connection.check_open())?;
-        check(&self.session, message).map_err(|refused| Error::Send {
-            peer: self.name.clone(),
-            refused,
-        })?;
+        self.check(message, check)?;
         self.session.on_sent(message);
         self.call(|connection| connection.write_out(message))?;
         if message.command() == Message::GetAddr.command() {
             self.requests.on_getaddr_sent();
         }
         Ok(())
+    }
+
+    /// Returns an error if the connection has ended, or `message` must not be sent to this peer.
+    fn check(
+        &mut self,
+        message: &Message,
+        check: fn(&Session, &Message) -> Result<(), SendError>,
+    ) -> Result<(), Error> {
+        self.call(|connection| connection.check_open())?;
+        check(&self.session, message).map_err(|refused| Error::Send {
+            peer: self.name.clone(),
+            refused,
+        })
+    }
+
+    /// Informs the session about the objects of open requests.
+    fn update_expected(&mut self) {
+        let late = self.requests.take_late_objects();
+        let open = self.requests.open_objects();
+        self.session.set_open_objects(open, late);
     }
 
     /// Returns an error if a peer of this kind does not answer the request.

@@ -5,19 +5,20 @@ use std::time::{Duration, Instant};
 use super::Connection;
 use crate::connection::block_reader::BlockReader;
 use crate::connection::random::unix_time;
-use crate::connection::requests::{RequestError, Requests, Ticket, check_block};
+use crate::connection::requests::{Opened, RequestError, Requests, check_block};
 use crate::deadline::deadline_after;
 use crate::error::{Error, Timeout};
-use crate::session::{PROTOCOL_VERSION, PeerRequest};
+use crate::session::{PROTOCOL_VERSION, PeerRequest, Session};
 use crate::wire::{
-    Block, BlockHash, BlockHeader, GetData, GetHeaders, Message, Ping, TimestampedAddress, Tx, Txid,
+    Block, BlockHash, BlockHeader, GetHeaders, Message, Ping, TimestampedAddress, Tx, Txid,
 };
 
 /// Requests.
 ///
 /// Each request blocks for at most its `timeout` and the time that sending takes. Other messages
 /// that arrive are queued for [`Connection::receive`]. A response that arrives after its request
-/// has timed out is queued as well.
+/// has timed out is queued as well. It counts as unrequested: a block or transaction above
+/// [`limits.unrequested`](crate::wire::PayloadLimits::unrequested) is discarded.
 impl Connection {
     /// Sends a ping and returns the round-trip time.
     ///
@@ -30,8 +31,7 @@ impl Connection {
     /// - [`Error::Disconnected`] if the connection is closed.
     pub fn ping(&mut self, timeout: Duration) -> Result<Duration, Error> {
         let ping = self.new_ping();
-        let asked = self.ask(|requests| requests.open_ping(ping.nonce.unwrap_or_default()))?;
-        self.exchange([ping.into()], &asked, timeout)
+        self.request(timeout, |requests| requests.open_ping(ping))
     }
 
     /// Requests the headers that follow `locator` on the peer's chain, up to `stop` or, if that is
@@ -74,21 +74,17 @@ impl Connection {
         stop: BlockHash,
         timeout: Duration,
     ) -> Result<Vec<BlockHeader>, Error> {
-        let question = GetHeaders {
+        if locator.is_empty() {
+            self.check_supported(PeerRequest::HeaderByHash)?;
+        }
+        let getheaders = GetHeaders {
             version: PROTOCOL_VERSION,
             locator: locator.to_vec(),
             stop,
         };
-        if locator.is_empty() {
-            self.check_supported(PeerRequest::HeaderByHash)?;
-        }
-        let needed = self.requests.headers_need_fence();
-        let fence = needed.then(|| self.new_ping());
-        let nonce = fence.and_then(|ping| ping.nonce);
-        let (asked, marker) = self.ask(|requests| requests.open_headers(&question, nonce))?;
-        let mut messages = Vec::from_iter(fence.map(Message::from));
-        messages.extend([question.into(), marker.into()]);
-        self.exchange(messages, &asked, timeout)
+        let needs_fence = self.requests.headers_need_fence();
+        let fence = needs_fence.then(|| self.new_ping());
+        self.request(timeout, |requests| requests.open_headers(getheaders, fence))
     }
 
     /// Requests a block and checks its transactions against the merkle root of its header.
@@ -111,8 +107,7 @@ impl Connection {
     /// - [`Error::Timeout`] if no response arrives in time.
     /// - [`Error::Disconnected`] if the connection is closed.
     pub fn block(&mut self, hash: BlockHash, timeout: Duration) -> Result<Block, Error> {
-        let (asked, question) = self.ask(|requests| requests.open_block(hash))?;
-        let block = self.exchange([question.into()], &asked, timeout)?;
+        let block = self.request(timeout, |requests| requests.open_block(hash))?;
         check_block(block, hash, || self.name.clone())
     }
 
@@ -155,8 +150,7 @@ impl Connection {
         hash: BlockHash,
         timeout: Duration,
     ) -> Result<BlockReader<'_>, Error> {
-        let (asked, question) = self.ask(|requests| requests.open_block_reader(hash))?;
-        let reader = self.exchange([question.into()], &asked, timeout)?;
+        let reader = self.request(timeout, |requests| requests.open_block_reader(hash))?;
         Ok(reader.with_source(self))
     }
 
@@ -189,9 +183,7 @@ impl Connection {
             return Ok(Vec::new());
         }
         let limit = self.max_inventory();
-        let (asked, entries) = self.ask(|requests| requests.open_transactions(txids))?;
-        let questions = GetData::split(&entries, limit).map(Message::from);
-        self.exchange(questions, &asked, timeout)
+        self.request(timeout, |requests| requests.open_transactions(txids, limit))
     }
 
     /// Requests addresses of other nodes. Returns at most 1,000, each with the time at which it was
@@ -220,39 +212,37 @@ impl Connection {
     pub fn addresses(&mut self, timeout: Duration) -> Result<Vec<TimestampedAddress>, Error> {
         self.check_supported(PeerRequest::Addresses)?;
         let relays = self.session.relays_addresses();
-        let asked = self.ask(|requests| requests.open_addresses(relays, unix_time()))?;
-        self.exchange([Message::GetAddr], &asked, timeout)
+        self.request(timeout, |requests| {
+            requests.open_addresses(relays, unix_time())
+        })
     }
 
-    fn ask<T>(
+    /// Opens a request and sends its messages, then reads and writes until the response arrives.
+    fn request<T>(
         &mut self,
-        ask: impl FnOnce(&mut Requests) -> Result<T, RequestError>,
-    ) -> Result<T, Error> {
-        ask(&mut self.requests).map_err(|not_asked| not_asked.into_error(self.name.clone()))
-    }
-
-    /// Sends the messages of a request, then reads and writes until the response arrives.
-    fn exchange<T>(
-        &mut self,
-        questions: impl IntoIterator<Item = Message>,
-        asked: &Ticket<T>,
         timeout: Duration,
+        open: impl FnOnce(&mut Requests) -> Result<Opened<T>, RequestError>,
     ) -> Result<T, Error> {
         let deadline = deadline_after(timeout);
-        let mut questions = questions.into_iter();
-        if let Err(error) = questions.try_for_each(|question| self.send(question)) {
-            self.requests.abort(asked.id);
+        let opened = open(&mut self.requests);
+        let (ticket, messages) = opened.map_err(|error| error.into_error(self.name.clone()))?;
+        // The peer may respond before all messages are sent.
+        self.update_expected();
+        if let Err(error) = self.send_request(&messages) {
+            self.requests.abort(ticket.id);
+            self.update_expected();
             return Err(error);
         }
         let waited = self.call(|connection| {
-            while asked.answer.is_empty() && Instant::now() < deadline {
+            while ticket.answer.is_empty() && Instant::now() < deadline {
                 connection.poll_io(Some(deadline))?;
             }
             Ok(())
         });
-        self.requests.cancel(asked.id);
+        self.requests.cancel(ticket.id);
+        self.update_expected();
         // The response may have arrived just before the deadline or the close.
-        if let Ok(answer) = asked.answer.try_recv() {
+        if let Ok(answer) = ticket.answer.try_recv() {
             return answer.map_err(|failure| failure.into_error(self.name.clone()));
         }
         waited?;
@@ -261,6 +251,18 @@ impl Connection {
             which: Timeout::Response,
             after: timeout,
         })
+    }
+
+    /// Sends the messages of a request, either all or none unless the connection ends.
+    fn send_request(&mut self, messages: &[Message]) -> Result<(), Error> {
+        for message in messages {
+            self.check(message, Session::check_outgoing)?;
+        }
+        for message in messages {
+            self.session.on_request_sent(message);
+            self.call(|connection| connection.write_out(message))?;
+        }
+        Ok(())
     }
 
     /// Creates a ping to send immediately. The time since the last call does not affect its

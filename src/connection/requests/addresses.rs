@@ -37,7 +37,7 @@ const MAX_RELAYED_AGE: i64 = 3600;
 #[derive(Debug, Default)]
 pub(super) struct AddressRequest {
     open: Option<OpenRequest>,
-    /// Whether a `getaddr` was sent, by a request or as a message of the caller.
+    /// Whether the peer received a `getaddr`, by an earlier request or as a message of the caller.
     sent: bool,
 }
 
@@ -72,7 +72,7 @@ impl AddressRequest {
 
     /// Opens the request. `relays` is whether the peer relays addresses, and `now` the Unix time in
     /// seconds.
-    pub(super) fn ask(
+    pub(super) fn open(
         &mut self,
         id: u64,
         (relays, now): (bool, i64),
@@ -94,6 +94,7 @@ impl AddressRequest {
     pub(super) fn on_addr(&mut self, addresses: &[TimestampedAddress]) -> bool {
         let answered = self.open.take_if(|open| open.is_answered_by(addresses));
         if let Some(request) = answered {
+            self.sent = true;
             request.responder.answer(Ok(addresses.to_vec()));
             return true;
         }
@@ -106,9 +107,11 @@ impl AddressRequest {
     }
 
     pub(super) fn cancel(&mut self, id: u64) {
-        if let Some(request) = self.open.take_if(|open| open.id == id)
-            && !request.candidate.is_empty()
-        {
+        let Some(request) = self.open.take_if(|open| open.id == id) else {
+            return;
+        };
+        self.sent = true;
+        if !request.candidate.is_empty() {
             request.responder.answer(Ok(request.candidate));
         }
     }

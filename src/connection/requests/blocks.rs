@@ -51,7 +51,7 @@ impl BlockRequests {
         self.readers.len()
     }
 
-    pub(super) fn ask_reader(
+    pub(super) fn open_reader(
         &mut self,
         id: u64,
         hash: BlockHash,
@@ -60,7 +60,7 @@ impl BlockRequests {
         self.readers.open(id, hash, responder);
     }
 
-    pub(super) fn ask(&mut self, id: u64, hash: BlockHash, responder: Responder<Block>) {
+    pub(super) fn open(&mut self, id: u64, hash: BlockHash, responder: Responder<Block>) {
         self.open.open(id, hash, responder);
     }
 

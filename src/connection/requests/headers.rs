@@ -107,17 +107,17 @@ impl HeaderRequests {
         self.late.is_some()
     }
 
-    pub(super) fn ask(
+    pub(super) fn open(
         &mut self,
         id: u64,
-        question: &GetHeaders,
+        getheaders: &GetHeaders,
         fence: Option<u64>,
         responder: Responder<Vec<BlockHeader>>,
     ) {
         self.open = Some(HeaderRequest {
             id,
-            locator: question.locator.clone(),
-            stop: question.stop,
+            locator: getheaders.locator.clone(),
+            stop: getheaders.stop,
             fence,
             responder,
         });
@@ -183,10 +183,8 @@ impl HeaderRequests {
     }
 
     /// Removes a request that was not sent.
-    pub(super) fn abort(&mut self, id: u64, replies: &mut ReplyTracker) {
-        if self.open.take_if(|open| open.id == id).is_some() {
-            replies.close(id);
-        }
+    pub(super) fn abort(&mut self, id: u64) {
+        self.open.take_if(|open| open.id == id);
     }
 
     pub(super) fn close(&mut self, reason: &DisconnectReason) {

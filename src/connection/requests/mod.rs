@@ -7,7 +7,6 @@
 //! A message answers at most one request: the oldest that it matches. Several callers may request
 //! the same object, and the peer sends a copy for each. **A message that answers no open request is
 //! an ordinary message.**
-
 //!
 //! The cost of matching does not grow with the number of open requests beyond O(log n) for each
 //! object in a message.
@@ -24,7 +23,7 @@ mod transactions;
 mod tests;
 
 pub(super) use self::blocks::check_block;
-pub(super) use self::ticket::{Failure, RequestError, Responder, Ticket};
+pub(super) use self::ticket::{Failure, Opened, RequestError, Responder, Ticket};
 
 use std::time::Duration;
 
@@ -37,10 +36,10 @@ use self::transactions::{FoundTransactions, TransactionRequests};
 use super::block_reader::BlockReader;
 use super::message_reader::Received;
 use crate::event::SharedMessage;
-use crate::session::DisconnectReason;
+use crate::session::{DisconnectReason, ObjectCount};
 use crate::wire::{
-    Block, BlockHash, BlockHeader, Command, GetData, GetHeaders, Inventory, Message, StreamType,
-    TimestampedAddress, Txid,
+    Block, BlockHash, BlockHeader, Command, GetData, GetHeaders, Inventory, Message, Ping,
+    StreamType, TimestampedAddress, Txid,
 };
 
 /// A timeout that is usually sufficient for a request for addresses: 120 s.
@@ -64,6 +63,8 @@ pub(super) struct Requests {
     replies: ReplyTracker,
     transactions: TransactionRequests,
     addresses: AddressRequest,
+    /// See [`Requests::take_late_objects`].
+    late: ObjectCount,
     /// The reason of the close, if the connection is closed.
     end: Option<DisconnectReason>,
 }
@@ -83,6 +84,7 @@ impl Requests {
             replies: ReplyTracker::default(),
             transactions: TransactionRequests::default(),
             addresses: AddressRequest::default(),
+            late: ObjectCount::default(),
             end: None,
         }
     }
@@ -96,11 +98,26 @@ impl Requests {
             + self.addresses.len()
     }
 
-    /// Opens a request for the pong to a ping with `nonce`.
-    pub(super) fn open_ping(&mut self, nonce: u64) -> Result<Ticket<Duration>, RequestError> {
-        let (asked, responder) = self.open_request()?;
-        self.pings.open(asked.id, nonce, responder);
-        Ok(asked)
+    /// Returns the objects that open requests wait for.
+    pub(super) fn open_objects(&self) -> ObjectCount {
+        ObjectCount {
+            blocks: self.blocks.len() as u64,
+            transactions: self.transactions.undecided(),
+        }
+    }
+
+    /// Returns the objects that requests waited for when they ended, since the last call. They may
+    /// still arrive.
+    pub(super) fn take_late_objects(&mut self) -> ObjectCount {
+        std::mem::take(&mut self.late)
+    }
+
+    /// Opens a request for the pong to a ping.
+    pub(super) fn open_ping(&mut self, ping: Ping) -> Result<Opened<Duration>, RequestError> {
+        let (ticket, responder) = self.open_request()?;
+        let nonce = ping.nonce.unwrap_or_default();
+        self.pings.open(ticket.id, nonce, responder);
+        Ok((ticket, vec![ping.into()]))
     }
 
     /// Returns whether a ping must precede the next header request. See [`Requests::open_headers`].
@@ -108,51 +125,47 @@ impl Requests {
         self.headers.needs_fence()
     }
 
-    /// Opens a request for headers. Returns the request for its end marker, which must be sent
-    /// after `question` over the same stream.
-    ///
-    /// With a `fence`, a ping with that nonce must be sent before `question`. Headers that arrive
-    /// before its pong do not answer the request.
+    /// Opens a request for headers. With a `fence`, this ping is sent first, and headers that
+    /// arrive before its pong do not answer the request.
     pub(super) fn open_headers(
         &mut self,
-        question: &GetHeaders,
-        fence: Option<u64>,
-    ) -> Result<(Ticket<Vec<BlockHeader>>, GetData), RequestError> {
-        let (asked, responder) = self.open_request()?;
-        self.headers.ask(asked.id, question, fence, responder);
-        self.replies.open(asked.id);
-        let marker = GetData::from(vec![self.markers.marker(asked.id)]);
-        Ok((asked, marker))
+        getheaders: GetHeaders,
+        fence: Option<Ping>,
+    ) -> Result<Opened<Vec<BlockHeader>>, RequestError> {
+        let (ticket, responder) = self.open_request()?;
+        let nonce = fence.and_then(|ping| ping.nonce);
+        self.headers.open(ticket.id, &getheaders, nonce, responder);
+        self.replies.open(ticket.id);
+        let marker = GetData::from(vec![self.markers.marker(ticket.id)]);
+        let mut messages = Vec::from_iter(fence.map(Message::from));
+        messages.extend([getheaders.into(), marker.into()]);
+        Ok((ticket, messages))
     }
 
-    /// Opens a request for a block. Returns its `getdata`. Requests must be sent in the order of
-    /// these calls.
-    pub(super) fn open_block(
-        &mut self,
-        hash: BlockHash,
-    ) -> Result<(Ticket<Block>, GetData), RequestError> {
-        let (asked, responder) = self.open_request()?;
-        self.blocks.ask(asked.id, hash, responder);
-        self.replies.open(asked.id);
-        let question = self.block_question(asked.id, hash);
-        Ok((asked, question))
+    /// Opens a request for a block. Requests for blocks and transactions must be sent in the order
+    /// in which they were opened.
+    pub(super) fn open_block(&mut self, hash: BlockHash) -> Result<Opened<Block>, RequestError> {
+        let (ticket, responder) = self.open_request()?;
+        self.blocks.open(ticket.id, hash, responder);
+        let getdata = self.getdata_of_block(ticket.id, hash);
+        Ok((ticket, getdata))
     }
 
-    /// Opens a request for a block that is read while it arrives. See [`Requests::open_block`] for
-    /// the returned `getdata`.
+    /// Opens a request for a block that is read while it arrives. See [`Requests::open_block`].
     pub(super) fn open_block_reader(
         &mut self,
         hash: BlockHash,
-    ) -> Result<(Ticket<BlockReader<'static>>, GetData), RequestError> {
-        let (asked, responder) = self.open_request()?;
-        self.blocks.ask_reader(asked.id, hash, responder);
-        self.replies.open(asked.id);
-        let question = self.block_question(asked.id, hash);
-        Ok((asked, question))
+    ) -> Result<Opened<BlockReader<'static>>, RequestError> {
+        let (ticket, responder) = self.open_request()?;
+        self.blocks.open_reader(ticket.id, hash, responder);
+        let getdata = self.getdata_of_block(ticket.id, hash);
+        Ok((ticket, getdata))
     }
 
-    fn block_question(&self, id: u64, hash: BlockHash) -> GetData {
-        GetData::from(vec![Inventory::Block(hash), self.markers.marker(id)])
+    fn getdata_of_block(&mut self, id: u64, hash: BlockHash) -> Vec<Message> {
+        self.replies.open(id);
+        let entries = vec![Inventory::Block(hash), self.markers.marker(id)];
+        vec![GetData::from(entries).into()]
     }
 
     /// Returns the number of block reader requests whose block has not started to arrive.
@@ -171,34 +184,37 @@ impl Requests {
         Some(responder)
     }
 
-    /// Opens a request for transactions. Returns the entries for its `getdata` messages.
+    /// Opens a request for transactions, in messages of at most `max_inventory` entries. See
+    /// [`Requests::open_block`].
     pub(super) fn open_transactions(
         &mut self,
         txids: &[Txid],
-    ) -> Result<(Ticket<FoundTransactions>, Vec<Inventory>), RequestError> {
-        let (asked, responder) = self.open_request()?;
-        let entries = self.transactions.ask(asked.id, txids, responder);
-        Ok((asked, entries))
+        max_inventory: usize,
+    ) -> Result<Opened<FoundTransactions>, RequestError> {
+        let (ticket, responder) = self.open_request()?;
+        let entries = self.transactions.open(ticket.id, txids, responder);
+        let getdata = GetData::split(&entries, max_inventory);
+        Ok((ticket, getdata.map(Message::from).collect()))
     }
 
     /// Opens the request for addresses. Fails if addresses were already requested.
     ///
-    /// `relays` is whether the peer also sends unrequested addresses. `now` is the Unix
-    /// time in seconds.
+    /// `relays` is whether the peer also sends unrequested addresses. `now` is the Unix time in
+    /// seconds.
     pub(super) fn open_addresses(
         &mut self,
         relays: bool,
         now: i64,
-    ) -> Result<Ticket<Vec<TimestampedAddress>>, RequestError> {
-        let (asked, responder) = self.open_request()?;
+    ) -> Result<Opened<Vec<TimestampedAddress>>, RequestError> {
+        let (ticket, responder) = self.open_request()?;
         if self.addresses.is_requested() {
             return Err(RequestError::Already);
         }
-        self.addresses.ask(asked.id, (relays, now), responder);
-        Ok(asked)
+        self.addresses.open(ticket.id, (relays, now), responder);
+        Ok((ticket, vec![Message::GetAddr]))
     }
 
-    /// Records that a `getaddr` was sent, by a request or as a message of the caller.
+    /// Records that the caller sent a `getaddr` as a message.
     pub(super) fn on_getaddr_sent(&mut self) {
         self.addresses.on_sent();
     }
@@ -298,23 +314,22 @@ impl Requests {
     /// because a response may have been stored there.
     pub(super) fn cancel(&mut self, id: u64) {
         self.headers.cancel(id, &mut self.replies);
-        self.addresses.cancel(id);
-        self.cancel_others(id);
-    }
-
-    /// Removes a request that could not be sent.
-    pub(super) fn abort(&mut self, id: u64) {
-        self.headers.abort(id, &mut self.replies);
-        self.addresses.abort(id);
-        // Some of the `getdata` messages for transactions may have been sent.
-        self.cancel_others(id);
-    }
-
-    fn cancel_others(&mut self, id: u64) {
         if self.blocks.cancel(id) {
             self.replies.close(id);
+            self.late.blocks += 1;
         }
-        self.transactions.cancel(id);
+        self.late.transactions += self.transactions.cancel(id);
+        self.addresses.cancel(id);
+        self.pings.take(id);
+    }
+
+    /// Removes a request that was not sent.
+    pub(super) fn abort(&mut self, id: u64) {
+        self.headers.abort(id);
+        self.blocks.cancel(id);
+        self.replies.close(id);
+        self.transactions.abort(id);
+        self.addresses.abort(id);
         self.pings.take(id);
     }
 
@@ -390,7 +405,11 @@ impl Requests {
                 let ended = self.blocks.on_discarded(hash, failure);
                 self.on_answered(ended)
             }
-            ("tx" | "notfound", _) => self.transactions.on_discarded(failure),
+            ("tx" | "notfound", _) => {
+                let ended = self.transactions.on_discarded(failure);
+                self.late.transactions += ended.unwrap_or_default();
+                ended.is_some()
+            }
             ("headers", _) => self.headers.on_discarded(failure, &mut self.replies),
             _ => false,
         }

@@ -13,6 +13,11 @@ use crate::session::DisconnectReason;
 pub(super) struct WaitIndex<K>(BTreeSet<(K, u64)>);
 
 impl<K: Copy + Ord> WaitIndex<K> {
+    /// Returns the number of objects, counted for each request that waits for them.
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// Returns the oldest request that waits for `key`.
     pub(super) fn first(&self, key: K) -> Option<u64> {
         let (found, id) = self.0.range((key, 0)..).next()?;

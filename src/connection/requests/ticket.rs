@@ -4,7 +4,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 
 use crate::error::Error;
 use crate::session::DisconnectReason;
-use crate::wire::BlockHash;
+use crate::wire::{BlockHash, Message};
 
 /// The caller's end of an open request.
 #[derive(Debug)]
@@ -29,6 +29,10 @@ impl<T> Responder<T> {
         self.answer(Err(Failure::Ended(reason.clone())));
     }
 }
+
+/// A request that was entered into the table, and the messages to send for it: all of them in this
+/// order, over the stream of the first one.
+pub(in crate::connection) type Opened<T> = (Ticket<T>, Vec<Message>);
 
 pub(super) fn pair<T>(id: u64) -> (Ticket<T>, Responder<T>) {
     let (sender, answer) = bounded(1);

@@ -39,8 +39,13 @@ impl TransactionRequests {
         self.open.len()
     }
 
+    /// Returns the number of transactions that open requests wait for.
+    pub(super) fn undecided(&self) -> u64 {
+        self.waiting.len() as u64
+    }
+
     /// Opens a request. Returns the entries to request, with each transaction once.
-    pub(super) fn ask(
+    pub(super) fn open(
         &mut self,
         id: u64,
         txids: &[Txid],
@@ -71,25 +76,30 @@ impl TransactionRequests {
         self.decide(txid, None)
     }
 
-    /// Assigns a discarded payload to the oldest request, because a node responds in order. Returns
-    /// `false` without an open request, or if the payload may belong to a cancelled one.
-    pub(super) fn on_discarded(&mut self, failure: Failure) -> bool {
-        if self.late {
-            return false;
-        }
-        let Some(id) = self.open.first_key_value().map(|(id, _)| *id) else {
-            return false;
-        };
+    /// Assigns a discarded payload to the oldest request, because a node responds in order. Ends it
+    /// and returns the number of further transactions that it waited for. Returns `None` without an
+    /// open request, or if the payload may belong to a cancelled one.
+    pub(super) fn on_discarded(&mut self, failure: Failure) -> Option<u64> {
+        let (id, request) = self.open.first_key_value().filter(|_| !self.late)?;
+        let (id, undecided) = (*id, request.undecided);
         if let Some((_, responder)) = self.take(id) {
             responder.answer(Err(failure));
         }
-        true
+        Some((undecided as u64).saturating_sub(1))
     }
 
-    /// Cancels a request, with the result if it is complete.
-    pub(super) fn cancel(&mut self, id: u64) {
-        self.late |= self.open.contains_key(&id);
+    /// Cancels a request, with the result if it is complete. Returns the number of transactions
+    /// that it waited for.
+    pub(super) fn cancel(&mut self, id: u64) -> u64 {
+        let undecided = self.open.get(&id).map(|request| request.undecided as u64);
+        self.late |= undecided.is_some();
         self.finish(id);
+        undecided.unwrap_or_default()
+    }
+
+    /// Removes a request that was not sent.
+    pub(super) fn abort(&mut self, id: u64) {
+        self.take(id);
     }
 
     pub(super) fn close(&mut self, reason: &DisconnectReason) {

@@ -69,9 +69,7 @@ impl Session {
         });
         let marker = self.new_end_marker();
         self.probe_end_marker = Some(marker);
-        let request = Message::from(GetData::from(vec![Inventory::Tx(marker)]));
-        self.expectations.on_sent(&request);
-        self.send(request);
+        self.send(GetData::from(vec![Inventory::Tx(marker)]));
     }
 
     /// Handles received headers. Returns whether they answer the probe, so that they are not for

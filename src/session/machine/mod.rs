@@ -22,8 +22,8 @@ use super::send_rules::{PeerCapabilities, SENDHDRSEN};
 use super::teranode_rules::{self, PeerRequests};
 use super::{
     ConnectionState, Direction, DisconnectReason, Misbehavior, NonceGuard, NonceRegistry,
-    NonceSource, Output, PeerInfo, PeerProfile, PeerRequest, RoundTrip, SendError, SessionConfig,
-    SessionEvent, TransportClose,
+    NonceSource, ObjectCount, Output, PeerInfo, PeerProfile, PeerRequest, RoundTrip, SendError,
+    SessionConfig, SessionEvent, TransportClose,
 };
 use crate::wire::{
     BlockHash, Command, ExpectedPayloads, FrameError, LEGACY_MAX_RECEIVE_PAYLOAD, Message,
@@ -97,6 +97,7 @@ impl Session {
     /// Records that bytes were received, which restarts the idle timeout.
     pub fn on_received(&mut self, now: Instant) {
         self.last_received = now;
+        self.expectations.on_clock(now);
     }
 
     /// Records that bytes of a large frame were sent or received. A pong cannot overtake them, so
@@ -114,6 +115,8 @@ impl Session {
     pub fn on_reads_paused(&mut self, from: Instant, until: Instant) {
         self.last_received += keepalive::overlap(self.last_received, from, until);
         self.keepalive.on_reads_paused(from, until);
+        let pause = until.saturating_duration_since(from);
+        self.expectations.on_reads_paused(pause);
     }
 
     /// Handles an error of the [`FrameReader`](crate::wire::FrameReader). Closes the session.
@@ -396,7 +399,7 @@ impl Session {
 
     /// Handles the end of a block that was delivered incrementally instead of as a message.
     pub fn on_streamed_block(&mut self) {
-        self.expectations.on_block();
+        self.expectations.on_streamed_block();
     }
 
     /// Returns whether a message is a request, so that [`Session::on_sent`] must be called when it
@@ -414,7 +417,7 @@ impl Session {
     }
 
     /// Records a message of the application. Must be called before the message is sent. Responses
-    /// to a request are then expected.
+    /// to a request are then expected, each until it arrives, for 30 to 60 minutes.
     pub fn on_sent(&mut self, message: &Message) {
         self.sendhdrsen_sent |= message.command() == SENDHDRSEN;
         self.peer_requests.on_sent(message);
@@ -425,6 +428,19 @@ impl Session {
     /// Handles a message for which [`Session::on_sent`] was called, but which was not sent.
     pub(crate) fn on_not_sent(&mut self, message: &Message) {
         self.sendhdrsen_sent &= message.command() != SENDHDRSEN;
+        self.expectations.on_not_sent(message);
+    }
+
+    /// Records a message of a request that is open in the request table of the connection. Its
+    /// objects are those of [`Session::set_open_objects`].
+    pub(crate) fn on_request_sent(&mut self, message: &Message) {
+        self.on_sent_after_chain(message);
+    }
+
+    /// Sets the objects of all open requests. `late` are those of requests that ended without them
+    /// since the last call.
+    pub(crate) fn set_open_objects(&mut self, open: ObjectCount, late: ObjectCount) {
+        self.expectations.set_open(open, late);
     }
 
     /// Returns the reason of the end. Returns `None` while the session is open.

@@ -29,7 +29,7 @@ fn addresses_of_table_are_the_answer() {
     ] {
         let mut requests = requests();
         assert!(!answers(&mut requests, addr(ages)), "no request is open");
-        let asked = requests.open_addresses(true, NOW).unwrap();
+        let (asked, _) = requests.open_addresses(true, NOW).unwrap();
         assert!(answers(&mut requests, addr(ages)), "{ages:?}");
         got(&asked, addr(ages).addresses);
         assert!(!answers(&mut requests, addr(ages)), "it was answered");
@@ -40,7 +40,7 @@ fn addresses_of_table_are_the_answer() {
 #[test]
 fn relayed_addresses_are_no_answer() {
     let mut requests = requests();
-    let asked = requests.open_addresses(true, NOW).unwrap();
+    let (asked, _) = requests.open_addresses(true, NOW).unwrap();
     for ages in [
         &[0][..],
         &[7 * 24 * HOUR],
@@ -64,7 +64,7 @@ fn longest_candidate_is_returned_when_cancelled() {
         (vec![vec![1, 2], vec![3, 4]], vec![3, 4]),
     ] {
         let mut requests = requests();
-        let asked = requests.open_addresses(true, NOW).unwrap();
+        let (asked, _) = requests.open_addresses(true, NOW).unwrap();
         for list in lists {
             assert!(!answers(&mut requests, addr(&list)));
         }
@@ -79,7 +79,7 @@ fn longest_candidate_is_returned_when_cancelled() {
 fn any_list_of_peer_without_relay_is_the_answer() {
     for ages in [&[][..], &[0], &[0; 10]] {
         let mut requests = requests();
-        let asked = requests.open_addresses(false, NOW).unwrap();
+        let (asked, _) = requests.open_addresses(false, NOW).unwrap();
         assert!(answers(&mut requests, addr(ages)));
         got(&asked, addr(ages).addresses);
     }
@@ -88,7 +88,7 @@ fn any_list_of_peer_without_relay_is_the_answer() {
 #[test]
 fn wrong_local_clock_delays_the_answer_only() {
     let mut requests = requests();
-    let asked = requests.open_addresses(true, 0).unwrap();
+    let (asked, _) = requests.open_addresses(true, 0).unwrap();
     let table = addr(&[2 * HOUR, 3 * HOUR]);
     assert!(!answers(&mut requests, table.clone()));
     requests.cancel(asked.id);
@@ -98,13 +98,13 @@ fn wrong_local_clock_delays_the_answer_only() {
 #[test]
 fn addresses_are_requested_once() {
     let mut requests = requests();
-    let unsent = requests.open_addresses(true, NOW).unwrap();
+    let (unsent, _) = requests.open_addresses(true, NOW).unwrap();
     assert_eq!(
         requests.open_addresses(true, NOW).unwrap_err(),
         RequestError::Already
     );
     requests.abort(unsent.id);
-    let sent = requests.open_addresses(true, NOW).unwrap();
+    let (sent, _) = requests.open_addresses(true, NOW).unwrap();
     requests.on_getaddr_sent();
     requests.cancel(sent.id);
     assert_eq!(

@@ -8,12 +8,8 @@ pub(super) fn ask_reader(
     number: u8,
 ) -> (Ticket<BlockReader<'static>>, Inventory) {
     let hash = block(number).hash();
-    let (asked, question) = requests.open_block_reader(hash).unwrap();
-    let [Inventory::Block(wanted), end @ Inventory::Tx(_)] = question.inventory[..] else {
-        panic!("{question:?}");
-    };
-    assert_eq!(wanted, hash);
-    (asked, end)
+    let (asked, messages) = requests.open_block_reader(hash).unwrap();
+    (asked, end_marker(&messages, hash))
 }
 
 #[track_caller]

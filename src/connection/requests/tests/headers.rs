@@ -13,7 +13,7 @@ fn matching_headers_are_an_answer() {
     ] {
         let mut requests = requests();
         let question = question(&[BlockHash([7; 32]), known], BlockHash::ZERO);
-        let (asked, _) = requests.open_headers(&question, None).unwrap();
+        let (asked, _) = requests.open_headers(question.clone(), None).unwrap();
         let found: Vec<_> = first.map(header_on).into_iter().collect();
         assert_eq!(answers(&mut requests, headers(&found)), is_answer);
         assert_eq!(asked.answer.try_recv().ok(), is_answer.then_some(Ok(found)));
@@ -58,7 +58,7 @@ fn answer_from_common_ancestor_omits_it() {
     ] {
         let mut requests = requests();
         let question = question(&locator, BlockHash::ZERO);
-        let (asked, _) = requests.open_headers(&question, None).unwrap();
+        let (asked, _) = requests.open_headers(question.clone(), None).unwrap();
         assert!(answers(&mut requests, headers(sent)));
         got(&asked, expected.to_vec());
     }
@@ -76,7 +76,7 @@ fn descending_answer_is_reversed() {
         let descending: Vec<_> = sent.iter().rev().copied().collect();
         let mut requests = requests();
         let question = question(&[known], BlockHash::ZERO);
-        let (asked, _) = requests.open_headers(&question, None).unwrap();
+        let (asked, _) = requests.open_headers(question.clone(), None).unwrap();
         assert!(answers(&mut requests, headers(&descending)));
         got(&asked, expected.to_vec());
     }
@@ -88,7 +88,7 @@ fn headers_from_unrelated_block_are_no_answer() {
     let chain = chain_on(BlockHash([8; 32]), 3);
     // The last header is in the locator, but the answer does not start there.
     let question = question(&[chain[2].hash()], BlockHash::ZERO);
-    let (asked, _) = requests.open_headers(&question, None).unwrap();
+    let (asked, _) = requests.open_headers(question.clone(), None).unwrap();
     assert!(!answers(&mut requests, headers(&chain)));
     waits(&asked);
 }
@@ -98,7 +98,7 @@ fn empty_locator_requests_one_header_by_hash() {
     let mut requests = requests();
     let wanted = header_on(BlockHash([8; 32]));
     let question = question(&[], wanted.hash());
-    let (asked, _) = requests.open_headers(&question, None).unwrap();
+    let (asked, _) = requests.open_headers(question.clone(), None).unwrap();
     assert!(!answers(&mut requests, headers(&[header_on(genesis())])));
     assert!(answers(&mut requests, headers(&[wanted])));
     got(&asked, vec![wanted]);
@@ -107,12 +107,11 @@ fn empty_locator_requests_one_header_by_hash() {
 #[test]
 fn headers_before_fence_pong_are_late() {
     let mut requests = requests();
-    let question = question(&[genesis()], BlockHash::ZERO);
     assert!(!requests.headers_need_fence());
-    let (first, _) = requests.open_headers(&question, None).unwrap();
+    let (first, _) = ask_headers(&mut requests, None);
     requests.cancel(first.id);
     assert!(requests.headers_need_fence());
-    let (second, marker) = requests.open_headers(&question, Some(5)).unwrap();
+    let (second, marker) = ask_headers(&mut requests, Some(5));
     assert!(!answers(&mut requests, headers(&[])));
     assert!(!is_passed_over(&mut requests, "headers"));
     requests.on_pong(6, SECOND, StreamType::General);
@@ -126,34 +125,43 @@ fn headers_before_fence_pong_are_late() {
     assert!(answers(&mut requests, headers(&found)));
     got(&second, found.to_vec());
     assert!(requests.headers_need_fence(), "its own may follow");
-    assert!(answers(&mut requests, not_found(&marker.inventory)));
+    assert!(answers(&mut requests, not_found(&[marker])));
     assert!(!requests.headers_need_fence());
 
-    let (third, _) = requests.open_headers(&question, None).unwrap();
+    let (third, _) = ask_headers(&mut requests, None);
     assert!(is_passed_over(&mut requests, "headers"));
     failed(&third, too_large());
-    let (unsent, _) = requests.open_headers(&question, None).unwrap();
+    let (unsent, _) = ask_headers(&mut requests, None);
     requests.abort(unsent.id);
     assert!(!requests.headers_need_fence());
 }
 
 /// Requests headers after genesis. Returns the request and its end marker.
-pub(super) fn open_headers(
+pub(super) fn ask_headers(
     requests: &mut Requests,
     fence: Option<u64>,
 ) -> (Ticket<Vec<BlockHeader>>, Inventory) {
     let question = question(&[genesis()], BlockHash::ZERO);
-    let (asked, marker) = requests.open_headers(&question, fence).unwrap();
-    let [marker @ Inventory::Tx(_)] = marker.inventory[..] else {
-        panic!("{marker:?}");
-    };
-    (asked, marker)
+    let fence = fence.map(Ping::new);
+    let opened = requests.open_headers(question.clone(), fence);
+    let (asked, messages) = opened.unwrap();
+    let (last, others) = messages.split_last().unwrap();
+    let mut expected = Vec::from_iter(fence.map(Message::from));
+    expected.push(question.into());
+    assert_eq!(others, expected);
+    match last {
+        Message::GetData(getdata) => match getdata.inventory[..] {
+            [marker @ Inventory::Tx(_)] => (asked, marker),
+            _ => panic!("{getdata:?}"),
+        },
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]
 fn end_marker_without_headers_means_empty_answer() {
     let mut requests = requests();
-    let (asked, marker) = open_headers(&mut requests, None);
+    let (asked, marker) = ask_headers(&mut requests, None);
     let unrelated = header_on(BlockHash([9; 32]));
     assert!(!answers(&mut requests, headers(&[unrelated])));
     waits(&asked);
@@ -169,10 +177,10 @@ fn end_marker_without_headers_means_empty_answer() {
 fn end_marker_of_finished_request_is_swallowed() {
     let found = [header_on(genesis())];
     let mut requests = requests();
-    let (answered, first) = open_headers(&mut requests, None);
+    let (answered, first) = ask_headers(&mut requests, None);
     assert!(answers(&mut requests, headers(&found)));
     got(&answered, found.to_vec());
-    let (next, second) = open_headers(&mut requests, None);
+    let (next, second) = ask_headers(&mut requests, None);
     assert_ne!(first, second);
     let other = Inventory::Tx(Txid([7; 32]));
     let left = left(&mut requests, not_found(&[first, other]));
@@ -185,7 +193,7 @@ fn end_marker_of_finished_request_is_swallowed() {
 #[test]
 fn end_marker_of_cancelled_request_makes_fence_unnecessary() {
     let mut requests = requests();
-    let (first, marker) = open_headers(&mut requests, None);
+    let (first, marker) = ask_headers(&mut requests, None);
     requests.cancel(first.id);
     assert!(requests.headers_need_fence());
     assert!(!answers(&mut requests, headers(&[])), "late");
@@ -193,9 +201,9 @@ fn end_marker_of_cancelled_request_makes_fence_unnecessary() {
     assert!(!requests.headers_need_fence());
 
     // The marker of an earlier request says nothing about a later one.
-    let (second, earlier) = open_headers(&mut requests, None);
+    let (second, earlier) = ask_headers(&mut requests, None);
     requests.cancel(second.id);
-    let (third, _) = open_headers(&mut requests, Some(5));
+    let (third, _) = ask_headers(&mut requests, Some(5));
     requests.cancel(third.id);
     assert!(answers(&mut requests, not_found(&[earlier])));
     assert!(requests.headers_need_fence());
@@ -207,9 +215,9 @@ fn late_empty_headers_after_pong_are_no_answer() {
     for ends_by_headers in [true, false] {
         let found = [header_on(genesis())];
         let mut requests = requests();
-        let (cancelled, late) = open_headers(&mut requests, None);
+        let (cancelled, late) = ask_headers(&mut requests, None);
         requests.cancel(cancelled.id);
-        let (asked, marker) = open_headers(&mut requests, Some(5));
+        let (asked, marker) = ask_headers(&mut requests, Some(5));
         requests.on_pong(5, SECOND, StreamType::General);
         assert!(!answers(&mut requests, headers(&[])), "late");
         waits(&asked);
@@ -229,13 +237,13 @@ fn late_empty_headers_after_pong_are_no_answer() {
 fn empty_headers_after_late_answer_are_no_answer() {
     let found = [header_on(genesis())];
     let mut requests = requests();
-    let (cancelled, first) = open_headers(&mut requests, None);
+    let (cancelled, first) = ask_headers(&mut requests, None);
     requests.cancel(cancelled.id);
-    let (asked, second) = open_headers(&mut requests, Some(5));
+    let (asked, second) = ask_headers(&mut requests, Some(5));
     requests.on_pong(5, SECOND, StreamType::General);
     assert!(answers(&mut requests, headers(&found)));
     got(&asked, found.to_vec());
-    let (next, _) = open_headers(&mut requests, Some(6));
+    let (next, _) = ask_headers(&mut requests, Some(6));
     requests.on_pong(6, SECOND, StreamType::General);
     assert!(answers(&mut requests, not_found(&[first])));
     let late = answers(&mut requests, headers(&[]));
@@ -251,9 +259,9 @@ fn empty_headers_after_late_answer_are_no_answer() {
 fn end_marker_of_cancelled_request_replaces_open_fence() {
     let found = [header_on(genesis())];
     let mut requests = requests();
-    let (cancelled, late) = open_headers(&mut requests, None);
+    let (cancelled, late) = ask_headers(&mut requests, None);
     requests.cancel(cancelled.id);
-    let (asked, _) = open_headers(&mut requests, Some(5));
+    let (asked, _) = ask_headers(&mut requests, Some(5));
     assert!(!answers(&mut requests, headers(&[])));
     assert!(answers(&mut requests, not_found(&[late])));
     assert!(answers(&mut requests, headers(&found)));
@@ -265,9 +273,9 @@ fn end_marker_of_cancelled_request_replaces_open_fence() {
 #[test]
 fn end_marker_with_open_fence_ends_nothing() {
     let mut requests = requests();
-    let (cancelled, _) = open_headers(&mut requests, None);
+    let (cancelled, _) = ask_headers(&mut requests, None);
     requests.cancel(cancelled.id);
-    let (asked, marker) = open_headers(&mut requests, Some(5));
+    let (asked, marker) = ask_headers(&mut requests, Some(5));
     assert!(!answers(&mut requests, headers(&[header_on(genesis())])));
     assert!(answers(&mut requests, not_found(&[marker])));
     requests.on_pong(5, SECOND, StreamType::General);
@@ -277,7 +285,7 @@ fn end_marker_with_open_fence_ends_nothing() {
 #[test]
 fn end_markers_of_headers_and_block_differ() {
     let mut requests = requests();
-    let (asked, marker) = open_headers(&mut requests, None);
+    let (asked, marker) = ask_headers(&mut requests, None);
     let (wanted, end) = ask_block(&mut requests, block(1).hash());
     assert_ne!(marker, end);
     assert!(answers(&mut requests, not_found(&[end])));

@@ -67,7 +67,7 @@ fn assert_flat(open: Open, message: impl Into<Message>, copies: usize, is_answer
 }
 
 fn open_transactions(requests: &mut Requests, number: u32) {
-    requests.open_transactions(&[txid(number)]).unwrap();
+    ask_transactions(requests, &[txid(number)]);
 }
 
 fn open_block(requests: &mut Requests, number: u32) {
@@ -124,7 +124,7 @@ fn copies_cost_the_same_with_many_requests() {
         many / few
     };
     let transactions = cost_of(
-        |requests, _| drop(requests.open_transactions(&[tx(1).txid()])),
+        |requests, _| drop(ask_transactions(requests, &[tx(1).txid()])),
         tx(1).into(),
     );
     let blocks = cost_of(

@@ -140,12 +140,35 @@ fn too_large() -> Failure {
 
 /// Requests a block. Returns the request and its end marker.
 fn ask_block(requests: &mut Requests, hash: BlockHash) -> (Ticket<Block>, Inventory) {
-    let (asked, question) = requests.open_block(hash).unwrap();
-    let [Inventory::Block(wanted), end @ Inventory::Tx(_)] = question.inventory[..] else {
-        panic!("{question:?}");
-    };
-    assert_eq!(wanted, hash);
-    (asked, end)
+    let (asked, messages) = requests.open_block(hash).unwrap();
+    (asked, end_marker(&messages, hash))
+}
+
+/// Returns the end marker of a request for a block.
+#[track_caller]
+fn end_marker(messages: &[Message], hash: BlockHash) -> Inventory {
+    match messages {
+        [Message::GetData(getdata)] => {
+            let [block, marker @ Inventory::Tx(_)] = getdata.inventory[..] else {
+                panic!("{getdata:?}");
+            };
+            assert_eq!(block, Inventory::Block(hash));
+            marker
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Requests transactions. Returns the request and the requested entries.
+fn ask_transactions(
+    requests: &mut Requests,
+    txids: &[Txid],
+) -> (Ticket<FoundTransactions>, Vec<Inventory>) {
+    let (asked, messages) = requests.open_transactions(txids, 1000).unwrap();
+    match &messages[..] {
+        [Message::GetData(getdata)] => (asked, getdata.inventory.clone()),
+        other => panic!("{other:?}"),
+    }
 }
 
 #[track_caller]
@@ -166,7 +189,7 @@ fn waits<T: PartialEq + std::fmt::Debug>(asked: &Ticket<T>) {
 #[test]
 fn a_pong_answers_the_ping_with_its_nonce() {
     let mut requests = requests();
-    let [one, other] = [1, 2].map(|nonce| requests.open_ping(nonce).unwrap());
+    let [one, other] = [1, 2].map(|nonce| requests.open_ping(Ping::new(nonce)).unwrap().0);
     requests.on_pong(3, SECOND, StreamType::General);
     requests.on_pong(2, SECOND, StreamType::General);
     requests.on_pong(2, 2 * SECOND, StreamType::General);
@@ -179,27 +202,75 @@ fn a_pong_answers_the_ping_with_its_nonce() {
 fn the_number_of_open_requests_is_bounded() {
     let mut requests = requests();
     let mut open: Vec<_> = (0..MAX_OPEN as u64)
-        .map(|nonce| requests.open_ping(nonce).unwrap())
+        .map(|nonce| requests.open_ping(Ping::new(nonce)).unwrap().0)
         .collect();
     let too_many = RequestError::TooMany { limit: 1024 };
     assert_eq!(requests.open_block(genesis()).unwrap_err(), too_many);
-    assert_eq!(requests.open_transactions(&[]).unwrap_err(), too_many);
+    assert_eq!(requests.open_transactions(&[], 1).unwrap_err(), too_many);
     assert_eq!(requests.open_addresses(true, NOW).unwrap_err(), too_many);
     requests.cancel(open.remove(500).id);
     let question = question(&[], genesis());
-    requests.open_headers(&question, None).unwrap();
-    assert_eq!(requests.open_ping(7).unwrap_err(), too_many);
+    requests.open_headers(question.clone(), None).unwrap();
+    assert_eq!(requests.open_ping(Ping::new(7)).unwrap_err(), too_many);
+}
+
+fn count(blocks: u64, transactions: u64) -> ObjectCount {
+    ObjectCount {
+        blocks,
+        transactions,
+    }
+}
+
+/// An answer that arrives, or is reported as missing, is not late.
+#[test]
+fn objects_of_cancelled_requests_are_late() {
+    let mut requests = requests();
+    let txids = [1, 2, 3].map(|number| tx(number).txid());
+    let (transactions, _) = ask_transactions(&mut requests, &txids);
+    let (answered, _) = ask_block(&mut requests, block(1).hash());
+    let (_, marker) = ask_block(&mut requests, block(2).hash());
+    let (cancelled, _) = ask_block(&mut requests, block(3).hash());
+    let (unsent, _) = ask_transactions(&mut requests, &txids);
+    assert_eq!(requests.open_objects(), count(3, 6));
+    requests.abort(unsent.id);
+    assert!(answers(&mut requests, tx(1)));
+    assert!(answers(
+        &mut requests,
+        not_found(&[Inventory::Tx(txids[1])])
+    ));
+    assert!(answers(&mut requests, block(1)));
+    got(&answered, block(1));
+    assert!(answers(&mut requests, not_found(&[marker])));
+    assert_eq!(requests.open_objects(), count(1, 1));
+    assert_eq!(requests.take_late_objects(), count(0, 0));
+    requests.cancel(cancelled.id);
+    requests.cancel(transactions.id);
+    requests.cancel(transactions.id);
+    assert_eq!(requests.open_objects(), count(0, 0));
+    assert_eq!(requests.take_late_objects(), count(1, 1));
+    assert_eq!(requests.take_late_objects(), count(0, 0));
+}
+
+#[test]
+fn other_transactions_of_failed_request_are_late() {
+    let mut requests = requests();
+    let txids = [1, 2, 3].map(|number| tx(number).txid());
+    let (failing, _) = ask_transactions(&mut requests, &txids);
+    assert!(is_passed_over(&mut requests, "tx"));
+    failed(&failing, too_large());
+    assert_eq!(requests.open_objects(), count(0, 0));
+    assert_eq!(requests.take_late_objects(), count(0, 2));
 }
 
 #[test]
 fn close_ends_all_requests_with_first_reason() {
     let mut requests = requests();
-    let ping = requests.open_ping(1).unwrap();
+    let (ping, _) = requests.open_ping(Ping::new(1)).unwrap();
     let question = question(&[], genesis());
-    let (headers, _) = requests.open_headers(&question, None).unwrap();
+    let (headers, _) = requests.open_headers(question.clone(), None).unwrap();
     let (block, _) = requests.open_block(genesis()).unwrap();
-    let (transactions, _) = requests.open_transactions(&[tx(1).txid()]).unwrap();
-    let addresses = requests.open_addresses(true, NOW).unwrap();
+    let (transactions, _) = ask_transactions(&mut requests, &[tx(1).txid()]);
+    let (addresses, _) = requests.open_addresses(true, NOW).unwrap();
     requests.close(&DisconnectReason::ConnectionClosed);
     requests.close(&DisconnectReason::Requested);
     let ended = Failure::Ended(DisconnectReason::ConnectionClosed);
@@ -210,6 +281,6 @@ fn close_ends_all_requests_with_first_reason() {
     failed(&addresses, ended);
     assert_eq!(requests.open(), 0);
     let ended = RequestError::Ended(DisconnectReason::ConnectionClosed);
-    assert_eq!(requests.open_ping(2).unwrap_err(), ended);
+    assert_eq!(requests.open_ping(Ping::new(2)).unwrap_err(), ended);
     assert_eq!(requests.open_addresses(true, NOW).unwrap_err(), ended);
 }

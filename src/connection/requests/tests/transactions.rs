@@ -6,7 +6,7 @@ use super::*;
 fn transactions_return_in_request_order() {
     let mut requests = requests();
     let txids = [1, 2, 1, 3].map(|number| tx(number).txid());
-    let (asked, entries) = requests.open_transactions(&txids).unwrap();
+    let (asked, entries) = ask_transactions(&mut requests, &txids);
     let expected = [txids[0], txids[1], txids[3]].map(Inventory::Tx);
     assert_eq!(entries, expected);
     assert!(answers(&mut requests, tx(3)));
@@ -24,7 +24,7 @@ fn transactions_return_in_request_order() {
 fn one_transaction_completes_all_its_requests() {
     let mut requests = requests();
     let txid = tx(1).txid();
-    let mut ask = || requests.open_transactions(&[txid]).unwrap().0;
+    let mut ask = || ask_transactions(&mut requests, &[txid]).0;
     let [one, two, three, four] = [(); 4].map(|()| ask());
     assert!(answers(&mut requests, tx(1)));
     got(&one, vec![Some(tx(1))]);
@@ -36,7 +36,7 @@ fn one_transaction_completes_all_its_requests() {
     requests.cancel(four.id);
     got(&four, vec![Some(tx(1))]);
 
-    let (alone, _) = requests.open_transactions(&[txid]).unwrap();
+    let (alone, _) = ask_transactions(&mut requests, &[txid]);
     assert!(answers(&mut requests, missing.clone()));
     got(&alone, vec![None]);
     assert_eq!(left(&mut requests, missing.clone()), Some(missing));
@@ -45,12 +45,12 @@ fn one_transaction_completes_all_its_requests() {
 #[test]
 fn oversized_transaction_ends_oldest_request() {
     let mut requests = requests();
-    let mut ask = |number| requests.open_transactions(&[tx(number).txid()]).unwrap().0;
+    let mut ask = |number| ask_transactions(&mut requests, &[tx(number).txid()]).0;
     let [one, two] = [1, 2].map(&mut ask);
     assert!(is_passed_over(&mut requests, "tx"));
     failed(&one, too_large());
     requests.cancel(two.id);
-    let (three, _) = requests.open_transactions(&[tx(3).txid()]).unwrap();
+    let (three, _) = ask_transactions(&mut requests, &[tx(3).txid()]);
     assert!(!is_passed_over(&mut requests, "tx"));
     waits(&three);
     requests.cancel(three.id);

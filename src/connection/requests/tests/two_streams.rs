@@ -1,7 +1,7 @@
 //! Requests over two streams, between which messages have no order.
 
 use super::block_readers::{ask_reader, claimed_by, ended};
-use super::headers::open_headers;
+use super::headers::ask_headers;
 use super::*;
 use crate::wire::StreamType::{Data1, General};
 
@@ -283,11 +283,11 @@ fn late_headers_before_pong_are_no_answer() {
     let late = [header_on(genesis()), header_on(genesis())];
     let found = [header_on(genesis())];
     let mut requests = requests();
-    let (first, marker) = open_headers(&mut requests, None);
+    let (first, marker) = ask_headers(&mut requests, None);
     requests.on_stream_open();
     requests.cancel(first.id);
     assert!(requests.headers_need_fence());
-    let (second, _) = open_headers(&mut requests, Some(5));
+    let (second, _) = ask_headers(&mut requests, Some(5));
     for from in [General, Data1] {
         assert!(!answers_over(from, &mut requests, headers(&late)));
         assert!(!answers_over(from, &mut requests, headers(&[])));
@@ -306,12 +306,12 @@ fn late_headers_before_pong_are_no_answer() {
 fn headers_answer_on_either_stream() {
     let found = [header_on(genesis())];
     let mut requests = requests();
-    let (before, _) = open_headers(&mut requests, None);
+    let (before, _) = ask_headers(&mut requests, None);
     requests.on_stream_open();
     assert!(answers_over(General, &mut requests, headers(&found)));
     got(&before, found.to_vec());
     for from in [General, Data1] {
-        let (asked, _) = open_headers(&mut requests, None);
+        let (asked, _) = ask_headers(&mut requests, None);
         assert!(answers_over(from, &mut requests, headers(&found)));
         got(&asked, found.to_vec());
     }
@@ -321,7 +321,7 @@ fn headers_answer_on_either_stream() {
 fn headers_after_overtaking_end_marker_are_the_answer() {
     let found = [header_on(genesis())];
     let mut requests = two_streams();
-    let (asked, marker) = open_headers(&mut requests, None);
+    let (asked, marker) = ask_headers(&mut requests, None);
     assert!(!requests.wants_fence(), "its end marker has not arrived");
     name(&mut requests, marker, General);
     waits(&asked);
@@ -335,7 +335,7 @@ fn headers_after_overtaking_end_marker_are_the_answer() {
 #[test]
 fn pong_after_overtaking_end_marker_means_no_headers() {
     let mut requests = two_streams();
-    let (asked, marker) = open_headers(&mut requests, None);
+    let (asked, marker) = ask_headers(&mut requests, None);
     name(&mut requests, marker, General);
     fence(&mut requests, 7);
     requests.on_pong(7, SECOND, General);
@@ -353,14 +353,14 @@ fn pong_after_overtaking_end_marker_means_no_headers() {
 #[test]
 fn end_marker_on_header_stream_needs_no_ping() {
     let mut requests = two_streams();
-    let (asked, marker) = open_headers(&mut requests, None);
+    let (asked, marker) = ask_headers(&mut requests, None);
     name(&mut requests, marker, Data1);
     got(&asked, Vec::new());
     assert!(!requests.wants_fence());
 
     // A request that was sent over one stream may be answered over the other.
     let mut requests = super::requests();
-    let (asked, marker) = open_headers(&mut requests, None);
+    let (asked, marker) = ask_headers(&mut requests, None);
     requests.on_stream_open();
     name(&mut requests, marker, Data1);
     fence(&mut requests, 7);
@@ -373,7 +373,7 @@ fn end_marker_waits_while_second_stream_opens() {
     for opens in [true, false] {
         let mut requests = requests();
         requests.on_stream_opening();
-        let (asked, marker) = open_headers(&mut requests, None);
+        let (asked, marker) = ask_headers(&mut requests, None);
         name(&mut requests, marker, General);
         waits(&asked);
         assert!(!requests.wants_fence());
@@ -403,10 +403,10 @@ fn end_marker_of_cancelled_headers_may_need_pong() {
         } else {
             two_streams()
         };
-        let (cancelled, marker) = open_headers(&mut requests, None);
+        let (cancelled, marker) = ask_headers(&mut requests, None);
         requests.on_stream_open();
         requests.cancel(cancelled.id);
-        let (next, _) = open_headers(&mut requests, Some(5));
+        let (next, _) = ask_headers(&mut requests, Some(5));
         name(&mut requests, marker, on);
         if !is_proof {
             fence(&mut requests, 7);
