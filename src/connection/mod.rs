@@ -8,7 +8,7 @@
 //!   when.
 
 mod actor;
-mod associations;
+mod association_registry;
 mod block_reader;
 mod blocking;
 mod close_cell;
@@ -19,6 +19,7 @@ mod event_bus;
 mod first_message;
 mod inbound_socket;
 mod listening_socket;
+mod logging;
 mod message_reader;
 mod observer;
 mod outbox;
@@ -26,7 +27,6 @@ mod peer_addr;
 mod peer_name;
 mod progress;
 mod random;
-mod records;
 mod requests;
 mod restart;
 mod send_queue;
@@ -42,7 +42,7 @@ pub use actor::{
     PeerConnectionOptions, QueueStats, StreamStatistics,
 };
 pub(crate) use actor::{HeadersRequest, StartHeadersError};
-pub use associations::AssociationRegistry;
+pub use association_registry::AssociationRegistry;
 pub use block_reader::{BlockReader, BlockVisitor};
 pub use blocking::{Connection, Messages};
 pub use config::ConnectionConfig;

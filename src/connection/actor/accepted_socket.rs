@@ -8,8 +8,8 @@ use std::time::Instant;
 
 use super::handle::PeerConnectionHandle;
 use super::lifecycle::OwnThread;
+use super::options::PeerConnectionOptions;
 use super::peer_connection::PeerConnection;
-use super::setup::PeerConnectionOptions;
 use super::{connection_thread, thread};
 use crate::connection::stream::Stream;
 use crate::connection::{ConnectionConfig, ConnectionObserver, SlotGuard};

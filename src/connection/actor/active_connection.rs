@@ -132,7 +132,7 @@ impl ActiveConnection {
             return;
         }
         self.close.record(reason);
-        if let Some(primary) = self.streams().first() {
+        if let Some(primary) = self.streams().primary() {
             primary.socket.stop_reading();
         }
     }
@@ -144,16 +144,16 @@ impl ActiveConnection {
 
     /// Returns the stream for this message, if the connection has one.
     pub(super) fn stream_for(&self, message: &Message) -> Option<Arc<PeerStream>> {
-        self.streams.read().carrying(message).cloned()
+        self.streams.read().stream_for(message).cloned()
     }
 
     pub(super) fn set_primary_stream(&self, stream: Arc<PeerStream>) {
-        self.streams.write().set_first(stream);
+        self.streams.write().set_primary(stream);
     }
 
     /// Adds the data stream. `policy` routes messages from now on.
     pub(super) fn add_data_stream(&self, stream: Arc<PeerStream>, policy: StreamPolicy) {
-        self.streams.write().add_second(stream, policy);
+        self.streams.write().add_data(stream, policy);
     }
 
     /// Removes the streams. Their sockets close once no call uses them.
@@ -180,7 +180,7 @@ impl ActiveConnection {
     pub(super) fn keep_alive(&self, now: Instant) {
         let ping = self.session().keepalive_ping(now);
         if let Some(ping) = ping
-            && let Some(primary) = self.streams().first()
+            && let Some(primary) = self.streams().primary()
         {
             // A failure ends the connection.
             let _ = primary.outbox.reply(&[ping.into()]);

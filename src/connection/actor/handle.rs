@@ -9,8 +9,8 @@ use super::active_connection::ActiveConnection;
 use super::peer_connection::PeerConnection;
 use super::pending_request::RequestTimeout;
 use super::{ConnectionStatistics, QueueStats, thread};
+use crate::connection::logging;
 use crate::connection::outbox::{Outbox, QueueError};
-use crate::connection::records;
 use crate::connection::requests::Requests;
 use crate::connection::{ConnectionConfig, EncodedMessage, TrafficStats};
 use crate::error::{Error, Timeout};
@@ -53,8 +53,8 @@ pub enum PeerConnectionCommand {
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let node = LocalNode::start()?;
-/// let setup = PeerConnectionOptions::new(ConnectionConfig::new(Network::Regtest));
-/// let peer = PeerConnectionActor::spawn_outbound(node.address(), setup)?;
+/// let options = PeerConnectionOptions::new(ConnectionConfig::new(Network::Regtest));
+/// let peer = PeerConnectionActor::spawn_outbound(node.address(), options)?;
 /// peer.wait_connected(Duration::from_secs(10))?;
 /// println!("round trip: {:?}", peer.ping(Duration::from_secs(10))?);
 ///
@@ -315,7 +315,7 @@ impl PeerConnectionHandle {
         let timeout = RequestTimeout::new(timeout);
         let connection = self.peer.current();
         let streams = connection.streams();
-        if streams.first().is_none()
+        if streams.primary().is_none()
             && let Some(reason) = connection.close.reason()
         {
             return Err(self.disconnected(reason));
@@ -437,7 +437,7 @@ impl PeerConnectionHandle {
         if Session::is_answer(message) {
             connection.session().on_sent(message);
         }
-        records::sent(&*self.peer, message);
+        logging::log_sent(&*self.peer, message);
         if message.command() == Message::GetAddr.command() {
             connection.requests.with(Requests::on_getaddr_sent);
         }
@@ -472,7 +472,7 @@ impl PeerConnectionHandle {
         let sent = stream.outbox.send(messages, timeout.deadline);
         sent.map_err(|error| self.queue_error(connection, error, timeout))?;
         for message in messages {
-            records::sent(&*self.peer, message);
+            logging::log_sent(&*self.peer, message);
         }
         Ok(())
     }

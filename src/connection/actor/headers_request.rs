@@ -178,11 +178,11 @@ mod tests {
     impl Pair {
         fn new(config: ConnectionConfig) -> Self {
             let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-            let setup = PeerConnectionOptions::new(config);
-            let messages = setup.events.subscribe_messages();
-            let control = setup.events.subscribe_control();
+            let options = PeerConnectionOptions::new(config);
+            let messages = options.events.subscribe_messages();
+            let control = options.events.subscribe_control();
             let address = listener.local_addr().unwrap();
-            let handle = PeerConnectionActor::spawn_outbound(address, setup).unwrap();
+            let handle = PeerConnectionActor::spawn_outbound(address, options).unwrap();
             let (tcp, _) = listener.accept().unwrap();
             let config = ConnectionConfig::new(Network::Regtest);
             let peer = Connection::accept(tcp, &config, &NonceRegistry::default()).unwrap();

@@ -2,22 +2,22 @@
 
 mod accepted_socket;
 mod active_connection;
+mod block_transfer;
 mod data_stream;
+mod event_emitter;
 mod handle;
 mod headers_request;
 mod lifecycle;
+mod options;
 mod peer_connection;
 mod peer_streams;
 mod pending_request;
-mod reading;
+mod read_loop;
 mod request_table;
 mod requests;
-mod setup;
 mod statistics;
-mod streaming;
 #[cfg(test)]
 mod subscriber_tests;
-mod telling;
 mod thread;
 
 pub(super) use accepted_socket::{AcceptedSocket, ConnectionRun};
@@ -25,8 +25,8 @@ pub(super) use active_connection::ActiveConnection;
 pub(super) use data_stream::{AttachError, StreamClaim, StreamSocket, claim_stream};
 pub use handle::{PeerConnectionCommand, PeerConnectionHandle};
 pub(crate) use headers_request::{HeadersRequest, StartHeadersError};
+pub use options::PeerConnectionOptions;
 pub(super) use peer_connection::PeerConnection;
-pub use setup::PeerConnectionOptions;
 pub use statistics::{ConnectionStatistics, QueueStats, StreamStatistics};
 pub(super) use thread::{cancel_restart, fail};
 
@@ -71,9 +71,9 @@ use crate::session::Direction;
 /// use bsv_p2p::event::ControlEvent;
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let mut setup = PeerConnectionOptions::new(ConnectionConfig::new(Network::Regtest));
-/// let events = setup.events.subscribe_control();
-/// let peer = PeerConnectionActor::spawn_outbound("127.0.0.1:1".parse().unwrap(), setup)?;
+/// let mut options = PeerConnectionOptions::new(ConnectionConfig::new(Network::Regtest));
+/// let events = options.events.subscribe_control();
+/// let peer = PeerConnectionActor::spawn_outbound("127.0.0.1:1".parse().unwrap(), options)?;
 /// for event in events {
 ///     let event = event?;
 ///     println!("{event}");
@@ -101,10 +101,10 @@ impl PeerConnectionActor {
     /// - [`Error::Io`] if a thread cannot be spawned.
     pub fn spawn_outbound(
         address: SocketAddr,
-        setup: PeerConnectionOptions,
+        options: PeerConnectionOptions,
     ) -> Result<PeerConnectionHandle, Error> {
-        setup.config.check_port(address)?;
-        spawn_dialed(address, setup, None)
+        options.config.check_port(address)?;
+        spawn_dialed(address, options, None)
     }
 
     /// Reads the first message of an accepted socket on a new thread, and reports what it is.
@@ -169,9 +169,9 @@ impl PeerConnectionActor {
     /// - [`Error::Io`] if a thread cannot be spawned or the socket is already closed.
     pub fn spawn_inbound(
         stream: TcpStream,
-        setup: PeerConnectionOptions,
+        options: PeerConnectionOptions,
     ) -> Result<PeerConnectionHandle, Error> {
-        spawn_accepted(stream, setup, false)
+        spawn_accepted(stream, options, false)
     }
 
     /// Rejects a peer on an accepted socket because no slot is free, on a new thread.
@@ -192,39 +192,39 @@ impl PeerConnectionActor {
     /// - [`Error::Io`] if a thread cannot be spawned or the socket is already closed.
     pub fn spawn_over_capacity(
         stream: TcpStream,
-        setup: PeerConnectionOptions,
+        options: PeerConnectionOptions,
     ) -> Result<PeerConnectionHandle, Error> {
-        spawn_accepted(stream, setup, true)
+        spawn_accepted(stream, options, true)
     }
 
     /// Dials `address` with an observer that decides whether the connection is reopened.
     pub(crate) fn spawn_observed(
         address: SocketAddr,
-        setup: PeerConnectionOptions,
+        options: PeerConnectionOptions,
         observer: Box<dyn ConnectionObserver>,
     ) -> Result<PeerConnectionHandle, Error> {
-        spawn_dialed(address, setup, Some(observer))
+        spawn_dialed(address, options, Some(observer))
     }
 }
 
 fn spawn_dialed(
     address: SocketAddr,
-    setup: PeerConnectionOptions,
+    options: PeerConnectionOptions,
     observer: Option<Box<dyn ConnectionObserver>>,
 ) -> Result<PeerConnectionHandle, Error> {
-    let (peer, slot) = PeerConnection::new((Direction::Outbound, address), setup, observer)?;
+    let (peer, slot) = PeerConnection::new((Direction::Outbound, address), options, observer)?;
     spawn_thread(&peer, &peer.current(), slot).map_err(not_spawned)?;
     Ok(PeerConnectionHandle::new(peer))
 }
 
 fn spawn_accepted(
     stream: TcpStream,
-    setup: PeerConnectionOptions,
+    options: PeerConnectionOptions,
     over_capacity: bool,
 ) -> Result<PeerConnectionHandle, Error> {
-    setup.config.validate()?;
-    let socket = AcceptedSocket::prepare(stream, &setup.config)?;
-    let run = ConnectionRun::new(setup, over_capacity, None, AcceptedSocket::new(socket))?;
+    options.config.validate()?;
+    let socket = AcceptedSocket::prepare(stream, &options.config)?;
+    let run = ConnectionRun::new(options, over_capacity, None, AcceptedSocket::new(socket))?;
     run.spawn().map_err(not_spawned)
 }
 

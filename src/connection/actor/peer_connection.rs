@@ -9,11 +9,11 @@ use parking_lot::{Mutex, RwLock};
 
 use super::active_connection::ActiveConnection;
 use super::lifecycle::{Lifecycle, call_foreign};
+use super::options::PeerConnectionOptions;
 use super::peer_streams::PeerStream;
-use super::setup::PeerConnectionOptions;
 use crate::connection::event_bus::{AggregatedMisbehavior, EventPublisher, MisbehaviorAggregator};
+use crate::connection::logging::Logged;
 use crate::connection::outbox::Outbox;
-use crate::connection::records::Logged;
 use crate::connection::stream::Stream;
 use crate::connection::traffic::TrafficCounters;
 use crate::connection::{
@@ -68,11 +68,11 @@ pub(super) struct History {
 }
 
 impl PeerConnection {
-    /// Creates the state. Returns the slot of `setup` separately, because it belongs to the first
+    /// Creates the state. Returns the slot of `options` separately, because it belongs to the first
     /// run.
     pub(super) fn new(
         (direction, address): (Direction, SocketAddr),
-        setup: PeerConnectionOptions,
+        options: PeerConnectionOptions,
         observer: Option<Box<dyn ConnectionObserver>>,
     ) -> Result<(Arc<Self>, Option<SlotGuard>), ConfigError> {
         let PeerConnectionOptions {
@@ -84,7 +84,7 @@ impl PeerConnection {
             memory,
             slot,
             log_level,
-        } = setup;
+        } = options;
         config.validate()?;
         let connection = ActiveConnection::new(direction, &config, &nonces)?;
         let peer = Arc::new(Self {

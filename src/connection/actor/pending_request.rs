@@ -204,9 +204,9 @@ mod tests {
     /// Creates a connection and the socket of its peer, which sends no responses.
     fn pair() -> (PeerConnectionHandle, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let setup = PeerConnectionOptions::new(ConnectionConfig::new(Network::Regtest));
+        let options = PeerConnectionOptions::new(ConnectionConfig::new(Network::Regtest));
         let address = listener.local_addr().unwrap();
-        let handle = PeerConnectionActor::spawn_outbound(address, setup).unwrap();
+        let handle = PeerConnectionActor::spawn_outbound(address, options).unwrap();
         let (mut tcp, _) = listener.accept().unwrap();
         let version = Version {
             version: crate::session::PROTOCOL_VERSION,

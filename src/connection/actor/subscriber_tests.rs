@@ -65,13 +65,13 @@ fn pair(bus: &EventBus) -> (PeerConnectionHandle, PeerConnectionHandle) {
         subscriber_timeout: 100 * DEADLINE,
         ..ConnectionConfig::new(Network::Regtest)
     };
-    let setup = PeerConnectionOptions {
+    let options = PeerConnectionOptions {
         events: bus.clone(),
         ..PeerConnectionOptions::new(config.clone())
     };
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    let tested = PeerConnectionActor::spawn_outbound(address, setup).unwrap();
+    let tested = PeerConnectionActor::spawn_outbound(address, options).unwrap();
     let (tcp, _) = listener.accept().unwrap();
     let sender =
         PeerConnectionActor::spawn_inbound(tcp, PeerConnectionOptions::new(config)).unwrap();

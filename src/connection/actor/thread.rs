@@ -7,14 +7,14 @@ use log::Level;
 
 use super::accepted_socket::AcceptedSocket;
 use super::active_connection::ActiveConnection;
+use super::block_transfer::BlockTransfer;
+use super::event_emitter::EventEmitter;
 use super::lifecycle::{CloseOnPanic, call_foreign};
 use super::peer_connection::PeerConnection;
 use super::peer_streams::PeerStream;
-use super::reading::{Reading, Role};
-use super::streaming::Streaming;
-use super::telling::Events;
+use super::read_loop::{ReadLoop, StreamRole};
+use crate::connection::logging::Logged;
 use crate::connection::message_reader::MessageReader;
-use crate::connection::records::Logged;
 use crate::connection::stream::Stream;
 use crate::connection::{
     ConnectionConfig, ConnectionObserver, PendingRestart, SlotGuard, dial, random,
@@ -34,21 +34,21 @@ pub(super) fn run(
 ) {
     let _own = peer.lifecycle.enter_thread();
     let _closes = CloseOnPanic(&peer.lifecycle);
-    let mut streaming = Streaming::default();
+    let mut block_transfer = BlockTransfer::default();
     let reason = call_foreign(|| {
-        let events = Events {
+        let events = EventEmitter {
             peer,
             connection,
             publisher: peer.publisher(connection, StreamType::General),
         };
-        live(peer, connection, accepted, events, &mut streaming)
+        run_connection(peer, connection, accepted, events, &mut block_transfer)
     });
     let reason = connection.close(reason.unwrap_or(DisconnectReason::InternalError));
     connection.session().close(reason.clone());
     peer.lifecycle.notify();
     // The data stream must end before the final event is emitted.
     connection.data_stream.join();
-    streaming.cut(&reason);
+    block_transfer.abort(&reason);
     let streams = connection.remove_streams();
     streams.all().for_each(|stream| stream.outbox.join());
     drop(streams);
@@ -158,12 +158,12 @@ fn close(peer: &PeerConnection, reason: DisconnectReason) {
 }
 
 /// Connects, then reads and replies until one side closes the connection. Returns the reason.
-fn live(
+fn run_connection(
     peer: &Arc<PeerConnection>,
     connection: &Arc<ActiveConnection>,
     accepted: Option<AcceptedSocket>,
-    mut events: Events<'_>,
-    streaming: &mut Streaming,
+    mut events: EventEmitter<'_>,
+    block_transfer: &mut BlockTransfer,
 ) -> DisconnectReason {
     let (config, config_version) = peer.config();
     let connected = connect(peer, connection, &config, accepted, &mut events);
@@ -180,22 +180,22 @@ fn live(
     peer.set_memory_limits(&config);
     events.publisher.set_limits((&*config).into());
     drop(config);
-    let mut reading = Reading {
+    let mut read_loop = ReadLoop {
         peer,
         connection,
         stream: &stream,
         reader,
         events,
-        streaming,
-        role: Role::First {
+        block_transfer,
+        role: StreamRole::Primary {
             association: None,
-            second: None,
+            stream_action: None,
         },
         read_until: Instant::now(),
         config_version,
         transport_end: end,
     };
-    reading.run(has_come)
+    read_loop.run(has_come)
 }
 
 /// Connects. Returns the stream and its socket, with what has been read from it.
@@ -204,7 +204,7 @@ fn connect(
     connection: &ActiveConnection,
     config: &ConnectionConfig,
     accepted: Option<AcceptedSocket>,
-    events: &mut Events<'_>,
+    events: &mut EventEmitter<'_>,
 ) -> Result<(Arc<PeerStream>, AcceptedSocket), DisconnectReason> {
     let bug = |_| DisconnectReason::InternalError;
     let accepted = match accepted {

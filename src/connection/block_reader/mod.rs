@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use crossbeam_channel::bounded;
 
-use self::transfer::Transfer;
+use self::transfer::TransferState;
 use crate::wire::BlockHeader;
 
 /// The capacity of the queue, in chunks of 256 KiB.
@@ -44,7 +44,7 @@ pub(super) fn transfer(
     // Holds all buffers of a transfer: the queued ones, the one being read and the one being
     // filled.
     let (emptied, empty) = bounded(QUEUED_CHUNKS + 2);
-    let transfer = Arc::new(Transfer::default());
+    let transfer = Arc::new(TransferState::default());
     let sink = BlockSink::new(chunks, empty, transfer.clone());
     let reader = BlockReader::new(peer, (header, len), (taken, emptied), transfer, abandon);
     (sink, reader)

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use crossbeam_channel::{Receiver, Sender, TryRecvError};
 
 use super::BlockSource;
-use super::transfer::{Transfer, TransferEnd};
-use super::visit::{BlockVisitor, Guide, Nobody};
+use super::transfer::{TransferEnd, TransferState};
+use super::visit::{BlockVisitor, NullVisitor, VisitState};
 use crate::error::{Error, InvalidBlock};
 use crate::session::DisconnectReason;
 use crate::wire::{BlockHash, BlockHeader, DecodeError};
@@ -72,12 +72,12 @@ pub struct BlockReader<'a> {
     len: u64,
     chunks: Receiver<Vec<u8>>,
     emptied: Sender<Vec<u8>>,
-    transfer: Arc<Transfer>,
+    transfer: Arc<TransferState>,
     /// Called if the reader is dropped early. `None` once the transfer has ended.
     abandon: Option<Box<dyn FnOnce() + Send + Sync>>,
     /// The connection that is read on the caller's thread, unless it has its own thread.
     source: Option<&'a mut (dyn BlockSource + 'static)>,
-    guide: Guide,
+    guide: VisitState,
     /// The first decoding error.
     broken: Option<DecodeError>,
     /// The number of bytes taken out of the queue.
@@ -94,7 +94,7 @@ impl<'a> BlockReader<'a> {
         peer: String,
         (header, len): (BlockHeader, u64),
         (chunks, emptied): (Receiver<Vec<u8>>, Sender<Vec<u8>>),
-        transfer: Arc<Transfer>,
+        transfer: Arc<TransferState>,
         abandon: impl FnOnce() + Send + Sync + 'static,
     ) -> Self {
         Self {
@@ -106,7 +106,7 @@ impl<'a> BlockReader<'a> {
             transfer,
             abandon: Some(Box::new(abandon)),
             source: None,
-            guide: Guide::new(len, WHOLE_LIMIT),
+            guide: VisitState::new(len, WHOLE_LIMIT),
             broken: None,
             arrived: 0,
             chunk: Vec::new(),
@@ -190,7 +190,7 @@ impl<'a> BlockReader<'a> {
         self.transfer.count_read();
         self.arrived += chunk.len() as u64;
         if self.broken.is_none()
-            && let Err(error) = self.guide.show(&chunk, visitor)
+            && let Err(error) = self.guide.visit_event(&chunk, visitor)
         {
             self.broken = Some(error);
         }
@@ -215,7 +215,7 @@ impl<'a> BlockReader<'a> {
     /// Takes the next chunk if the current one was read, unless the block has ended.
     fn fill(&mut self) -> io::Result<()> {
         while self.at == self.chunk.len() {
-            if self.end.is_some() || !self.next_chunk(None::<&mut Nobody>) {
+            if self.end.is_some() || !self.next_chunk(None::<&mut NullVisitor>) {
                 return self.finish().map_err(|error| {
                     let kind = match &error {
                         Error::Disconnected { .. } => io::ErrorKind::ConnectionAborted,

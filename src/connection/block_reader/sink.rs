@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, select};
 
-use super::transfer::{Transfer, TransferEnd};
+use super::transfer::{TransferEnd, TransferState};
 use crate::connection::waker::Waker;
 use crate::deadline::saturating_add;
 use crate::session::DisconnectReason;
@@ -22,14 +22,14 @@ const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 pub(in crate::connection) struct BlockSink {
     chunks: Sender<Vec<u8>>,
     empty: Receiver<Vec<u8>>,
-    transfer: Arc<Transfer>,
+    transfer: Arc<TransferState>,
 }
 
 impl BlockSink {
     pub(super) fn new(
         chunks: Sender<Vec<u8>>,
         empty: Receiver<Vec<u8>>,
-        transfer: Arc<Transfer>,
+        transfer: Arc<TransferState>,
     ) -> Self {
         Self {
             chunks,
@@ -107,7 +107,7 @@ impl BlockSink {
     }
 
     /// Ends the transfer because the connection has closed.
-    pub(in crate::connection) fn cut(self, reason: DisconnectReason) {
+    pub(in crate::connection) fn abort(self, reason: DisconnectReason) {
         self.transfer.end(TransferEnd::Cut(reason));
     }
 }

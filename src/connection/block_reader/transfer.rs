@@ -8,7 +8,7 @@ use crate::wire::FrameDropReason;
 
 /// The progress and the end of a block transfer.
 #[derive(Debug, Default)]
-pub(super) struct Transfer {
+pub(super) struct TransferState {
     end: OnceLock<TransferEnd>,
     /// The number of reads by the caller.
     reads: AtomicU64,
@@ -23,7 +23,7 @@ pub(super) enum TransferEnd {
     Cut(DisconnectReason),
 }
 
-impl Transfer {
+impl TransferState {
     /// Records the end. Only the first call has an effect. Must be called before the queue is
     /// closed.
     pub(super) fn end(&self, end: TransferEnd) {

@@ -91,13 +91,13 @@ pub trait BlockVisitor {
 }
 
 /// A visitor that ignores all parts.
-pub(super) struct Nobody;
+pub(super) struct NullVisitor;
 
-impl BlockVisitor for Nobody {}
+impl BlockVisitor for NullVisitor {}
 
 /// Passes the parts that a scanner finds to a visitor.
 #[derive(Debug)]
-pub(super) struct Guide {
+pub(super) struct VisitState {
     scanner: BlockScanner,
     /// The maximum length of a transaction that is buffered to be passed as a whole.
     whole_limit: usize,
@@ -105,7 +105,7 @@ pub(super) struct Guide {
     gathered: Option<Vec<u8>>,
 }
 
-impl Guide {
+impl VisitState {
     pub(super) fn new(len: u64, whole_limit: usize) -> Self {
         Self {
             scanner: BlockScanner::new(len),
@@ -124,7 +124,7 @@ impl Guide {
 
     /// Scans the next bytes of the block and passes their parts to the visitor. Without a visitor,
     /// nothing is buffered.
-    pub(super) fn show(
+    pub(super) fn visit_event(
         &mut self,
         mut bytes: &[u8],
         visitor: Option<&mut impl BlockVisitor>,
@@ -145,7 +145,7 @@ impl Guide {
                 }
                 Some(ScanEvent::Piece { at, bytes, end }) => {
                     let end = end.map(|end| (end.txid, end.len));
-                    show_piece(
+                    visit_piece(
                         &mut self.gathered,
                         self.whole_limit,
                         (index, at, bytes, end),
@@ -157,7 +157,7 @@ impl Guide {
     }
 }
 
-fn show_piece(
+fn visit_piece(
     gathered: &mut Option<Vec<u8>>,
     whole_limit: usize,
     (index, at, bytes, end): (u64, u64, &[u8], Option<(Txid, u64)>),

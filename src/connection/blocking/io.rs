@@ -6,8 +6,8 @@ use std::time::Instant;
 use log::Level;
 
 use super::{Connection, WRITE_WAIT};
+use crate::connection::logging::{self, Logged};
 use crate::connection::message_reader::{ReadOutcome, SessionAccess};
-use crate::connection::records::{self, Logged};
 use crate::connection::send_queue::{Priority, WriteProgress};
 use crate::connection::stream::Stream;
 use crate::session::{DisconnectReason, Output, Session, SessionEvent, TransportClose};
@@ -47,7 +47,7 @@ impl Connection {
         loop {
             let next = self.reader.next(&mut self.session);
             if is_recorded {
-                records::received(self, &next);
+                logging::log_received(self, &next);
             }
             match next {
                 ReadOutcome::Received(received) => {
@@ -75,7 +75,7 @@ impl Connection {
         while let Some(output) = self.session.poll_output() {
             match output {
                 Output::Send(message) => {
-                    records::sent(self, &message);
+                    logging::log_sent(self, &message);
                     let frame = EncodedFrame::new(self.config.magic(), &message);
                     let len = frame.len();
                     if self.unsent.push_reply(Priority::Protocol, frame, 0) {
@@ -122,7 +122,7 @@ impl Connection {
         let frame = EncodedFrame::new(self.config.magic(), message);
         self.counters.add_message_out(frame.command(), frame.len());
         self.unsent.push_back(Priority::Bulk, frame);
-        records::sent(self, message);
+        logging::log_sent(self, message);
         self.flush()
     }
 

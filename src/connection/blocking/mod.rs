@@ -16,8 +16,8 @@ use log::Level;
 
 use self::receive_queue::ReceiveQueue;
 use super::block_reader::BlockSink;
+use super::logging::Logged;
 use super::message_reader::{MessageReader, Received};
-use super::records::Logged;
 use super::requests::Requests;
 use super::send_queue::SendQueue;
 use super::stream::Stream;
@@ -354,7 +354,7 @@ impl Connection {
         result.map_err(|reason| {
             self.requests.close(&reason);
             if let Some(sink) = self.block.take() {
-                sink.cut(reason.clone());
+                sink.abort(reason.clone());
             }
             Error::Disconnected {
                 peer: self.name.clone(),

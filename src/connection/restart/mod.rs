@@ -5,9 +5,9 @@
 //! reason to a [`RestartDecision`], which a [`Supervisor`](super::Supervisor) carries out.
 
 mod config;
-mod plan;
+mod policy;
 mod tracking;
 
 pub use config::RestartConfig;
-pub use plan::{RestartDecision, RestartPolicy};
+pub use policy::{RestartDecision, RestartPolicy};
 pub use tracking::RestartTracking;

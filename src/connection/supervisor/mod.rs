@@ -1,6 +1,6 @@
 //! Supervisor thread that reopens lost connections.
 
-mod keeper;
+mod supervised_observer;
 mod thread;
 
 use std::convert::Infallible;
@@ -11,7 +11,7 @@ use std::thread::JoinHandle;
 use crossbeam_channel::{Sender, bounded, unbounded};
 use parking_lot::Mutex;
 
-use self::keeper::{Ended, PlanKeeper};
+use self::supervised_observer::{ScheduledRestart, SupervisedObserver};
 use super::restart::{RestartConfig, RestartPolicy};
 use super::{PeerConnectionActor, PeerConnectionHandle, PeerConnectionOptions, SlotGuard};
 use crate::error::Error;
@@ -48,7 +48,7 @@ use crate::session::Direction;
 /// ```
 #[must_use = "dropping the supervisor stops it"]
 pub struct Supervisor {
-    ended: Sender<Ended>,
+    ended: Sender<ScheduledRestart>,
     /// Dropped to stop the thread, and the thread itself.
     thread: Mutex<Option<(Sender<Infallible>, JoinHandle<()>)>>,
 }
@@ -98,12 +98,12 @@ impl Supervisor {
     ) -> Result<PeerConnectionHandle, Error> {
         restarts.validate()?;
         setup.config.check_port(address)?;
-        let keeper = PlanKeeper {
-            plan: Mutex::new(RestartPolicy::new(Direction::Outbound, restarts)),
+        let observer = SupervisedObserver {
+            policy: Mutex::new(RestartPolicy::new(Direction::Outbound, restarts)),
             supervisor: self.ended.clone(),
             slots: setup.slot.as_ref().map(SlotGuard::slots).cloned(),
         };
-        PeerConnectionActor::spawn_observed(address, setup, Box::new(keeper))
+        PeerConnectionActor::spawn_observed(address, setup, Box::new(observer))
     }
 }
 

@@ -20,14 +20,14 @@ use log::Level;
 use self::open::OpenStream;
 use self::state::DataStreamGuard;
 use super::active_connection::ActiveConnection;
+use super::block_transfer::BlockTransfer;
+use super::event_emitter::EventEmitter;
 use super::lifecycle::call_foreign;
 use super::peer_connection::PeerConnection;
 use super::peer_streams::PeerStream;
-use super::reading::{Reading, Role};
-use super::streaming::Streaming;
-use super::telling::Events;
+use super::read_loop::{ReadLoop, StreamRole};
+use crate::connection::logging::Logged;
 use crate::connection::message_reader::MessageReader;
-use crate::connection::records::Logged;
 use crate::event::ControlEvent;
 use crate::session::{DisconnectReason, SessionEvent};
 use crate::wire::{CreateStrm, FrameReader, StreamPolicy, StreamType};
@@ -53,18 +53,18 @@ enum StreamOrigin {
 fn run(peer: &Arc<PeerConnection>, guard: &DataStreamGuard, origin: StreamOrigin) {
     let _own = peer.lifecycle.enter_thread();
     let connection = guard.connection();
-    let mut streaming = Streaming::default();
+    let mut block_transfer = BlockTransfer::default();
     let ended = call_foreign(|| {
-        let events = Events {
+        let events = EventEmitter {
             peer,
             connection,
             publisher: peer.publisher(connection, StreamType::Data1),
         };
-        read(peer, connection, events, &mut streaming, origin)
+        read(peer, connection, events, &mut block_transfer, origin)
     });
     if let Err(reason) = ended.unwrap_or(Err(DisconnectReason::InternalError)) {
         connection.on_data_stream_end(reason.clone());
-        streaming.cut(&connection.close.reason().unwrap_or(reason));
+        block_transfer.abort(&connection.close.reason().unwrap_or(reason));
     }
 }
 
@@ -73,8 +73,8 @@ fn run(peer: &Arc<PeerConnection>, guard: &DataStreamGuard, origin: StreamOrigin
 fn read(
     peer: &Arc<PeerConnection>,
     connection: &Arc<ActiveConnection>,
-    mut events: Events<'_>,
-    streaming: &mut Streaming,
+    mut events: EventEmitter<'_>,
+    block_transfer: &mut BlockTransfer,
     origin: StreamOrigin,
 ) -> Result<(), DisconnectReason> {
     let (stream, frames, policy) = match origin {
@@ -91,7 +91,7 @@ fn read(
                 }
                 Err(_) if !connection.close.is_open() => return Ok(()),
                 Err(refusal) => {
-                    events.tell(SessionEvent::StreamSetupFailed(refusal));
+                    events.emit(SessionEvent::StreamSetupFailed(refusal));
                     return Ok(());
                 }
             }
@@ -128,17 +128,17 @@ fn read(
         stream: stream.kind,
         policy,
     });
-    let mut reading = Reading {
+    let mut read_loop = ReadLoop {
         peer,
         connection,
         stream: &stream,
         reader,
         events,
-        streaming,
-        role: Role::Second,
+        block_transfer,
+        role: StreamRole::Data,
         read_until: Instant::now(),
         config_version,
         transport_end: None,
     };
-    Err(reading.run(true))
+    Err(read_loop.run(true))
 }

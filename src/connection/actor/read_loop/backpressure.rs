@@ -2,21 +2,21 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Reading, Role};
+use super::{ReadLoop, StreamRole};
 use crate::deadline::saturating_add;
 use crate::session::{ConnectionState, DisconnectReason};
 
 /// The interval at which suspended timeouts are checked again.
-const STANDSTILL: Duration = Duration::from_secs(1);
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-impl Reading<'_> {
+impl ReadLoop<'_> {
     /// Handles expired timeouts on the thread of the first stream. Returns the time of the next
     /// check.
     ///
     /// A timeout of the peer expires only after all data was read that arrived before. It may be in
     /// the socket after the process was stopped, or while the other stream is not read.
-    pub(super) fn look_at_clock(&self, now: Instant) -> Option<Instant> {
-        let Role::First { .. } = self.role else {
+    pub(super) fn handle_timeouts(&self, now: Instant) -> Option<Instant> {
+        let StreamRole::Primary { .. } = self.role else {
             return None;
         };
         let deadline = self.connection.session().next_deadline()?;
@@ -39,7 +39,7 @@ impl Reading<'_> {
         let next = session.next_deadline()?;
         let is_data_unread = next <= now && self.read_until >= next;
         Some(if is_data_unread {
-            now + STANDSTILL
+            now + CHECK_INTERVAL
         } else {
             next
         })
@@ -48,7 +48,7 @@ impl Reading<'_> {
     /// Records that the data that arrived on this stream until `time` was read.
     pub(super) fn set_read_until(&mut self, time: Instant) {
         self.read_until = time;
-        if let Role::Second = self.role {
+        if let StreamRole::Data = self.role {
             self.connection.data_stream.set_read_until(time);
         }
     }
@@ -72,7 +72,7 @@ impl Reading<'_> {
                 break now;
             }
             self.peer.keep_alive(self.connection, now);
-            let latest = now + STANDSTILL;
+            let latest = now + CHECK_INTERVAL;
             let suspended = self.wait_until(too_slow_at.map_or(latest, |at| at.min(latest)));
             if !suspended.is_zero() {
                 self.events.publisher.on_suspended(Instant::now());
@@ -90,7 +90,7 @@ impl Reading<'_> {
     fn wait_until(&self, deadline: Instant) -> Duration {
         let wakers = self.connection.close.wakers();
         wakers.of(self.stream.kind).wait_until(deadline);
-        Instant::now().saturating_duration_since(deadline + STANDSTILL)
+        Instant::now().saturating_duration_since(deadline + CHECK_INTERVAL)
     }
 
     /// Pauses reading until payload memory is available or the connection is closing. Suspends the
@@ -117,7 +117,7 @@ impl Reading<'_> {
                 next = timeout;
             }
             self.events.publisher.report_lag();
-            suspended += self.wait_until(now + next.min(STANDSTILL));
+            suspended += self.wait_until(now + next.min(CHECK_INTERVAL));
         }
     }
 

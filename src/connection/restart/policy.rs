@@ -6,7 +6,7 @@ use super::{RestartConfig, RestartTracking};
 use crate::session::{Direction, DisconnectAction, DisconnectReason};
 
 /// The minimum duration of a connection that resets the number of retries.
-const LASTING: Duration = Duration::from_secs(60);
+const STABLE_AFTER: Duration = Duration::from_secs(60);
 
 /// The pause after the first of several local faults in a row.
 const LOCAL_FAULT_PAUSE: Duration = Duration::from_millis(250);
@@ -67,7 +67,7 @@ pub struct RestartPolicy {
     direction: Direction,
     config: RestartConfig,
     tracking: RestartTracking,
-    /// The number of pauses since the last connection of at least [`LASTING`].
+    /// The number of pauses since the last connection of at least [`STABLE_AFTER`].
     retries: u32,
     /// The number of local faults in a row.
     local_faults: u32,
@@ -104,7 +104,7 @@ impl RestartPolicy {
         now: Instant,
         random: u64,
     ) -> RestartDecision {
-        if connected_at.is_some_and(|since| now.saturating_duration_since(since) >= LASTING) {
+        if connected_at.is_some_and(|since| now.saturating_duration_since(since) >= STABLE_AFTER) {
             self.retries = 0;
         }
         let dials = self.direction == Direction::Outbound;
@@ -128,7 +128,7 @@ impl RestartPolicy {
                 RestartDecision::RestartAfter(pause)
             }
             DisconnectAction::Cooldown if self.config.max_delayed_restarts.is_none() => {
-                RestartDecision::RestartAfter(shortened(self.config.max_backoff, random))
+                RestartDecision::RestartAfter(with_jitter(self.config.max_backoff, random))
             }
             DisconnectAction::Cooldown => RestartDecision::Inaccessible,
             DisconnectAction::ManualOnly => RestartDecision::ManualOnly,
@@ -165,13 +165,13 @@ impl RestartPolicy {
 impl RestartConfig {
     /// Returns the pause after `retries` earlier pauses in a row.
     pub(crate) fn pause(&self, retries: u32, random: u64) -> Duration {
-        shortened(doubled(self.backoff, retries).min(self.max_backoff), random)
+        with_jitter(doubled(self.backoff, retries).min(self.max_backoff), random)
     }
 
     /// Returns the pause after `faults` earlier local faults in a row.
     pub(crate) fn local_fault_pause(&self, faults: u32, random: u64) -> Duration {
         let max = MAX_LOCAL_FAULT_PAUSE.min(self.max_backoff);
-        shortened(doubled(LOCAL_FAULT_PAUSE, faults).min(max), random)
+        with_jitter(doubled(LOCAL_FAULT_PAUSE, faults).min(max), random)
     }
 }
 
@@ -180,7 +180,7 @@ fn doubled(pause: Duration, times: u32) -> Duration {
 }
 
 /// Returns `pause`, shortened by up to a quarter.
-fn shortened(pause: Duration, random: u64) -> Duration {
+fn with_jitter(pause: Duration, random: u64) -> Duration {
     let thousandths = (random % 251) as u32;
     pause - pause / 1000 * thousandths
 }
@@ -273,7 +273,7 @@ mod tests {
     #[test]
     fn jitter_shortens_pause_by_at_most_quarter() {
         let pauses: Vec<_> = (0..1000)
-            .map(|random| shortened(100 * SECOND, random))
+            .map(|random| with_jitter(100 * SECOND, random))
             .collect();
         assert_eq!(pauses.iter().max(), Some(&(100 * SECOND)));
         assert_eq!(pauses.iter().min(), Some(&(75 * SECOND)));

@@ -15,11 +15,11 @@ const BLOCK: Command = Command::new("block");
 
 /// The reader of the block that is arriving, if it has one.
 #[derive(Debug, Default)]
-pub(super) struct Streaming {
+pub(super) struct BlockTransfer {
     sink: Option<BlockSink>,
 }
 
-impl Streaming {
+impl BlockTransfer {
     /// Handles a part of a block. Returns the start and the end of the wait for the reader, if
     /// there was one.
     pub(super) fn take(
@@ -83,9 +83,9 @@ impl Streaming {
     }
 
     /// Ends the transfer with the reason of the close.
-    pub(super) fn cut(&mut self, reason: &DisconnectReason) {
+    pub(super) fn abort(&mut self, reason: &DisconnectReason) {
         if let Some(sink) = self.sink.take() {
-            sink.cut(reason.clone());
+            sink.abort(reason.clone());
         }
     }
 }

@@ -6,44 +6,44 @@ use std::time::{Duration, Instant};
 use log::Level;
 use uuid::Uuid;
 
-use super::{Reading, Role, Wish};
+use super::{ReadLoop, StreamAction, StreamRole};
 use crate::connection::actor::data_stream;
+use crate::connection::logging::{self, Logged};
 use crate::connection::message_reader::SessionAccess;
-use crate::connection::records::{self, Logged};
 use crate::session::{ConnectionState, DisconnectReason, Output, SessionEvent, TransportClose};
 
 /// The maximum time for a rejected peer to read the reason.
-const FAREWELL: Duration = Duration::from_secs(1);
+const LINGER: Duration = Duration::from_secs(1);
 
-impl Reading<'_> {
+impl ReadLoop<'_> {
     /// Executes the outputs of the session. Returns the end of the connection once it is due.
-    pub(super) fn drain(&mut self) -> Option<DisconnectReason> {
+    pub(super) fn process_outputs(&mut self) -> Option<DisconnectReason> {
         // Events are emitted after replies are queued, so that a send triggered by an event cannot
         // overtake them.
-        let (mut replies, mut news) = (Vec::new(), Vec::new());
-        let (mut wishes, mut end) = (Vec::new(), None);
-        let is_first = matches!(self.role, Role::First { .. });
+        let (mut replies, mut events) = (Vec::new(), Vec::new());
+        let (mut actions, mut end) = (Vec::new(), None);
+        let is_primary = matches!(self.role, StreamRole::Primary { .. });
         {
             let (mut session, _) = self.parts();
             session.with(|session| {
-                while let Some(output) = session.poll_output_of(is_first) {
+                while let Some(output) = session.poll_output_of(is_primary) {
                     match output {
                         Output::Send(message) => replies.push(message),
-                        Output::Event(event) => news.push(event),
-                        Output::RegisterAssociation(id) => wishes.push((id, Wish::Await)),
+                        Output::Event(event) => events.push(event),
+                        Output::RegisterAssociation(id) => actions.push((id, StreamAction::Await)),
                         Output::OpenStream(request) => {
-                            wishes.push((Uuid::nil(), Wish::Open(request)));
+                            actions.push((Uuid::nil(), StreamAction::Open(request)));
                         }
                         Output::Close(reason) => end = Some(reason),
                     }
                 }
-                if !is_first {
+                if !is_primary {
                     end = session.close_reason().cloned();
                 }
             });
         }
-        for (id, wish) in wishes {
-            self.take_wish(id, wish);
+        for (id, action) in actions {
+            self.queue_stream_action(id, action);
         }
         let last_words = !replies.is_empty();
         if last_words {
@@ -51,20 +51,20 @@ impl Reading<'_> {
             if self.peer.logs(Level::Debug) {
                 replies
                     .iter()
-                    .for_each(|reply| records::sent(&**self.peer, reply));
+                    .for_each(|reply| logging::log_sent(&**self.peer, reply));
             }
             self.connection.streams().reply(&replies);
         }
-        for event in news {
-            self.events.tell(event);
+        for event in events {
+            self.events.emit(event);
         }
-        self.begin_second();
+        self.start_data_stream();
         if let Some(reason) = end {
             // Callers get the reason even while the peer reads the last replies.
             let reason = self.connection.close.final_reason().unwrap_or(reason);
             self.connection.requests.close(&reason);
-            if is_first && last_words {
-                self.farewell();
+            if is_primary && last_words {
+                self.linger();
             }
         }
         // Data received before the peer closed the connection is still read, so its close does not
@@ -84,7 +84,7 @@ impl Reading<'_> {
             return None;
         };
         let reason = close.close_by_peer(reason);
-        if let Role::Second = self.role {
+        if let StreamRole::Data = self.role {
             return Some(reason);
         }
         // Data that arrived on the data stream before the peer closed both is still read.
@@ -98,50 +98,57 @@ impl Reading<'_> {
         None
     }
 
-    fn take_wish(&mut self, id: Uuid, wish: Wish) {
-        if let Role::First {
+    fn queue_stream_action(&mut self, id: Uuid, action: StreamAction) {
+        if let StreamRole::Primary {
             association,
-            second,
+            stream_action,
         } = &mut self.role
         {
-            match wish {
+            match action {
                 // The peer may use the id from now on, but the stream starts only after the events
                 // of the handshake.
-                Wish::Await => {
-                    *association = self.peer.associations.enter(id, self.peer, self.connection);
+                StreamAction::Await => {
+                    *association = self
+                        .peer
+                        .associations
+                        .register(id, self.peer, self.connection);
                     if association.is_some() {
                         self.connection.data_stream.set_offered();
                     }
                 }
-                Wish::Open(_) => {}
+                StreamAction::Open(_) => {}
             }
-            *second = Some(wish);
+            *stream_action = Some(action);
         }
     }
 
     /// Opens or allows the second stream once the events of the handshake were emitted. Its own
     /// events follow them.
-    fn begin_second(&mut self) {
-        let Role::First {
+    fn start_data_stream(&mut self) {
+        let StreamRole::Primary {
             association,
-            second,
+            stream_action,
         } = &mut self.role
         else {
             return;
         };
-        if second.is_none() || self.connection.session().state() != ConnectionState::Connected {
+        if stream_action.is_none()
+            || self.connection.session().state() != ConnectionState::Connected
+        {
             return;
         }
-        match second.take() {
-            Some(Wish::Await) if association.is_some() => self.connection.data_stream.set_ready(),
-            Some(Wish::Open(request)) => {
+        match stream_action.take() {
+            Some(StreamAction::Await) if association.is_some() => {
+                self.connection.data_stream.set_ready()
+            }
+            Some(StreamAction::Open(request)) => {
                 self.connection.data_stream.set_ready();
                 let started = data_stream::start(self.peer, self.connection, self.stream, request);
-                if let Err(refusal) = started {
-                    self.events.tell(SessionEvent::StreamSetupFailed(refusal));
+                if let Err(error) = started {
+                    self.events.emit(SessionEvent::StreamSetupFailed(error));
                 }
             }
-            Some(Wish::Await) | None => {}
+            Some(StreamAction::Await) | None => {}
         }
     }
 
@@ -149,8 +156,8 @@ impl Reading<'_> {
     ///
     /// Closing a socket with unread received data discards sent data that the peer has not read
     /// yet.
-    fn farewell(&self) {
-        let deadline = Instant::now() + FAREWELL;
+    fn linger(&self) {
+        let deadline = Instant::now() + LINGER;
         let stream = self.stream;
         if stream.outbox.flush(deadline).is_err() {
             return;

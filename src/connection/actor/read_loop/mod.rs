@@ -3,8 +3,8 @@
 //! Messages are passed to the session, responses to the requesting callers, and other messages to
 //! subscribers.
 
-mod ends;
-mod pauses;
+mod backpressure;
+mod outputs;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -12,27 +12,27 @@ use std::time::Instant;
 use log::Level;
 
 use super::active_connection::ActiveConnection;
+use super::block_transfer::BlockTransfer;
+use super::event_emitter::EventEmitter;
 use super::peer_connection::PeerConnection;
 use super::peer_streams::PeerStream;
-use super::streaming::Streaming;
-use super::telling::Events;
-use crate::connection::associations::Association;
+use crate::connection::association_registry::AssociationGuard;
+use crate::connection::logging::{self, Logged};
 use crate::connection::message_reader::{
     BlockPart, MessageReader, ReadOutcome, Received, SessionAccess,
 };
-use crate::connection::records::{self, Logged};
 use crate::session::{DisconnectReason, Session, TransportClose};
 use crate::wire::CreateStrm;
 
 /// The read loop of one stream, on the thread of that stream.
-pub(super) struct Reading<'a> {
+pub(super) struct ReadLoop<'a> {
     pub(super) peer: &'a Arc<PeerConnection>,
     pub(super) connection: &'a Arc<ActiveConnection>,
     pub(super) stream: &'a Arc<PeerStream>,
     pub(super) reader: MessageReader,
-    pub(super) events: Events<'a>,
-    pub(super) streaming: &'a mut Streaming,
-    pub(super) role: Role,
+    pub(super) events: EventEmitter<'a>,
+    pub(super) block_transfer: &'a mut BlockTransfer,
+    pub(super) role: StreamRole,
     /// The time up to which the data that arrived on this stream was read.
     pub(super) read_until: Instant,
     pub(super) config_version: u64,
@@ -41,27 +41,27 @@ pub(super) struct Reading<'a> {
 }
 
 /// The further duties of the thread.
-pub(super) enum Role {
+pub(super) enum StreamRole {
     /// The thread of the first stream. It checks timeouts, starts the second stream and ends both.
-    First {
+    Primary {
         /// The registry entry with which the peer may open a second stream.
-        association: Option<Association>,
+        association: Option<AssociationGuard>,
         /// The pending action for the second stream. It runs after all earlier events were emitted.
-        second: Option<Wish>,
+        stream_action: Option<StreamAction>,
     },
     /// The thread of the second stream.
-    Second,
+    Data,
 }
 
 /// A pending action for the second stream.
-pub(super) enum Wish {
+pub(super) enum StreamAction {
     /// This side opens the stream.
     Open(CreateStrm),
     /// The peer may open the stream.
     Await,
 }
 
-impl Reading<'_> {
+impl ReadLoop<'_> {
     /// Reads until the connection ends. If `has_come` is set, buffered frames are handled before
     /// the first read.
     pub(super) fn run(&mut self, mut has_come: bool) -> DisconnectReason {
@@ -70,8 +70,8 @@ impl Reading<'_> {
             let now = Instant::now();
             self.peer
                 .publish_misbehavior(self.peer.misbehavior.poll(now));
-            let deadline = self.look_at_clock(now);
-            if let Some(end) = self.drain() {
+            let deadline = self.handle_timeouts(now);
+            if let Some(end) = self.process_outputs() {
                 return end;
             }
             self.wait_for_subscribers();
@@ -84,7 +84,7 @@ impl Reading<'_> {
             let misbehavior = self.peer.misbehavior.next_deadline();
             let deadline = deadline.into_iter().chain(misbehavior).min();
             if (std::mem::take(&mut has_come) || self.read(deadline, now))
-                && let Some(end) = self.take_all()
+                && let Some(end) = self.process_input()
             {
                 return end;
             }
@@ -106,7 +106,7 @@ impl Reading<'_> {
     }
 
     /// Handles all buffered frames. Returns the end of the connection if it is due.
-    fn take_all(&mut self) -> Option<DisconnectReason> {
+    fn process_input(&mut self) -> Option<DisconnectReason> {
         let any_reader = self.connection.requests.any_block_reader();
         self.reader.stream_blocks(any_reader);
         let is_recorded = self.peer.logs(Level::Debug);
@@ -114,12 +114,12 @@ impl Reading<'_> {
             let (mut session, reader) = self.parts();
             let next = reader.next(&mut session);
             if (self.reader.has_output() || self.connection.close.is_closed())
-                && let Some(end) = self.drain()
+                && let Some(end) = self.process_outputs()
             {
                 return Some(end);
             }
             if is_recorded {
-                records::received(&**self.peer, &next);
+                logging::log_received(&**self.peer, &next);
             }
             match next {
                 ReadOutcome::NeedsMore => return None,
@@ -129,12 +129,12 @@ impl Reading<'_> {
                         return Some(reason);
                     }
                     // The wait also ends if the connection is closing.
-                    if let Some(end) = self.drain() {
+                    if let Some(end) = self.process_outputs() {
                         return Some(end);
                     }
                 }
                 ReadOutcome::Block(part) => {
-                    if let Err(reason) = self.take_block_part(part) {
+                    if let Err(reason) = self.process_block_part(part) {
                         return Some(reason);
                     }
                 }
@@ -143,18 +143,18 @@ impl Reading<'_> {
                 {
                     self.events.deliver_message(message);
                 }
-                ReadOutcome::Received(received) => self.answer(received),
+                ReadOutcome::Received(received) => self.route(received),
             }
             self.wait_for_subscribers();
         }
     }
 
     /// Passes a part of a block to its reader.
-    fn take_block_part(&mut self, part: BlockPart) -> Result<(), DisconnectReason> {
+    fn process_block_part(&mut self, part: BlockPart) -> Result<(), DisconnectReason> {
         let (peer, connection) = (self.peer, self.connection);
         let kind = self.stream.kind;
         let paused = self
-            .streaming
+            .block_transfer
             .take(part, peer, (connection, kind), &mut self.reader);
         if let Ok(Some((from, until))) = paused {
             self.on_reads_paused(from, until);
@@ -163,7 +163,7 @@ impl Reading<'_> {
     }
 
     /// Routes a message to the pending request it answers, or else to subscribers.
-    fn answer(&mut self, received: Received) {
+    fn route(&mut self, received: Received) {
         let requests = &self.connection.requests;
         let ordinary = requests.on_received(received, self.stream.kind);
         self.connection.send_fence();
@@ -209,7 +209,7 @@ impl SessionAccess for Locked<'_> {
         call(&mut session)
     }
 
-    /// Records the end. [`Reading::on_transport_end`] interprets it, since that can check the other
+    /// Records the end. [`ReadLoop::on_transport_end`] interprets it, since that can check the other
     /// stream.
     fn on_transport_end(&mut self, end: TransportClose) {
         self.transport_end = Some(end);

@@ -40,7 +40,7 @@ pub(super) trait Logged {
 }
 
 /// Logs a received message, block or discarded payload.
-pub(super) fn received(connection: &impl Logged, next: &ReadOutcome) {
+pub(super) fn log_received(connection: &impl Logged, next: &ReadOutcome) {
     match next {
         ReadOutcome::Received(Received::Message(message)) => {
             let command = message.command();
@@ -68,7 +68,7 @@ fn message_in(connection: &impl Logged, command: Command, len: u64) {
 }
 
 /// Logs a message that was written or queued.
-pub(super) fn sent(connection: &impl Logged, message: &Message) {
+pub(super) fn log_sent(connection: &impl Logged, message: &Message) {
     if !connection.logs(Level::Debug) {
         return;
     }
@@ -85,27 +85,27 @@ struct Contents<'a>(&'a Message);
 
 impl Display for Contents<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut clipped = Clipped {
+        let mut truncated = Truncated {
             to: f,
             room: MAX_CONTENTS,
             is_full: false,
         };
-        match write!(clipped, "{:?}", self.0) {
+        match write!(truncated, "{:?}", self.0) {
             // The error only stops the formatting.
-            Err(_) if clipped.is_full => f.write_str(" ..."),
+            Err(_) if truncated.is_full => f.write_str(" ..."),
             written => written,
         }
     }
 }
 
 /// A writer that forwards up to `room` bytes and fails at the first one beyond.
-struct Clipped<'a, 'f> {
+struct Truncated<'a, 'f> {
     to: &'a mut fmt::Formatter<'f>,
     room: usize,
     is_full: bool,
 }
 
-impl Write for Clipped<'_, '_> {
+impl Write for Truncated<'_, '_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         let fits = text.floor_char_boundary(self.room);
         self.to.write_str(&text[..fits])?;
@@ -163,8 +163,8 @@ mod tests {
         for limit in [None, Some(LogLevel::new(LevelFilter::Info))] {
             let connection = Silent(limit);
             let counted = measure(|| {
-                received(&connection, &next);
-                sent(&connection, &message);
+                log_received(&connection, &next);
+                log_sent(&connection, &message);
             });
             assert_eq!(counted.count_total, 0, "{counted:?}");
         }

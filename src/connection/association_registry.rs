@@ -28,12 +28,12 @@ struct Entry {
 impl AssociationRegistry {
     /// Adds a connection until the returned guard is dropped. Returns `None` if the id is already in
     /// use.
-    pub(super) fn enter(
+    pub(super) fn register(
         &self,
         id: Uuid,
         peer: &Arc<PeerConnection>,
         connection: &Arc<ActiveConnection>,
-    ) -> Option<Association> {
+    ) -> Option<AssociationGuard> {
         let mut peers = self.peers.lock();
         if peers.contains_key(&id) {
             return None;
@@ -43,7 +43,7 @@ impl AssociationRegistry {
             connection: Arc::downgrade(connection),
         };
         peers.insert(id, entry);
-        Some(Association {
+        Some(AssociationGuard {
             registry: self.clone(),
             id,
         })
@@ -77,12 +77,12 @@ impl fmt::Debug for AssociationRegistry {
 
 /// An entry of an [`AssociationRegistry`]. Dropping it removes the peer.
 #[derive(Debug)]
-pub(super) struct Association {
+pub(super) struct AssociationGuard {
     registry: AssociationRegistry,
     id: Uuid,
 }
 
-impl Drop for Association {
+impl Drop for AssociationGuard {
     fn drop(&mut self) {
         self.registry.peers.lock().remove(&self.id);
     }

@@ -3,27 +3,27 @@
 use super::active_connection::ActiveConnection;
 use super::peer_connection::PeerConnection;
 use crate::connection::event_bus::EventPublisher;
+use crate::connection::logging::Logged;
 use crate::connection::message_reader::Received;
-use crate::connection::records::Logged;
 use crate::event::{BitcoinMessageEvent, ControlEvent, SharedMessage};
 use crate::session::SessionEvent;
 use log::Level;
 use std::time::{Instant, SystemTime};
 
 /// Emits the events of one stream to subscribers.
-pub(super) struct Events<'a> {
+pub(super) struct EventEmitter<'a> {
     pub(super) peer: &'a PeerConnection,
     pub(super) connection: &'a ActiveConnection,
     pub(super) publisher: EventPublisher,
 }
 
-impl Events<'_> {
+impl EventEmitter<'_> {
     pub(super) fn control(&mut self, event: ControlEvent) {
         self.publisher.control(&event);
     }
 
     /// Emits an event of the session. A pong goes to the open requests instead.
-    pub(super) fn tell(&mut self, event: SessionEvent) {
+    pub(super) fn emit(&mut self, event: SessionEvent) {
         let peer = self.peer;
         let (peer_id, address) = (peer.peer_id, peer.address);
         let event = match event {
