@@ -14,6 +14,8 @@ const CREATESTRM: Command = Command::new("createstrm");
 /// The maximum number of bytes that are read to find the first message. A valid `createstrm` is
 /// shorter than 200 bytes.
 const MAX_LEN: usize = 4 * 1024;
+/// The number of reads after the deadline: of magic and command, and of the rest.
+const MAX_LATE_READS: usize = 2;
 /// The length of magic and command in bytes.
 const PREFIX_LEN: usize = 4 + Command::LEN;
 
@@ -47,9 +49,9 @@ pub(super) struct FirstRead {
 
 /// Reads from `stream` until the first message is known, the socket ends, or `deadline` passes.
 ///
-/// `deadline` is evaluated at least once a second, so that it may change. After it, the socket is
-/// read once more: if the process was suspended, the message has arrived meanwhile. A shutdown of
-/// the socket ends the read at once.
+/// `deadline` is evaluated at least once a second, so that it may change. Data that has arrived is
+/// read even after it, because the process may have been suspended. A shutdown of the socket ends
+/// the read at once.
 pub(super) fn read_first(
     mut stream: &Stream,
     config: &ConnectionConfig,
@@ -59,17 +61,22 @@ pub(super) fn read_first(
     let mut received = Vec::new();
     let mut wait = ReadWait::default();
     let mut buffer = [0; MAX_LEN];
-    let (mut end, mut is_late) = (None, false);
+    let (mut end, mut late_reads) = (None, 0);
     let message = loop {
         if let Some(message) = classify(&received, config.magic(), limits) {
             break message;
         }
-        if end.is_some() || is_late {
+        if end.is_some() || late_reads == MAX_LATE_READS {
             break FirstMessage::Missing;
         }
         let (now, deadline) = (Instant::now(), deadline());
-        is_late = now >= deadline;
-        let room = &mut buffer[..MAX_LEN - received.len()];
+        late_reads += usize::from(now >= deadline);
+        // Most sockets request no stream. Their connection reads the rest into its own buffer.
+        let max = match received.len() {
+            ..PREFIX_LEN => PREFIX_LEN,
+            _ => MAX_LEN,
+        };
+        let room = &mut buffer[..max - received.len()];
         let waits = wait.until(stream, Some(deadline), now);
         match waits.and_then(|()| stream.read(room)) {
             Ok(0) => end = Some(TransportClose::ConnectionClosed),
