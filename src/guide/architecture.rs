@@ -100,6 +100,10 @@
 //!    queue is above its capacity, the message uses the credit of the stream. If the credit is
 //!    spent, reading pauses.
 //!
+//! In `src/connection/`, these steps are in six files: `actor/read_loop/mod.rs`,
+//! `message_reader.rs`, `actor/event_emitter.rs`, and `publisher.rs`, `subscription.rs` and
+//! `event_queue.rs` of `event_bus/`.
+//!
 //! If a block was requested by
 //! [`block_reader`](crate::connection::PeerConnectionHandle::block_reader), its bytes leave this
 //! path after step 2. They are queued for the reader in chunks of 256 KiB, at most 2 MiB in total.
@@ -112,6 +116,9 @@
 //! 2. The stream policy selects a stream.
 //! 3. The frame is encoded.
 //! 4. The stream writes the frame, or queues it if the socket is not writable.
+//!
+//! These steps are in five files: `actor/handle.rs`, `actor/active_connection.rs`, `outbox.rs`,
+//! `send_queue.rs` and `stream.rs`.
 //!
 //! [`EncodedMessage`](crate::connection::EncodedMessage) is a frame that is encoded once for many
 //! peers.
