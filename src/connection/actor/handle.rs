@@ -17,7 +17,7 @@ use crate::error::{Error, Timeout};
 use crate::peers::{PeerId, PeerRef};
 use crate::session::{
     ConfigError, ConnectionState, Direction, DisconnectReason, Misbehavior, PeerCapabilities,
-    PeerInfo, PeerRequest, RoundTrip, SendError, Session,
+    PeerInfo, RoundTrip, SendError, Session,
 };
 use crate::wire::Message;
 
@@ -481,23 +481,6 @@ impl PeerConnectionHandle {
     fn capabilities(&self, connection: &ActiveConnection) -> Result<PeerCapabilities, Error> {
         let capabilities = connection.peer_capabilities();
         capabilities.map_err(|reason| self.disconnected(reason))
-    }
-
-    /// Fails if a peer of this kind does not answer the request.
-    pub(super) fn check_supported(
-        &self,
-        connection: &ActiveConnection,
-        request: PeerRequest,
-    ) -> Result<(), Error> {
-        let unsupported = connection.session().unsupported(request);
-        match unsupported {
-            None => Ok(()),
-            Some(profile) => Err(Error::NotSupportedByPeer {
-                peer: self.name(),
-                request: request.name(),
-                profile,
-            }),
-        }
     }
 
     fn refused(&self, refused: SendError) -> Error {

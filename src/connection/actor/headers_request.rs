@@ -9,18 +9,17 @@ use super::active_connection::ActiveConnection;
 use super::handle::PeerConnectionHandle;
 use super::pending_request::{PendingRequest, RequestTimeout};
 use super::request_table::HeadersLock;
-use crate::connection::requests::{Failure, Requests};
+use crate::connection::requests::{Failure, Requests, check_supported};
 use crate::error::{Error, Timeout};
-use crate::session::{PROTOCOL_VERSION, PeerRequest};
-use crate::wire::{BlockHash, BlockHeader, GetHeaders};
+use crate::session::PeerRequest;
+use crate::wire::{BlockHash, BlockHeader};
 
 impl PeerConnectionHandle {
     /// Requests the headers that follow `locator` on the peer's chain, up to `stop` or, if that is
     /// zero, the peer's tip.
     ///
     /// [`Connection::headers`](crate::Connection::headers) documents the result. Header requests of
-    /// one connection are sent one at a time: further callers wait for their turn. Blocks for at
-    /// most `timeout`.
+    /// one connection are sent one at a time: further callers wait. Blocks for at most `timeout`.
     ///
     /// # Errors
     ///
@@ -41,8 +40,8 @@ impl PeerConnectionHandle {
         let (connection, timeout) = (self.peer.current(), RequestTimeout::new(timeout));
         let lock = connection.requests.headers_lock(timeout.deadline);
         let lock = lock.ok_or_else(|| self.timed_out(Timeout::RequestQueue, timeout))?;
-        let request = (locator.to_vec(), stop);
-        let request = self.open_headers_request((connection, lock), request, timeout)?;
+        let locator = locator.to_vec();
+        let request = self.open_headers_request(connection, lock, locator, stop, timeout)?;
         request.pending.wait(timeout)
     }
 
@@ -63,8 +62,8 @@ impl PeerConnectionHandle {
         let (connection, at_once) = (self.peer.current(), RequestTimeout::new(Duration::ZERO));
         let lock = connection.requests.headers_lock(at_once.deadline);
         let lock = lock.ok_or(StartHeadersError::Busy)?;
-        let request = (locator, BlockHash::default());
-        let started = self.open_headers_request((connection, lock), request, at_once);
+        let started =
+            self.open_headers_request(connection, lock, locator, BlockHash::ZERO, at_once);
         started.map_err(|error| match error {
             Error::Timeout { .. } => StartHeadersError::Busy,
             error => StartHeadersError::Failed(error),
@@ -74,21 +73,19 @@ impl PeerConnectionHandle {
     /// Queues the messages of a header request. `timeout` limits the wait for queue capacity.
     fn open_headers_request(
         &self,
-        (connection, lock): (Arc<ActiveConnection>, HeadersLock),
-        (locator, stop): (Vec<BlockHash>, BlockHash),
+        connection: Arc<ActiveConnection>,
+        lock: HeadersLock,
+        locator: Vec<BlockHash>,
+        stop: BlockHash,
         timeout: RequestTimeout,
     ) -> Result<HeadersRequest, Error> {
         if locator.is_empty() {
-            self.check_supported(&connection, PeerRequest::HeaderByHash)?;
+            let session = connection.session();
+            check_supported(&session, PeerRequest::HeaderByHash, || self.name())?;
         }
-        let getheaders = GetHeaders {
-            version: PROTOCOL_VERSION,
-            locator,
-            stop,
-        };
         let needs_fence = connection.requests.with(|table| table.headers_need_fence());
         let fence = needs_fence.then(|| connection.session().ping(Instant::now()));
-        let open = |table: &mut Requests| table.open_headers(getheaders, fence);
+        let open = |table: &mut Requests| table.open_headers(locator, stop, fence);
         Ok(HeadersRequest {
             pending: self.open_request(connection, timeout, open)?,
             started: Instant::now(),
@@ -152,51 +149,17 @@ impl HeadersRequest {
 
 #[cfg(test)]
 mod tests {
-    use std::net::TcpListener;
-
     use crossbeam_channel::Select;
 
+    use super::super::test_pair::{LIMIT, Pair};
     use super::*;
-    use crate::connection::{
-        Connection, ConnectionConfig, EventReceiver, PeerConnectionActor, PeerConnectionOptions,
-    };
-    use crate::event::{BitcoinMessageEvent, ControlEvent};
+    use crate::connection::ConnectionConfig;
     use crate::network::Network;
-    use crate::session::NonceRegistry;
     use crate::wire::{Command, Headers, Message};
 
-    const LIMIT: Duration = Duration::from_secs(20);
     const SHORT: Duration = Duration::from_millis(50);
 
-    /// A connection, the messages that its subscribers receive, and its peer, driven by the test.
-    struct Pair {
-        handle: PeerConnectionHandle,
-        peer: Connection,
-        messages: EventReceiver<BitcoinMessageEvent>,
-    }
-
     impl Pair {
-        fn new(config: ConnectionConfig) -> Self {
-            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-            let options = PeerConnectionOptions::new(config);
-            let messages = options.events.subscribe_messages();
-            let control = options.events.subscribe_control();
-            let address = listener.local_addr().unwrap();
-            let handle = PeerConnectionActor::spawn_outbound(address, options).unwrap();
-            let (tcp, _) = listener.accept().unwrap();
-            let config = ConnectionConfig::new(Network::Regtest);
-            let peer = Connection::accept(tcp, &config, &NonceRegistry::default()).unwrap();
-            while !matches!(
-                control.recv_timeout(LIMIT).unwrap(),
-                ControlEvent::HandshakeComplete { .. }
-            ) {}
-            Self {
-                handle,
-                peer,
-                messages,
-            }
-        }
-
         fn start(&self) -> Result<HeadersRequest, StartHeadersError> {
             self.handle.start_headers(vec![genesis().hash()])
         }
@@ -324,9 +287,9 @@ mod tests {
             Some(StartHeadersError::Failed(Error::Disconnected { .. }))
         ));
         // A request does not keep the connection open.
-        let kept = pair();
-        let request = kept.start().unwrap();
-        drop(kept.handle);
+        let other = pair();
+        let request = other.start().unwrap();
+        drop(other.handle);
         assert!(request.take().is_err());
     }
 

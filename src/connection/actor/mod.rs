@@ -18,6 +18,8 @@ mod requests;
 mod statistics;
 #[cfg(test)]
 mod subscriber_tests;
+#[cfg(test)]
+mod test_pair;
 mod thread;
 
 pub(super) use accepted_socket::{AcceptedSocket, ConnectionRun};

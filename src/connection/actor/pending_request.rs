@@ -42,15 +42,6 @@ impl RequestTimeout {
     }
 }
 
-/// Why the wait for a response ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum WaitError {
-    /// The timeout of the caller expired.
-    Timeout,
-    /// Neither the response nor a part of a large frame arrived for this time.
-    Stalled(Duration),
-}
-
 impl PeerConnectionHandle {
     /// Enters a request into the table of `connection` and queues its messages. `timeout` limits
     /// the wait for queue capacity.
@@ -95,15 +86,13 @@ impl<T> PendingRequest<T> {
     /// Waits for the response until the timeout or the stall timeout expires. A response that
     /// arrives while the request is cancelled is still returned.
     pub(super) fn wait(mut self, timeout: RequestTimeout) -> Result<T, Error> {
-        let (which, after) = match self.receive(timeout) {
+        match self.receive(timeout) {
             Ok(answer) => {
                 self.is_open = false;
-                return self.result(answer);
+                self.result(answer)
             }
-            Err(WaitError::Timeout) => (Timeout::Response, timeout.duration),
-            Err(WaitError::Stalled(stall)) => (Timeout::Stall, stall),
-        };
-        self.cancel(which, after)
+            Err((which, after)) => self.cancel(which, after),
+        }
     }
 
     /// Cancels the request. Returns its response if it has arrived by then, or else a timeout.
@@ -124,13 +113,16 @@ impl<T> PendingRequest<T> {
         self.peer.large_frame_bytes()
     }
 
+    /// Waits for the response. Fails with the timeout that expired, and its duration.
+    ///
     /// Only the arrival of a large frame counts as progress. Small frames do not, complete or not,
     /// so a live but unresponsive peer still times out.
-    fn receive(&self, timeout: RequestTimeout) -> Result<Result<T, Failure>, WaitError> {
+    fn receive(&self, timeout: RequestTimeout) -> Result<Result<T, Failure>, (Timeout, Duration)> {
         let answer = &self.ticket.answer;
+        let timed_out = (Timeout::Response, timeout.duration);
         let Some(stall) = timeout.stall else {
             let received = answer.recv_deadline(timeout.deadline);
-            return received.map_err(|_| WaitError::Timeout);
+            return received.map_err(|_| timed_out);
         };
         let mut seen = self.large_frame_bytes();
         let mut stalled_at = deadline_after(stall);
@@ -139,12 +131,12 @@ impl<T> PendingRequest<T> {
             let until = timeout.deadline.min(stalled_at).min(next_poll);
             match answer.recv_deadline(until) {
                 Ok(answer) => return Ok(answer),
-                Err(RecvTimeoutError::Disconnected) => return Err(WaitError::Timeout),
+                Err(RecvTimeoutError::Disconnected) => return Err(timed_out),
                 Err(RecvTimeoutError::Timeout) => {}
             }
             let now = Instant::now();
             if now >= timeout.deadline {
-                return Err(WaitError::Timeout);
+                return Err(timed_out);
             }
             let received = self.large_frame_bytes();
             if received > seen {
@@ -152,7 +144,7 @@ impl<T> PendingRequest<T> {
             }
             seen = received;
             if now >= stalled_at {
-                return Err(WaitError::Stalled(stall));
+                return Err((Timeout::Stall, stall));
             }
         }
     }
@@ -232,11 +224,11 @@ mod tests {
 
     /// Requests a block while the peer writes `pieces` with pauses in between. Returns the result
     /// and the time that it took.
-    fn ask(block: &Block, pieces: &[&[u8]]) -> (Result<Block, Error>, Duration) {
+    fn request_block(block: &Block, pieces: &[&[u8]]) -> (Result<Block, Error>, Duration) {
         let (handle, mut tcp) = pair();
         let began = Instant::now();
         std::thread::scope(|scope| {
-            let asked = scope.spawn(|| {
+            let request = scope.spawn(|| {
                 let answer = handle.block_with_stall_timeout(block.hash(), LIMIT, STALL);
                 (answer, began.elapsed())
             });
@@ -250,7 +242,7 @@ mod tests {
                     let _ = tcp.read(&mut unread);
                 }
             }
-            asked.join().unwrap()
+            request.join().unwrap()
         })
     }
 
@@ -296,7 +288,7 @@ mod tests {
         let block = block(100_000);
         let bytes = frame(block.clone());
         let pieces: Vec<&[u8]> = bytes.chunks(bytes.len() / 12).collect();
-        let (answer, after) = ask(&block, &pieces);
+        let (answer, after) = request_block(&block, &pieces);
         assert_eq!(answer, Ok(block));
         assert!(after > 2 * STALL, "{after:?}");
     }
@@ -304,8 +296,8 @@ mod tests {
     /// Asserts that a request times out while the peer sends `pieces`.
     #[track_caller]
     fn assert_stalls(pieces: &[&[u8]]) {
-        let (answer, after) = ask(&block(90), pieces);
-        let stands_still = matches!(
+        let (answer, after) = request_block(&block(90), pieces);
+        let is_stall = matches!(
             answer,
             Err(Error::Timeout {
                 which: Timeout::Stall,
@@ -313,7 +305,7 @@ mod tests {
                 ..
             })
         );
-        assert!(stands_still, "{answer:?}");
+        assert!(is_stall, "{answer:?}");
         assert!(after >= STALL && after < 3 * STALL, "{after:?}");
     }
 

@@ -35,15 +35,14 @@ pub(super) struct RequestTable {
     headers_lock: (Sender<()>, Receiver<()>),
 }
 
-/// The right to send a header request, of which a connection has one at a time. Dropping it passes
-/// it on.
+/// The right to send a header request, which one caller has at a time. Dropping it releases it.
 pub(super) struct HeadersLock {
     taken: Receiver<()>,
 }
 
 impl Drop for HeadersLock {
     fn drop(&mut self) {
-        // Only the holder of the turn removes its element, so it is present.
+        // Only the holder of the lock removes the element, so it is present.
         let _ = self.taken.try_recv();
     }
 }
@@ -156,10 +155,10 @@ impl RequestTable {
         self.send_lock.try_lock_until(deadline)
     }
 
-    /// Waits for the turn to request headers. Returns `None` if others have it until `deadline`.
+    /// Waits for the right to request headers. Returns `None` if others have it until `deadline`.
     pub(super) fn headers_lock(&self, deadline: Instant) -> Option<HeadersLock> {
-        let (turn, taken) = &self.headers_lock;
-        turn.send_deadline((), deadline).ok()?;
+        let (sender, taken) = &self.headers_lock;
+        sender.send_deadline((), deadline).ok()?;
         let taken = taken.clone();
         Some(HeadersLock { taken })
     }

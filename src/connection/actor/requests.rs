@@ -8,7 +8,7 @@ use super::handle::PeerConnectionHandle;
 use super::pending_request::RequestTimeout;
 use crate::connection::block_reader::BlockReader;
 use crate::connection::random::unix_time;
-use crate::connection::requests::{Opened, RequestError, Requests, check_block};
+use crate::connection::requests::{Opened, RequestError, Requests, check_block, check_supported};
 use crate::error::{Error, Timeout};
 use crate::session::PeerRequest;
 use crate::wire::{Block, BlockHash, TimestampedAddress, Tx, Txid};
@@ -183,8 +183,11 @@ impl PeerConnectionHandle {
     /// - [`Error::Disconnected`] if the connection is closed.
     pub fn addresses(&self, timeout: Duration) -> Result<Vec<TimestampedAddress>, Error> {
         let connection = self.peer.current();
-        self.check_supported(&connection, PeerRequest::Addresses)?;
-        let relays = connection.session().relays_addresses();
+        let relays = {
+            let session = connection.session();
+            check_supported(&session, PeerRequest::Addresses, || self.name())?;
+            session.relays_addresses()
+        };
         let timeout = RequestTimeout::new(timeout);
         self.request(connection, timeout, |table| {
             table.open_addresses(relays, unix_time())
@@ -215,5 +218,77 @@ impl PeerConnectionHandle {
         open: impl FnOnce(&mut Requests) -> Result<Opened<T>, RequestError>,
     ) -> Result<T, Error> {
         self.open_request(connection, timeout, open)?.wait(timeout)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::test_pair::{LIMIT, Pair};
+    use super::*;
+    use crate::connection::{Connection, ConnectionConfig};
+    use crate::deadline::deadline_after;
+    use crate::network::Network;
+    use crate::wire::{Command, Inventory, Message, NotFound};
+
+    const SHORT: Duration = Duration::from_millis(50);
+
+    /// Sends the block and reports the end marker for the next request of the other side. Returns
+    /// the end marker.
+    fn serve(peer: &mut Connection, block: &Block) -> Inventory {
+        loop {
+            let message = peer.receive_timeout(LIMIT).unwrap();
+            if let Message::GetData(getdata) = message.expect("a getdata") {
+                let marker = getdata.inventory[1];
+                peer.send_unchecked(block.clone()).unwrap();
+                peer.send_unchecked(NotFound::from(vec![marker])).unwrap();
+                return marker;
+            }
+        }
+    }
+
+    /// A request is in the table and not yet sent while another thread requests the same block.
+    #[test]
+    fn requests_of_two_threads_keep_their_order() {
+        let Pair {
+            handle,
+            mut peer,
+            messages,
+        } = Pair::new(ConnectionConfig::new(Network::Regtest));
+        let block = Block::genesis(&Network::Regtest);
+        let hash = block.hash();
+        let connection = handle.peer.current();
+        let lock = connection.requests.send_lock(deadline_after(LIMIT));
+        let opened = connection.requests.with(|table| table.open_block(hash));
+        let (first, getdata) = opened.unwrap();
+        let blocked = Error::Timeout {
+            peer: handle.peer_addr().to_string(),
+            which: Timeout::Send,
+            after: SHORT,
+        };
+        assert_eq!(handle.block(hash, SHORT), Err(blocked));
+        std::thread::scope(|scope| {
+            let second = scope.spawn(|| handle.block(hash, LIMIT));
+            let timeout = RequestTimeout::new(LIMIT);
+            handle.send_request(&connection, &getdata, timeout).unwrap();
+            drop(lock);
+            let [Message::GetData(getdata)] = &getdata[..] else {
+                panic!("{getdata:?}");
+            };
+            assert_eq!(serve(&mut peer, &block), getdata.inventory[1]);
+            assert_ne!(serve(&mut peer, &block), getdata.inventory[1]);
+            assert_eq!(first.answer.recv_timeout(LIMIT), Ok(Ok(block.clone())));
+            assert_eq!(second.join().unwrap(), Ok(block));
+        });
+        // Subscribers receive neither a copy nor an end marker.
+        let last = Message::Unknown {
+            command: const { Command::new("test") },
+            payload: Vec::new().into(),
+        };
+        peer.send_unchecked(last.clone()).unwrap();
+        let received = std::iter::repeat_with(|| messages.recv_timeout(LIMIT).unwrap().message);
+        for message in received.take_while(|message| **message != last) {
+            let is_response = matches!(&*message, Message::Block(_) | Message::NotFound(_));
+            assert!(!is_response, "{message:?}");
+        }
     }
 }

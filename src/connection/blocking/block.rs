@@ -30,7 +30,7 @@ impl Connection {
             }
             BlockPart::Chunk(chunk) => {
                 if let Some(sink) = &self.block {
-                    // One turn receives less than the capacity of the queue, which the reader
+                    // One read receives less than the capacity of the queue, which the reader
                     // empties first.
                     sink.try_push(chunk)?;
                     self.reader.provide_buffer(sink.buffer());

@@ -27,7 +27,7 @@ use crate::deadline::deadline_after;
 use crate::error::Error;
 use crate::log_level::LogLevel;
 use crate::log_record::LogRecord;
-use crate::session::{DisconnectReason, PeerInfo, PeerRequest, RoundTrip, SendError, Session};
+use crate::session::{DisconnectReason, PeerInfo, RoundTrip, SendError, Session};
 use crate::wire::Message;
 
 /// The maximum duration of a blocking write. The connection reads in between, because the peer may
@@ -328,18 +328,6 @@ impl Connection {
         let late = self.requests.take_late_objects();
         let open = self.requests.open_objects();
         self.session.set_open_objects(open, late);
-    }
-
-    /// Returns an error if a peer of this kind does not answer the request.
-    fn check_supported(&self, request: PeerRequest) -> Result<(), Error> {
-        match self.session.unsupported(request) {
-            None => Ok(()),
-            Some(profile) => Err(Error::NotSupportedByPeer {
-                peer: self.name.clone(),
-                request: request.name(),
-                profile,
-            }),
-        }
     }
 
     /// Runs a public method. The time since the previous call does not count towards timeouts of

@@ -5,13 +5,11 @@ use std::time::{Duration, Instant};
 use super::Connection;
 use crate::connection::block_reader::BlockReader;
 use crate::connection::random::unix_time;
-use crate::connection::requests::{Opened, RequestError, Requests, check_block};
+use crate::connection::requests::{Opened, RequestError, Requests, check_block, check_supported};
 use crate::deadline::deadline_after;
 use crate::error::{Error, Timeout};
-use crate::session::{PROTOCOL_VERSION, PeerRequest, Session};
-use crate::wire::{
-    Block, BlockHash, BlockHeader, GetHeaders, Message, Ping, TimestampedAddress, Tx, Txid,
-};
+use crate::session::{PeerRequest, Session};
+use crate::wire::{Block, BlockHash, BlockHeader, Message, Ping, TimestampedAddress, Tx, Txid};
 
 /// Requests.
 ///
@@ -75,16 +73,15 @@ impl Connection {
         timeout: Duration,
     ) -> Result<Vec<BlockHeader>, Error> {
         if locator.is_empty() {
-            self.check_supported(PeerRequest::HeaderByHash)?;
+            check_supported(&self.session, PeerRequest::HeaderByHash, || {
+                self.name.clone()
+            })?;
         }
-        let getheaders = GetHeaders {
-            version: PROTOCOL_VERSION,
-            locator: locator.to_vec(),
-            stop,
-        };
         let needs_fence = self.requests.headers_need_fence();
         let fence = needs_fence.then(|| self.new_ping());
-        self.request(timeout, |requests| requests.open_headers(getheaders, fence))
+        self.request(timeout, |requests| {
+            requests.open_headers(locator.to_vec(), stop, fence)
+        })
     }
 
     /// Requests a block and checks its transactions against the merkle root of its header.
@@ -210,7 +207,7 @@ impl Connection {
     /// - [`Error::Timeout`] if no `addr` arrives in time.
     /// - [`Error::Disconnected`] if the connection is closed.
     pub fn addresses(&mut self, timeout: Duration) -> Result<Vec<TimestampedAddress>, Error> {
-        self.check_supported(PeerRequest::Addresses)?;
+        check_supported(&self.session, PeerRequest::Addresses, || self.name.clone())?;
         let relays = self.session.relays_addresses();
         self.request(timeout, |requests| {
             requests.open_addresses(relays, unix_time())

@@ -75,7 +75,8 @@ impl AddressRequest {
     pub(super) fn open(
         &mut self,
         id: u64,
-        (relays, now): (bool, i64),
+        relays: bool,
+        now: i64,
         responder: Responder<Vec<TimestampedAddress>>,
     ) {
         let oldest = u32::try_from(now.saturating_sub(MAX_RELAYED_AGE)).unwrap_or_default();

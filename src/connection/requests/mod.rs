@@ -35,8 +35,9 @@ use self::reply_tracker::{MarkerIds, ReplyTracker, StreamCount};
 use self::transactions::{FoundTransactions, TransactionRequests};
 use super::block_reader::BlockReader;
 use super::message_reader::Received;
+use crate::error::Error;
 use crate::event::SharedMessage;
-use crate::session::{DisconnectReason, ObjectCount};
+use crate::session::{DisconnectReason, ObjectCount, PROTOCOL_VERSION, PeerRequest, Session};
 use crate::wire::{
     Block, BlockHash, BlockHeader, Command, GetData, GetHeaders, Inventory, Message, Ping,
     StreamType, TimestampedAddress, Txid,
@@ -49,6 +50,22 @@ pub const DEFAULT_ADDRESSES_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// The maximum number of open requests of a connection.
 const MAX_OPEN: usize = 1024;
+
+/// Returns an error if a peer of this kind does not answer the request.
+pub(super) fn check_supported(
+    session: &Session,
+    request: PeerRequest,
+    peer: impl FnOnce() -> String,
+) -> Result<(), Error> {
+    match session.unsupported(request) {
+        None => Ok(()),
+        Some(profile) => Err(Error::NotSupportedByPeer {
+            peer: peer(),
+            request: request.name(),
+            profile,
+        }),
+    }
+}
 
 /// The open requests of one connection.
 #[derive(Debug)]
@@ -125,14 +142,20 @@ impl Requests {
         self.headers.needs_fence()
     }
 
-    /// Opens a request for headers. With a `fence`, this ping is sent first, and headers that
-    /// arrive before its pong do not answer the request.
+    /// Opens a request for the headers after `locator`, up to `stop`. With a `fence`, this ping is
+    /// sent first, and headers that arrive before its pong do not answer the request.
     pub(super) fn open_headers(
         &mut self,
-        getheaders: GetHeaders,
+        locator: Vec<BlockHash>,
+        stop: BlockHash,
         fence: Option<Ping>,
     ) -> Result<Opened<Vec<BlockHeader>>, RequestError> {
         let (ticket, responder) = self.open_request()?;
+        let getheaders = GetHeaders {
+            version: PROTOCOL_VERSION,
+            locator,
+            stop,
+        };
         let nonce = fence.and_then(|ping| ping.nonce);
         self.headers.open(ticket.id, &getheaders, nonce, responder);
         self.replies.open(ticket.id);
@@ -210,7 +233,7 @@ impl Requests {
         if self.addresses.is_requested() {
             return Err(RequestError::Already);
         }
-        self.addresses.open(ticket.id, (relays, now), responder);
+        self.addresses.open(ticket.id, relays, now, responder);
         Ok((ticket, vec![Message::GetAddr]))
     }
 
@@ -284,12 +307,7 @@ impl Requests {
             } => {
                 let failure = Failure::TooLarge { bytes: len, limit };
                 let is_answer = self.on_discarded(command, failure, block);
-                return (!is_answer).then_some(Received::Discarded {
-                    command,
-                    len,
-                    limit,
-                    block,
-                });
+                return (!is_answer).then_some(received);
             }
         };
         let is_answer = match &*message {

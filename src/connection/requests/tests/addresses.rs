@@ -29,9 +29,9 @@ fn addresses_of_table_are_the_answer() {
     ] {
         let mut requests = requests();
         assert!(!answers(&mut requests, addr(ages)), "no request is open");
-        let (asked, _) = requests.open_addresses(true, NOW).unwrap();
+        let (ticket, _) = requests.open_addresses(true, NOW).unwrap();
         assert!(answers(&mut requests, addr(ages)), "{ages:?}");
-        got(&asked, addr(ages).addresses);
+        assert_answer(&ticket, addr(ages).addresses);
         assert!(!answers(&mut requests, addr(ages)), "it was answered");
     }
 }
@@ -40,7 +40,7 @@ fn addresses_of_table_are_the_answer() {
 #[test]
 fn relayed_addresses_are_no_answer() {
     let mut requests = requests();
-    let (asked, _) = requests.open_addresses(true, NOW).unwrap();
+    let (ticket, _) = requests.open_addresses(true, NOW).unwrap();
     for ages in [
         &[0][..],
         &[7 * 24 * HOUR],
@@ -49,11 +49,11 @@ fn relayed_addresses_are_no_answer() {
         &[-600; 1000],
     ] {
         assert!(!answers(&mut requests, addr(ages)), "{ages:?}");
-        waits(&asked);
+        assert_open(&ticket);
     }
     let table = addr(&[2 * HOUR, 3 * HOUR]);
     assert!(answers(&mut requests, table.clone()));
-    got(&asked, table.addresses);
+    assert_answer(&ticket, table.addresses);
 }
 
 #[test]
@@ -64,13 +64,13 @@ fn longest_candidate_is_returned_when_cancelled() {
         (vec![vec![1, 2], vec![3, 4]], vec![3, 4]),
     ] {
         let mut requests = requests();
-        let (asked, _) = requests.open_addresses(true, NOW).unwrap();
+        let (ticket, _) = requests.open_addresses(true, NOW).unwrap();
         for list in lists {
             assert!(!answers(&mut requests, addr(&list)));
         }
-        waits(&asked);
-        requests.cancel(asked.id);
-        got(&asked, addr(&expected).addresses);
+        assert_open(&ticket);
+        requests.cancel(ticket.id);
+        assert_answer(&ticket, addr(&expected).addresses);
     }
 }
 
@@ -79,20 +79,20 @@ fn longest_candidate_is_returned_when_cancelled() {
 fn any_list_of_peer_without_relay_is_the_answer() {
     for ages in [&[][..], &[0], &[0; 10]] {
         let mut requests = requests();
-        let (asked, _) = requests.open_addresses(false, NOW).unwrap();
+        let (ticket, _) = requests.open_addresses(false, NOW).unwrap();
         assert!(answers(&mut requests, addr(ages)));
-        got(&asked, addr(ages).addresses);
+        assert_answer(&ticket, addr(ages).addresses);
     }
 }
 
 #[test]
 fn wrong_local_clock_delays_the_answer_only() {
     let mut requests = requests();
-    let (asked, _) = requests.open_addresses(true, 0).unwrap();
+    let (ticket, _) = requests.open_addresses(true, 0).unwrap();
     let table = addr(&[2 * HOUR, 3 * HOUR]);
     assert!(!answers(&mut requests, table.clone()));
-    requests.cancel(asked.id);
-    got(&asked, table.addresses);
+    requests.cancel(ticket.id);
+    assert_answer(&ticket, table.addresses);
 }
 
 #[test]

@@ -12,11 +12,13 @@ fn matching_headers_are_an_answer() {
         (Some(stranger), false),
     ] {
         let mut requests = requests();
-        let question = question(&[BlockHash([7; 32]), known], BlockHash::ZERO);
-        let (asked, _) = requests.open_headers(question.clone(), None).unwrap();
+        let ticket = open_headers(&mut requests, &[BlockHash([7; 32]), known], BlockHash::ZERO);
         let found: Vec<_> = first.map(header_on).into_iter().collect();
         assert_eq!(answers(&mut requests, headers(&found)), is_answer);
-        assert_eq!(asked.answer.try_recv().ok(), is_answer.then_some(Ok(found)));
+        assert_eq!(
+            ticket.answer.try_recv().ok(),
+            is_answer.then_some(Ok(found))
+        );
         // A second message answers no request.
         let again = answers(&mut requests, headers(&[header_on(known)]));
         assert_eq!(again, !is_answer);
@@ -57,10 +59,9 @@ fn answer_from_common_ancestor_omits_it() {
         (vec![unknown], &whole[..], &chain[..]),
     ] {
         let mut requests = requests();
-        let question = question(&locator, BlockHash::ZERO);
-        let (asked, _) = requests.open_headers(question.clone(), None).unwrap();
+        let ticket = open_headers(&mut requests, &locator, BlockHash::ZERO);
         assert!(answers(&mut requests, headers(sent)));
-        got(&asked, expected.to_vec());
+        assert_answer(&ticket, expected.to_vec());
     }
 }
 
@@ -75,10 +76,9 @@ fn descending_answer_is_reversed() {
     ] {
         let descending: Vec<_> = sent.iter().rev().copied().collect();
         let mut requests = requests();
-        let question = question(&[known], BlockHash::ZERO);
-        let (asked, _) = requests.open_headers(question.clone(), None).unwrap();
+        let ticket = open_headers(&mut requests, &[known], BlockHash::ZERO);
         assert!(answers(&mut requests, headers(&descending)));
-        got(&asked, expected.to_vec());
+        assert_answer(&ticket, expected.to_vec());
     }
 }
 
@@ -87,71 +87,75 @@ fn headers_from_unrelated_block_are_no_answer() {
     let mut requests = requests();
     let chain = chain_on(BlockHash([8; 32]), 3);
     // The last header is in the locator, but the answer does not start there.
-    let question = question(&[chain[2].hash()], BlockHash::ZERO);
-    let (asked, _) = requests.open_headers(question.clone(), None).unwrap();
+    let ticket = open_headers(&mut requests, &[chain[2].hash()], BlockHash::ZERO);
     assert!(!answers(&mut requests, headers(&chain)));
-    waits(&asked);
+    assert_open(&ticket);
 }
 
 #[test]
 fn empty_locator_requests_one_header_by_hash() {
     let mut requests = requests();
     let wanted = header_on(BlockHash([8; 32]));
-    let question = question(&[], wanted.hash());
-    let (asked, _) = requests.open_headers(question.clone(), None).unwrap();
+    let ticket = open_headers(&mut requests, &[], wanted.hash());
     assert!(!answers(&mut requests, headers(&[header_on(genesis())])));
     assert!(answers(&mut requests, headers(&[wanted])));
-    got(&asked, vec![wanted]);
+    assert_answer(&ticket, vec![wanted]);
 }
 
 #[test]
 fn headers_before_fence_pong_are_late() {
     let mut requests = requests();
     assert!(!requests.headers_need_fence());
-    let (first, _) = ask_headers(&mut requests, None);
+    let (first, _) = request_headers(&mut requests, None);
     requests.cancel(first.id);
     assert!(requests.headers_need_fence());
-    let (second, marker) = ask_headers(&mut requests, Some(5));
+    let (second, marker) = request_headers(&mut requests, Some(5));
     assert!(!answers(&mut requests, headers(&[])));
-    assert!(!is_passed_over(&mut requests, "headers"));
+    assert!(!answers_discarded(&mut requests, "headers"));
     requests.on_pong(6, SECOND, StreamType::General);
     assert!(!answers(&mut requests, headers(&[])), "another pong");
     requests.on_pong(5, SECOND, StreamType::General);
     assert!(
         requests.headers_need_fence(),
-        "the question may be given up"
+        "the request may be cancelled"
     );
     let found = [header_on(genesis())];
     assert!(answers(&mut requests, headers(&found)));
-    got(&second, found.to_vec());
+    assert_answer(&second, found.to_vec());
     assert!(requests.headers_need_fence(), "its own may follow");
     assert!(answers(&mut requests, not_found(&[marker])));
     assert!(!requests.headers_need_fence());
 
-    let (third, _) = ask_headers(&mut requests, None);
-    assert!(is_passed_over(&mut requests, "headers"));
-    failed(&third, too_large());
-    let (unsent, _) = ask_headers(&mut requests, None);
+    let (third, _) = request_headers(&mut requests, None);
+    assert!(answers_discarded(&mut requests, "headers"));
+    assert_failure(&third, too_large());
+    let (unsent, _) = request_headers(&mut requests, None);
     requests.abort(unsent.id);
     assert!(!requests.headers_need_fence());
 }
 
 /// Requests headers after genesis. Returns the request and its end marker.
-pub(super) fn ask_headers(
+pub(super) fn request_headers(
     requests: &mut Requests,
     fence: Option<u64>,
 ) -> (Ticket<Vec<BlockHeader>>, Inventory) {
-    let question = question(&[genesis()], BlockHash::ZERO);
     let fence = fence.map(Ping::new);
-    let opened = requests.open_headers(question.clone(), fence);
-    let (asked, messages) = opened.unwrap();
+    let opened = requests.open_headers(vec![genesis()], BlockHash::ZERO, fence);
+    let (ticket, messages) = opened.unwrap();
     let (last, others) = messages.split_last().unwrap();
     let mut expected = Vec::from_iter(fence.map(Message::from));
-    expected.push(question.into());
+    expected.push(
+        GetHeaders {
+            version: PROTOCOL_VERSION,
+            locator: vec![genesis()],
+            stop: BlockHash::ZERO,
+        }
+        .into(),
+    );
     assert_eq!(others, expected);
     match last {
         Message::GetData(getdata) => match getdata.inventory[..] {
-            [marker @ Inventory::Tx(_)] => (asked, marker),
+            [marker @ Inventory::Tx(_)] => (ticket, marker),
             _ => panic!("{getdata:?}"),
         },
         other => panic!("{other:?}"),
@@ -161,12 +165,12 @@ pub(super) fn ask_headers(
 #[test]
 fn end_marker_without_headers_means_empty_answer() {
     let mut requests = requests();
-    let (asked, marker) = ask_headers(&mut requests, None);
+    let (ticket, marker) = request_headers(&mut requests, None);
     let unrelated = header_on(BlockHash([9; 32]));
     assert!(!answers(&mut requests, headers(&[unrelated])));
-    waits(&asked);
+    assert_open(&ticket);
     assert!(answers(&mut requests, not_found(&[marker])));
-    got(&asked, Vec::new());
+    assert_answer(&ticket, Vec::new());
     assert_eq!(requests.open(), 0);
     // Headers that arrive later are an announcement.
     assert!(!answers(&mut requests, headers(&[header_on(genesis())])));
@@ -174,26 +178,26 @@ fn end_marker_without_headers_means_empty_answer() {
 }
 
 #[test]
-fn end_marker_of_finished_request_is_swallowed() {
+fn end_marker_of_finished_request_is_consumed() {
     let found = [header_on(genesis())];
     let mut requests = requests();
-    let (answered, first) = ask_headers(&mut requests, None);
+    let (answered, first) = request_headers(&mut requests, None);
     assert!(answers(&mut requests, headers(&found)));
-    got(&answered, found.to_vec());
-    let (next, second) = ask_headers(&mut requests, None);
+    assert_answer(&answered, found.to_vec());
+    let (next, second) = request_headers(&mut requests, None);
     assert_ne!(first, second);
     let other = Inventory::Tx(Txid([7; 32]));
-    let left = left(&mut requests, not_found(&[first, other]));
-    assert_eq!(left, Some(not_found(&[other])));
-    waits(&next);
+    let rest = unanswered(&mut requests, not_found(&[first, other]));
+    assert_eq!(rest, Some(not_found(&[other])));
+    assert_open(&next);
     assert!(answers(&mut requests, headers(&found)));
-    got(&next, found.to_vec());
+    assert_answer(&next, found.to_vec());
 }
 
 #[test]
 fn end_marker_of_cancelled_request_makes_fence_unnecessary() {
     let mut requests = requests();
-    let (first, marker) = ask_headers(&mut requests, None);
+    let (first, marker) = request_headers(&mut requests, None);
     requests.cancel(first.id);
     assert!(requests.headers_need_fence());
     assert!(!answers(&mut requests, headers(&[])), "late");
@@ -201,9 +205,9 @@ fn end_marker_of_cancelled_request_makes_fence_unnecessary() {
     assert!(!requests.headers_need_fence());
 
     // The marker of an earlier request says nothing about a later one.
-    let (second, earlier) = ask_headers(&mut requests, None);
+    let (second, earlier) = request_headers(&mut requests, None);
     requests.cancel(second.id);
-    let (third, _) = ask_headers(&mut requests, Some(5));
+    let (third, _) = request_headers(&mut requests, Some(5));
     requests.cancel(third.id);
     assert!(answers(&mut requests, not_found(&[earlier])));
     assert!(requests.headers_need_fence());
@@ -215,19 +219,19 @@ fn late_empty_headers_after_pong_are_no_answer() {
     for ends_by_headers in [true, false] {
         let found = [header_on(genesis())];
         let mut requests = requests();
-        let (cancelled, late) = ask_headers(&mut requests, None);
+        let (cancelled, late) = request_headers(&mut requests, None);
         requests.cancel(cancelled.id);
-        let (asked, marker) = ask_headers(&mut requests, Some(5));
+        let (ticket, marker) = request_headers(&mut requests, Some(5));
         requests.on_pong(5, SECOND, StreamType::General);
         assert!(!answers(&mut requests, headers(&[])), "late");
-        waits(&asked);
+        assert_open(&ticket);
         assert!(answers(&mut requests, not_found(&[late])));
         if ends_by_headers {
             assert!(answers(&mut requests, headers(&found)));
-            got(&asked, found.to_vec());
+            assert_answer(&ticket, found.to_vec());
         } else {
             assert!(answers(&mut requests, not_found(&[marker])));
-            got(&asked, Vec::new());
+            assert_answer(&ticket, Vec::new());
         }
     }
 }
@@ -237,21 +241,21 @@ fn late_empty_headers_after_pong_are_no_answer() {
 fn empty_headers_after_late_answer_are_no_answer() {
     let found = [header_on(genesis())];
     let mut requests = requests();
-    let (cancelled, first) = ask_headers(&mut requests, None);
+    let (cancelled, first) = request_headers(&mut requests, None);
     requests.cancel(cancelled.id);
-    let (asked, second) = ask_headers(&mut requests, Some(5));
+    let (ticket, second) = request_headers(&mut requests, Some(5));
     requests.on_pong(5, SECOND, StreamType::General);
     assert!(answers(&mut requests, headers(&found)));
-    got(&asked, found.to_vec());
-    let (next, _) = ask_headers(&mut requests, Some(6));
+    assert_answer(&ticket, found.to_vec());
+    let (next, _) = request_headers(&mut requests, Some(6));
     requests.on_pong(6, SECOND, StreamType::General);
     assert!(answers(&mut requests, not_found(&[first])));
     let late = answers(&mut requests, headers(&[]));
     assert!(!late, "that is for the second request");
-    waits(&next);
+    assert_open(&next);
     assert!(answers(&mut requests, not_found(&[second])));
     assert!(answers(&mut requests, headers(&[])));
-    got(&next, Vec::new());
+    assert_answer(&next, Vec::new());
 }
 
 /// A peer that answers `getdata` ahead of pings.
@@ -259,13 +263,13 @@ fn empty_headers_after_late_answer_are_no_answer() {
 fn end_marker_of_cancelled_request_replaces_open_fence() {
     let found = [header_on(genesis())];
     let mut requests = requests();
-    let (cancelled, late) = ask_headers(&mut requests, None);
+    let (cancelled, late) = request_headers(&mut requests, None);
     requests.cancel(cancelled.id);
-    let (asked, _) = ask_headers(&mut requests, Some(5));
+    let (ticket, _) = request_headers(&mut requests, Some(5));
     assert!(!answers(&mut requests, headers(&[])));
     assert!(answers(&mut requests, not_found(&[late])));
     assert!(answers(&mut requests, headers(&found)));
-    got(&asked, found.to_vec());
+    assert_answer(&ticket, found.to_vec());
 }
 
 /// The headers before the pong may have been the answer, so the request must not report that there
@@ -273,26 +277,26 @@ fn end_marker_of_cancelled_request_replaces_open_fence() {
 #[test]
 fn end_marker_with_open_fence_ends_nothing() {
     let mut requests = requests();
-    let (cancelled, _) = ask_headers(&mut requests, None);
+    let (cancelled, _) = request_headers(&mut requests, None);
     requests.cancel(cancelled.id);
-    let (asked, marker) = ask_headers(&mut requests, Some(5));
+    let (ticket, marker) = request_headers(&mut requests, Some(5));
     assert!(!answers(&mut requests, headers(&[header_on(genesis())])));
     assert!(answers(&mut requests, not_found(&[marker])));
     requests.on_pong(5, SECOND, StreamType::General);
-    waits(&asked);
+    assert_open(&ticket);
 }
 
 #[test]
 fn end_markers_of_headers_and_block_differ() {
     let mut requests = requests();
-    let (asked, marker) = ask_headers(&mut requests, None);
-    let (wanted, end) = ask_block(&mut requests, block(1).hash());
-    assert_ne!(marker, end);
-    assert!(answers(&mut requests, not_found(&[end])));
-    failed(&wanted, Failure::NotFound(block(1).hash()));
-    waits(&asked);
-    let (wanted, _) = ask_block(&mut requests, block(1).hash());
+    let (ticket, marker) = request_headers(&mut requests, None);
+    let (wanted, marker_of_block) = request_block(&mut requests, block(1).hash());
+    assert_ne!(marker, marker_of_block);
+    assert!(answers(&mut requests, not_found(&[marker_of_block])));
+    assert_failure(&wanted, Failure::NotFound(block(1).hash()));
+    assert_open(&ticket);
+    let (wanted, _) = request_block(&mut requests, block(1).hash());
     assert!(answers(&mut requests, not_found(&[marker])));
-    got(&asked, Vec::new());
+    assert_answer(&ticket, Vec::new());
     assert!(wanted.answer.is_empty());
 }

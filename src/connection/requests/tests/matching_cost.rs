@@ -67,7 +67,7 @@ fn assert_flat(open: Open, message: impl Into<Message>, copies: usize, is_answer
 }
 
 fn open_transactions(requests: &mut Requests, number: u32) {
-    ask_transactions(requests, &[txid(number)]);
+    request_transactions(requests, &[txid(number)]);
 }
 
 fn open_block(requests: &mut Requests, number: u32) {
@@ -83,7 +83,7 @@ fn open_marked_block(requests: &mut Requests, number: u32) {
     if number == 0 {
         requests.on_stream_open();
     }
-    let (_, marker) = ask_block(requests, block_hash(number));
+    let (_, marker) = request_block(requests, block_hash(number));
     assert!(answers(requests, not_found(&[marker])));
     requests.on_fence(u64::from(number));
 }
@@ -106,7 +106,7 @@ fn objects_cost_the_same_with_many_requests() {
     assert_flat(open_block, headers(&[header_on(genesis())]), 100, false);
 }
 
-/// The table is asked after each message whether a ping is needed.
+/// The table is checked after each message for requests that need a ping.
 #[test]
 fn requests_that_wait_for_pong_add_no_cost() {
     let unrelated = not_found(&[Inventory::Tx(txid(MANY as u32))]);
@@ -124,7 +124,7 @@ fn copies_cost_the_same_with_many_requests() {
         many / few
     };
     let transactions = cost_of(
-        |requests, _| drop(ask_transactions(requests, &[tx(1).txid()])),
+        |requests, _| drop(request_transactions(requests, &[tx(1).txid()])),
         tx(1).into(),
     );
     let blocks = cost_of(

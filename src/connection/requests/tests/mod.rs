@@ -59,14 +59,6 @@ fn tx(number: u8) -> Tx {
     })
 }
 
-fn question(locator: &[BlockHash], stop: BlockHash) -> GetHeaders {
-    GetHeaders {
-        version: 1,
-        locator: locator.to_vec(),
-        stop,
-    }
-}
-
 fn headers(headers: &[BlockHeader]) -> Message {
     let headers = headers.to_vec();
     Headers { headers }.into()
@@ -78,37 +70,38 @@ fn not_found(entries: &[Inventory]) -> Message {
 
 /// Returns whether a message answers a request completely.
 fn answers(requests: &mut Requests, message: impl Into<Message>) -> bool {
-    left(requests, message).is_none()
+    unanswered(requests, message).is_none()
 }
 
 /// Returns whether a message on stream `from` answers a request completely.
-fn answers_over(from: StreamType, requests: &mut Requests, message: impl Into<Message>) -> bool {
-    left_over(from, requests, message).is_none()
+fn answers_on(from: StreamType, requests: &mut Requests, message: impl Into<Message>) -> bool {
+    unanswered_on(from, requests, message).is_none()
 }
 
 /// Returns the part of a message that answers no request.
-fn left(requests: &mut Requests, message: impl Into<Message>) -> Option<Message> {
-    left_over(StreamType::General, requests, message)
+fn unanswered(requests: &mut Requests, message: impl Into<Message>) -> Option<Message> {
+    unanswered_on(StreamType::General, requests, message)
 }
 
-fn left_over(
+fn unanswered_on(
     from: StreamType,
     requests: &mut Requests,
     message: impl Into<Message>,
 ) -> Option<Message> {
     let received = Received::Message(SharedMessage::new(message.into(), 77));
-    let left = requests.on_received(received, from);
-    left.map(|left| match left {
+    let rest = requests.on_received(received, from);
+    rest.map(|rest| match rest {
         Received::Message(message) if message.payload_len() == 77 => message.into_parts().0,
         other => panic!("{other:?}"),
     })
 }
 
-fn is_passed_over(requests: &mut Requests, name: &'static str) -> bool {
-    is_passed_over_on(StreamType::General, requests, name)
+/// Discards a message. Returns whether it belongs to a request.
+fn answers_discarded(requests: &mut Requests, name: &'static str) -> bool {
+    answers_discarded_on(StreamType::General, requests, name)
 }
 
-fn is_passed_over_on(from: StreamType, requests: &mut Requests, name: &'static str) -> bool {
+fn answers_discarded_on(from: StreamType, requests: &mut Requests, name: &'static str) -> bool {
     let command = Command::new(name);
     let received = Received::Discarded {
         command,
@@ -120,7 +113,7 @@ fn is_passed_over_on(from: StreamType, requests: &mut Requests, name: &'static s
 }
 
 /// Discards a block. Returns whether it belongs to a request.
-fn is_block_discarded(requests: &mut Requests, number: u8) -> bool {
+fn answers_discarded_block(requests: &mut Requests, number: u8) -> bool {
     let received = Received::Discarded {
         command: Command::new("block"),
         len: 99,
@@ -138,10 +131,20 @@ fn too_large() -> Failure {
     }
 }
 
+/// Requests headers without a fence.
+fn open_headers(
+    requests: &mut Requests,
+    locator: &[BlockHash],
+    stop: BlockHash,
+) -> Ticket<Vec<BlockHeader>> {
+    let opened = requests.open_headers(locator.to_vec(), stop, None);
+    opened.unwrap().0
+}
+
 /// Requests a block. Returns the request and its end marker.
-fn ask_block(requests: &mut Requests, hash: BlockHash) -> (Ticket<Block>, Inventory) {
-    let (asked, messages) = requests.open_block(hash).unwrap();
-    (asked, end_marker(&messages, hash))
+fn request_block(requests: &mut Requests, hash: BlockHash) -> (Ticket<Block>, Inventory) {
+    let (ticket, messages) = requests.open_block(hash).unwrap();
+    (ticket, end_marker(&messages, hash))
 }
 
 /// Returns the end marker of a request for a block.
@@ -160,30 +163,30 @@ fn end_marker(messages: &[Message], hash: BlockHash) -> Inventory {
 }
 
 /// Requests transactions. Returns the request and the requested entries.
-fn ask_transactions(
+fn request_transactions(
     requests: &mut Requests,
     txids: &[Txid],
 ) -> (Ticket<FoundTransactions>, Vec<Inventory>) {
-    let (asked, messages) = requests.open_transactions(txids, 1000).unwrap();
+    let (ticket, messages) = requests.open_transactions(txids, 1000).unwrap();
     match &messages[..] {
-        [Message::GetData(getdata)] => (asked, getdata.inventory.clone()),
+        [Message::GetData(getdata)] => (ticket, getdata.inventory.clone()),
         other => panic!("{other:?}"),
     }
 }
 
 #[track_caller]
-fn got<T: PartialEq + std::fmt::Debug>(asked: &Ticket<T>, expected: T) {
-    assert_eq!(asked.answer.try_recv(), Ok(Ok(expected)));
+fn assert_answer<T: PartialEq + std::fmt::Debug>(ticket: &Ticket<T>, expected: T) {
+    assert_eq!(ticket.answer.try_recv(), Ok(Ok(expected)));
 }
 
 #[track_caller]
-fn failed<T: PartialEq + std::fmt::Debug>(asked: &Ticket<T>, expected: Failure) {
-    assert_eq!(asked.answer.try_recv(), Ok(Err(expected)));
+fn assert_failure<T: PartialEq + std::fmt::Debug>(ticket: &Ticket<T>, expected: Failure) {
+    assert_eq!(ticket.answer.try_recv(), Ok(Err(expected)));
 }
 
 #[track_caller]
-fn waits<T: PartialEq + std::fmt::Debug>(asked: &Ticket<T>) {
-    assert!(asked.answer.is_empty());
+fn assert_open<T: PartialEq + std::fmt::Debug>(ticket: &Ticket<T>) {
+    assert!(ticket.answer.is_empty());
 }
 
 #[test]
@@ -193,8 +196,8 @@ fn a_pong_answers_the_ping_with_its_nonce() {
     requests.on_pong(3, SECOND, StreamType::General);
     requests.on_pong(2, SECOND, StreamType::General);
     requests.on_pong(2, 2 * SECOND, StreamType::General);
-    waits(&one);
-    got(&other, SECOND);
+    assert_open(&one);
+    assert_answer(&other, SECOND);
     assert_eq!(requests.open(), 1);
 }
 
@@ -209,8 +212,7 @@ fn the_number_of_open_requests_is_bounded() {
     assert_eq!(requests.open_transactions(&[], 1).unwrap_err(), too_many);
     assert_eq!(requests.open_addresses(true, NOW).unwrap_err(), too_many);
     requests.cancel(open.remove(500).id);
-    let question = question(&[], genesis());
-    requests.open_headers(question.clone(), None).unwrap();
+    open_headers(&mut requests, &[], genesis());
     assert_eq!(requests.open_ping(Ping::new(7)).unwrap_err(), too_many);
 }
 
@@ -226,11 +228,11 @@ fn count(blocks: u64, transactions: u64) -> ObjectCount {
 fn objects_of_cancelled_requests_are_late() {
     let mut requests = requests();
     let txids = [1, 2, 3].map(|number| tx(number).txid());
-    let (transactions, _) = ask_transactions(&mut requests, &txids);
-    let (answered, _) = ask_block(&mut requests, block(1).hash());
-    let (_, marker) = ask_block(&mut requests, block(2).hash());
-    let (cancelled, _) = ask_block(&mut requests, block(3).hash());
-    let (unsent, _) = ask_transactions(&mut requests, &txids);
+    let (transactions, _) = request_transactions(&mut requests, &txids);
+    let (answered, _) = request_block(&mut requests, block(1).hash());
+    let (_, marker) = request_block(&mut requests, block(2).hash());
+    let (cancelled, _) = request_block(&mut requests, block(3).hash());
+    let (unsent, _) = request_transactions(&mut requests, &txids);
     assert_eq!(requests.open_objects(), count(3, 6));
     requests.abort(unsent.id);
     assert!(answers(&mut requests, tx(1)));
@@ -239,7 +241,7 @@ fn objects_of_cancelled_requests_are_late() {
         not_found(&[Inventory::Tx(txids[1])])
     ));
     assert!(answers(&mut requests, block(1)));
-    got(&answered, block(1));
+    assert_answer(&answered, block(1));
     assert!(answers(&mut requests, not_found(&[marker])));
     assert_eq!(requests.open_objects(), count(1, 1));
     assert_eq!(requests.take_late_objects(), count(0, 0));
@@ -255,9 +257,9 @@ fn objects_of_cancelled_requests_are_late() {
 fn other_transactions_of_failed_request_are_late() {
     let mut requests = requests();
     let txids = [1, 2, 3].map(|number| tx(number).txid());
-    let (failing, _) = ask_transactions(&mut requests, &txids);
-    assert!(is_passed_over(&mut requests, "tx"));
-    failed(&failing, too_large());
+    let (failing, _) = request_transactions(&mut requests, &txids);
+    assert!(answers_discarded(&mut requests, "tx"));
+    assert_failure(&failing, too_large());
     assert_eq!(requests.open_objects(), count(0, 0));
     assert_eq!(requests.take_late_objects(), count(0, 2));
 }
@@ -266,19 +268,18 @@ fn other_transactions_of_failed_request_are_late() {
 fn close_ends_all_requests_with_first_reason() {
     let mut requests = requests();
     let (ping, _) = requests.open_ping(Ping::new(1)).unwrap();
-    let question = question(&[], genesis());
-    let (headers, _) = requests.open_headers(question.clone(), None).unwrap();
+    let headers = open_headers(&mut requests, &[], genesis());
     let (block, _) = requests.open_block(genesis()).unwrap();
-    let (transactions, _) = ask_transactions(&mut requests, &[tx(1).txid()]);
+    let (transactions, _) = request_transactions(&mut requests, &[tx(1).txid()]);
     let (addresses, _) = requests.open_addresses(true, NOW).unwrap();
     requests.close(&DisconnectReason::ConnectionClosed);
     requests.close(&DisconnectReason::Requested);
     let ended = Failure::Ended(DisconnectReason::ConnectionClosed);
-    failed(&ping, ended.clone());
-    failed(&headers, ended.clone());
-    failed(&block, ended.clone());
-    failed(&transactions, ended.clone());
-    failed(&addresses, ended);
+    assert_failure(&ping, ended.clone());
+    assert_failure(&headers, ended.clone());
+    assert_failure(&block, ended.clone());
+    assert_failure(&transactions, ended.clone());
+    assert_failure(&addresses, ended);
     assert_eq!(requests.open(), 0);
     let ended = RequestError::Ended(DisconnectReason::ConnectionClosed);
     assert_eq!(requests.open_ping(Ping::new(2)).unwrap_err(), ended);

@@ -1,7 +1,7 @@
 //! Requests over two streams, between which messages have no order.
 
-use super::block_readers::{ask_reader, claimed_by, ended};
-use super::headers::ask_headers;
+use super::block_readers::{assert_claimed_by, assert_reader_failure, request_reader};
+use super::headers::request_headers;
 use super::*;
 use crate::wire::StreamType::{Data1, General};
 
@@ -13,185 +13,192 @@ fn two_streams() -> Requests {
 
 /// Reports an end marker on a stream. The table must consume it.
 #[track_caller]
-fn name(requests: &mut Requests, end: Inventory, on: StreamType) {
-    assert!(answers_over(on, requests, not_found(&[end])));
+fn report_missing(requests: &mut Requests, marker: Inventory, on: StreamType) {
+    assert!(answers_on(on, requests, not_found(&[marker])));
 }
 
 /// Sends a fence with this nonce. The table must require one.
 #[track_caller]
-fn fence(requests: &mut Requests, nonce: u64) {
+fn send_fence(requests: &mut Requests, nonce: u64) {
     assert!(requests.wants_fence());
     requests.on_fence(nonce);
     assert!(!requests.wants_fence(), "one ping is enough");
 }
 
 #[test]
-fn block_after_its_overtaking_end_is_answer() {
+fn block_after_overtaking_end_marker_is_the_answer() {
     let mut requests = two_streams();
-    let (before, end) = ask_block(&mut requests, block(1).hash());
-    name(&mut requests, end, General);
-    waits(&before);
-    assert!(answers_over(Data1, &mut requests, block(1)));
-    got(&before, block(1));
+    let (before, marker) = request_block(&mut requests, block(1).hash());
+    report_missing(&mut requests, marker, General);
+    assert_open(&before);
+    assert!(answers_on(Data1, &mut requests, block(1)));
+    assert_answer(&before, block(1));
     assert!(!requests.wants_fence(), "the request has ended");
 
-    let (behind, end) = ask_block(&mut requests, block(2).hash());
-    name(&mut requests, end, General);
-    fence(&mut requests, 7);
-    assert!(answers_over(Data1, &mut requests, block(2)));
-    got(&behind, block(2));
+    let (after, marker) = request_block(&mut requests, block(2).hash());
+    report_missing(&mut requests, marker, General);
+    send_fence(&mut requests, 7);
+    assert!(answers_on(Data1, &mut requests, block(2)));
+    assert_answer(&after, block(2));
     requests.on_pong(7, SECOND, Data1);
-    waits(&behind);
+    assert_open(&after);
     assert_eq!(requests.open(), 0);
 }
 
 #[test]
 fn fence_pong_before_block_means_not_found() {
     let mut requests = two_streams();
-    let (asked, end) = ask_block(&mut requests, block(1).hash());
-    assert!(!requests.wants_fence(), "its end is not named");
-    name(&mut requests, end, General);
+    let (ticket, marker) = request_block(&mut requests, block(1).hash());
+    assert!(!requests.wants_fence(), "its end marker has not arrived");
+    report_missing(&mut requests, marker, General);
     requests.on_pong(7, SECOND, Data1);
-    waits(&asked);
-    fence(&mut requests, 7);
-    name(&mut requests, end, General);
-    assert!(!requests.wants_fence(), "it was named before");
+    assert_open(&ticket);
+    send_fence(&mut requests, 7);
+    report_missing(&mut requests, marker, General);
+    assert!(!requests.wants_fence(), "it was reported before");
     requests.on_pong(6, SECOND, Data1);
-    waits(&asked);
+    assert_open(&ticket);
     requests.on_pong(7, SECOND, Data1);
-    failed(&asked, Failure::NotFound(block(1).hash()));
-    assert!(!answers_over(Data1, &mut requests, block(1)), "too late");
+    assert_failure(&ticket, Failure::NotFound(block(1).hash()));
+    assert!(!answers_on(Data1, &mut requests, block(1)), "too late");
 }
 
 #[test]
 fn only_pong_of_other_stream_counts() {
     let mut requests = two_streams();
-    let (asked, end) = ask_block(&mut requests, block(1).hash());
-    name(&mut requests, end, General);
-    fence(&mut requests, 7);
+    let (ticket, marker) = request_block(&mut requests, block(1).hash());
+    report_missing(&mut requests, marker, General);
+    send_fence(&mut requests, 7);
     requests.on_pong(7, SECOND, General);
     requests.on_pong(7, SECOND, Data1);
-    waits(&asked);
+    assert_open(&ticket);
     assert!(!requests.wants_fence(), "its timeout decides");
 
     // The fence of another request serves this one as well.
-    let (other, end) = ask_block(&mut requests, block(2).hash());
-    name(&mut requests, end, General);
-    fence(&mut requests, 8);
+    let (other, marker) = request_block(&mut requests, block(2).hash());
+    report_missing(&mut requests, marker, General);
+    send_fence(&mut requests, 8);
     requests.on_pong(8, SECOND, Data1);
-    failed(&asked, Failure::NotFound(block(1).hash()));
-    failed(&other, Failure::NotFound(block(2).hash()));
+    assert_failure(&ticket, Failure::NotFound(block(1).hash()));
+    assert_failure(&other, Failure::NotFound(block(2).hash()));
 }
 
 #[test]
-fn one_fence_serves_all_earlier_ends() {
+fn one_fence_serves_all_earlier_end_markers() {
     let mut requests = two_streams();
-    let [(one, end_of_one), (two, end_of_two), (three, end_of_three)] =
-        [1, 2, 3].map(|number| ask_block(&mut requests, block(number).hash()));
-    let both = not_found(&[end_of_one, end_of_two]);
-    assert_eq!(left(&mut requests, both), None);
-    fence(&mut requests, 7);
-    name(&mut requests, end_of_three, General);
-    fence(&mut requests, 8);
+    let [
+        (one, marker_of_one),
+        (two, marker_of_two),
+        (three, marker_of_three),
+    ] = [1, 2, 3].map(|number| request_block(&mut requests, block(number).hash()));
+    let both = not_found(&[marker_of_one, marker_of_two]);
+    assert_eq!(unanswered(&mut requests, both), None);
+    send_fence(&mut requests, 7);
+    report_missing(&mut requests, marker_of_three, General);
+    send_fence(&mut requests, 8);
     requests.on_pong(7, SECOND, Data1);
-    failed(&one, Failure::NotFound(block(1).hash()));
-    failed(&two, Failure::NotFound(block(2).hash()));
-    waits(&three);
+    assert_failure(&one, Failure::NotFound(block(1).hash()));
+    assert_failure(&two, Failure::NotFound(block(2).hash()));
+    assert_open(&three);
     requests.on_pong(8, SECOND, Data1);
-    failed(&three, Failure::NotFound(block(3).hash()));
+    assert_failure(&three, Failure::NotFound(block(3).hash()));
 }
 
 #[test]
 fn each_request_takes_its_overtaken_block_copy() {
     let mut requests = two_streams();
     let hash = block(1).hash();
-    let [(one, end_of_one), (two, end_of_two)] = [(); 2].map(|()| ask_block(&mut requests, hash));
-    let both = not_found(&[end_of_one, end_of_two]);
-    assert_eq!(left(&mut requests, both), None);
-    fence(&mut requests, 7);
-    assert!(answers_over(Data1, &mut requests, block(1)));
-    got(&one, block(1));
-    waits(&two);
-    assert!(answers_over(Data1, &mut requests, block(1)), "its own copy");
-    got(&two, block(1));
+    let [(one, marker_of_one), (two, marker_of_two)] =
+        [(); 2].map(|()| request_block(&mut requests, hash));
+    let both = not_found(&[marker_of_one, marker_of_two]);
+    assert_eq!(unanswered(&mut requests, both), None);
+    send_fence(&mut requests, 7);
+    assert!(answers_on(Data1, &mut requests, block(1)));
+    assert_answer(&one, block(1));
+    assert_open(&two);
+    assert!(answers_on(Data1, &mut requests, block(1)), "its own copy");
+    assert_answer(&two, block(1));
 
     // The peer sends the block once.
-    let [(one, _), (two, end)] = [(); 2].map(|()| ask_block(&mut requests, hash));
-    assert!(answers_over(Data1, &mut requests, block(1)));
-    got(&one, block(1));
-    name(&mut requests, end, General);
-    waits(&two);
-    fence(&mut requests, 8);
+    let [(one, _), (two, marker)] = [(); 2].map(|()| request_block(&mut requests, hash));
+    assert!(answers_on(Data1, &mut requests, block(1)));
+    assert_answer(&one, block(1));
+    report_missing(&mut requests, marker, General);
+    assert_open(&two);
+    send_fence(&mut requests, 8);
     requests.on_pong(8, SECOND, Data1);
-    got(&two, block(1));
+    assert_answer(&two, block(1));
 }
 
 #[test]
-fn streamed_block_may_start_after_its_end() {
+fn streamed_block_may_start_after_its_end_marker() {
     let mut requests = two_streams();
-    let (there, end) = ask_reader(&mut requests, 1);
-    name(&mut requests, end, General);
-    fence(&mut requests, 7);
-    claimed_by(&mut requests, 1, &there);
-    let (missing, end) = ask_reader(&mut requests, 2);
-    name(&mut requests, end, General);
+    let (there, marker) = request_reader(&mut requests, 1);
+    report_missing(&mut requests, marker, General);
+    send_fence(&mut requests, 7);
+    assert_claimed_by(&mut requests, 1, &there);
+    let (missing, marker) = request_reader(&mut requests, 2);
+    report_missing(&mut requests, marker, General);
     requests.on_pong(7, SECOND, Data1);
     assert!(missing.answer.is_empty(), "that was another fence");
-    fence(&mut requests, 8);
+    send_fence(&mut requests, 8);
     requests.on_pong(8, SECOND, Data1);
-    ended(&missing, Failure::NotFound(block(2).hash()));
+    assert_reader_failure(&missing, Failure::NotFound(block(2).hash()));
     assert_eq!(requests.block_readers(), 0);
 }
 
 #[test]
-fn end_on_block_stream_follows_block() {
+fn end_marker_on_block_stream_needs_no_fence() {
     let mut requests = two_streams();
-    let (asked, end) = ask_block(&mut requests, block(1).hash());
-    name(&mut requests, end, Data1);
-    failed(&asked, Failure::NotFound(block(1).hash()));
+    let (ticket, marker) = request_block(&mut requests, block(1).hash());
+    report_missing(&mut requests, marker, Data1);
+    assert_failure(&ticket, Failure::NotFound(block(1).hash()));
     assert!(!requests.wants_fence());
 
     // A block that was requested over one stream may arrive over that one.
     let mut requests = super::requests();
-    let (asked, end) = ask_block(&mut requests, block(1).hash());
+    let (ticket, marker) = request_block(&mut requests, block(1).hash());
     requests.on_stream_open();
-    name(&mut requests, end, Data1);
-    fence(&mut requests, 7);
+    report_missing(&mut requests, marker, Data1);
+    send_fence(&mut requests, 7);
     requests.on_pong(7, SECOND, Data1);
-    waits(&asked);
-    assert!(answers_over(General, &mut requests, block(1)));
-    got(&asked, block(1));
+    assert_open(&ticket);
+    assert!(answers_on(General, &mut requests, block(1)));
+    assert_answer(&ticket, block(1));
 }
 
 #[test]
 fn notfound_of_block_needs_no_fence() {
     let mut requests = two_streams();
     let hash = block(1).hash();
-    let (asked, end) = ask_block(&mut requests, hash);
-    let named = not_found(&[Inventory::Block(hash), end]);
-    assert_eq!(left(&mut requests, named), None);
-    failed(&asked, Failure::NotFound(hash));
+    let (ticket, marker) = request_block(&mut requests, hash);
+    let missing = not_found(&[Inventory::Block(hash), marker]);
+    assert_eq!(unanswered(&mut requests, missing), None);
+    assert_failure(&ticket, Failure::NotFound(hash));
     assert!(!requests.wants_fence());
 }
 
 #[test]
 fn cancelled_request_needs_no_fence() {
     let mut requests = two_streams();
-    let [(one, end_of_one), (two, end_of_two), (three, end_of_three)] =
-        [1, 2, 3].map(|number| ask_block(&mut requests, block(number).hash()));
-    name(&mut requests, end_of_one, General);
+    let [
+        (one, marker_of_one),
+        (two, marker_of_two),
+        (three, marker_of_three),
+    ] = [1, 2, 3].map(|number| request_block(&mut requests, block(number).hash()));
+    report_missing(&mut requests, marker_of_one, General);
     requests.cancel(one.id);
     assert!(!requests.wants_fence());
-    name(&mut requests, end_of_two, General);
-    fence(&mut requests, 7);
+    report_missing(&mut requests, marker_of_two, General);
+    send_fence(&mut requests, 7);
     requests.cancel(two.id);
     requests.on_pong(7, SECOND, Data1);
     requests.cancel(three.id);
-    name(&mut requests, end_of_three, General);
+    report_missing(&mut requests, marker_of_three, General);
     assert!(!requests.wants_fence());
-    for (number, asked) in [(1, one), (2, two), (3, three)] {
-        waits(&asked);
-        assert!(!answers_over(Data1, &mut requests, block(number)));
+    for (number, ticket) in [(1, one), (2, two), (3, three)] {
+        assert_open(&ticket);
+        assert!(!answers_on(Data1, &mut requests, block(number)));
     }
 }
 
@@ -199,26 +206,26 @@ fn cancelled_request_needs_no_fence() {
 fn cancelled_request_takes_copy_for_another() {
     let mut requests = two_streams();
     let hash = block(1).hash();
-    let [(one, _), (two, end)] = [(); 2].map(|()| ask_block(&mut requests, hash));
-    name(&mut requests, end, General);
-    assert!(answers_over(Data1, &mut requests, block(1)));
-    got(&one, block(1));
+    let [(one, _), (two, marker)] = [(); 2].map(|()| request_block(&mut requests, hash));
+    report_missing(&mut requests, marker, General);
+    assert!(answers_on(Data1, &mut requests, block(1)));
+    assert_answer(&one, block(1));
     requests.cancel(two.id);
-    got(&two, block(1));
+    assert_answer(&two, block(1));
 }
 
 #[test]
 fn close_ends_waits_for_fence_pong() {
     let mut requests = two_streams();
-    let (fenced, end) = ask_block(&mut requests, block(1).hash());
-    name(&mut requests, end, General);
-    fence(&mut requests, 7);
-    let (named, end) = ask_reader(&mut requests, 2);
-    name(&mut requests, end, General);
+    let (fenced, marker) = request_block(&mut requests, block(1).hash());
+    report_missing(&mut requests, marker, General);
+    send_fence(&mut requests, 7);
+    let (marked, marker) = request_reader(&mut requests, 2);
+    report_missing(&mut requests, marker, General);
     assert!(requests.wants_fence());
     requests.close(&DisconnectReason::ConnectionClosed);
-    failed(&fenced, Failure::Ended(DisconnectReason::ConnectionClosed));
-    ended(&named, Failure::Ended(DisconnectReason::ConnectionClosed));
+    assert_failure(&fenced, Failure::Ended(DisconnectReason::ConnectionClosed));
+    assert_reader_failure(&marked, Failure::Ended(DisconnectReason::ConnectionClosed));
     assert!(!requests.wants_fence());
     requests.on_pong(7, SECOND, Data1);
     assert_eq!(requests.open(), 0);
@@ -232,49 +239,49 @@ fn one_stream_needs_no_fence() {
             requests.on_stream_opening();
             requests.on_stream_failed();
         }
-        let (whole, end) = ask_block(&mut requests, block(1).hash());
-        name(&mut requests, end, General);
-        failed(&whole, Failure::NotFound(block(1).hash()));
-        let (reader, end) = ask_reader(&mut requests, 1);
-        name(&mut requests, end, General);
-        ended(&reader, Failure::NotFound(block(1).hash()));
+        let (whole, marker) = request_block(&mut requests, block(1).hash());
+        report_missing(&mut requests, marker, General);
+        assert_failure(&whole, Failure::NotFound(block(1).hash()));
+        let (reader, marker) = request_reader(&mut requests, 1);
+        report_missing(&mut requests, marker, General);
+        assert_reader_failure(&reader, Failure::NotFound(block(1).hash()));
         assert!(!requests.wants_fence());
     }
 }
 
 #[test]
-fn end_waits_for_stream_being_opened() {
-    // The peer may use the second stream before this side knows that it is open.
+fn block_end_marker_waits_while_stream_opens() {
+    // The peer may use the second stream before it is open for this side.
     let mut requests = requests();
-    let (asked, end) = ask_block(&mut requests, block(1).hash());
+    let (ticket, marker) = request_block(&mut requests, block(1).hash());
     requests.on_stream_opening();
-    name(&mut requests, end, General);
-    waits(&asked);
+    report_missing(&mut requests, marker, General);
+    assert_open(&ticket);
     assert!(
         !requests.wants_fence(),
         "its pong could come over one alone"
     );
     requests.on_stream_open();
-    fence(&mut requests, 7);
+    send_fence(&mut requests, 7);
     requests.on_pong(7, SECOND, Data1);
-    failed(&asked, Failure::NotFound(block(1).hash()));
+    assert_failure(&ticket, Failure::NotFound(block(1).hash()));
 
     let mut requests = super::requests();
     requests.on_stream_opening();
-    let (named, end) = ask_block(&mut requests, block(1).hash());
-    let (open, _) = ask_block(&mut requests, block(2).hash());
-    name(&mut requests, end, General);
+    let (marked, marker) = request_block(&mut requests, block(1).hash());
+    let (open, _) = request_block(&mut requests, block(2).hash());
+    report_missing(&mut requests, marker, General);
     requests.on_stream_failed();
-    failed(&named, Failure::NotFound(block(1).hash()));
-    waits(&open);
+    assert_failure(&marked, Failure::NotFound(block(1).hash()));
+    assert_open(&open);
 }
 
 #[test]
 fn oversized_block_is_identified() {
     let mut requests = two_streams();
-    let (asked, _) = ask_block(&mut requests, block(1).hash());
-    assert!(is_block_discarded(&mut requests, 1));
-    failed(&asked, too_large());
+    let (ticket, _) = request_block(&mut requests, block(1).hash());
+    assert!(answers_discarded_block(&mut requests, 1));
+    assert_failure(&ticket, too_large());
 }
 
 /// A request that was sent over one stream is cancelled once there are two.
@@ -283,22 +290,22 @@ fn late_headers_before_pong_are_no_answer() {
     let late = [header_on(genesis()), header_on(genesis())];
     let found = [header_on(genesis())];
     let mut requests = requests();
-    let (first, marker) = ask_headers(&mut requests, None);
+    let (first, marker) = request_headers(&mut requests, None);
     requests.on_stream_open();
     requests.cancel(first.id);
     assert!(requests.headers_need_fence());
-    let (second, _) = ask_headers(&mut requests, Some(5));
+    let (second, _) = request_headers(&mut requests, Some(5));
     for from in [General, Data1] {
-        assert!(!answers_over(from, &mut requests, headers(&late)));
-        assert!(!answers_over(from, &mut requests, headers(&[])));
-        assert!(!is_passed_over_on(from, &mut requests, "headers"));
+        assert!(!answers_on(from, &mut requests, headers(&late)));
+        assert!(!answers_on(from, &mut requests, headers(&[])));
+        assert!(!answers_discarded_on(from, &mut requests, "headers"));
     }
     requests.on_pong(5, SECOND, Data1);
-    assert!(!answers_over(Data1, &mut requests, headers(&[])), "late?");
-    assert!(answers_over(Data1, &mut requests, headers(&found)));
-    got(&second, found.to_vec());
+    assert!(!answers_on(Data1, &mut requests, headers(&[])), "late?");
+    assert!(answers_on(Data1, &mut requests, headers(&found)));
+    assert_answer(&second, found.to_vec());
     assert!(requests.headers_need_fence(), "they may have been late");
-    name(&mut requests, marker, General);
+    report_missing(&mut requests, marker, General);
     assert!(requests.headers_need_fence(), "that is an earlier marker");
 }
 
@@ -306,14 +313,14 @@ fn late_headers_before_pong_are_no_answer() {
 fn headers_answer_on_either_stream() {
     let found = [header_on(genesis())];
     let mut requests = requests();
-    let (before, _) = ask_headers(&mut requests, None);
+    let (before, _) = request_headers(&mut requests, None);
     requests.on_stream_open();
-    assert!(answers_over(General, &mut requests, headers(&found)));
-    got(&before, found.to_vec());
+    assert!(answers_on(General, &mut requests, headers(&found)));
+    assert_answer(&before, found.to_vec());
     for from in [General, Data1] {
-        let (asked, _) = ask_headers(&mut requests, None);
-        assert!(answers_over(from, &mut requests, headers(&found)));
-        got(&asked, found.to_vec());
+        let (ticket, _) = request_headers(&mut requests, None);
+        assert!(answers_on(from, &mut requests, headers(&found)));
+        assert_answer(&ticket, found.to_vec());
     }
 }
 
@@ -321,13 +328,13 @@ fn headers_answer_on_either_stream() {
 fn headers_after_overtaking_end_marker_are_the_answer() {
     let found = [header_on(genesis())];
     let mut requests = two_streams();
-    let (asked, marker) = ask_headers(&mut requests, None);
+    let (ticket, marker) = request_headers(&mut requests, None);
     assert!(!requests.wants_fence(), "its end marker has not arrived");
-    name(&mut requests, marker, General);
-    waits(&asked);
-    fence(&mut requests, 7);
-    assert!(answers_over(Data1, &mut requests, headers(&found)));
-    got(&asked, found.to_vec());
+    report_missing(&mut requests, marker, General);
+    assert_open(&ticket);
+    send_fence(&mut requests, 7);
+    assert!(answers_on(Data1, &mut requests, headers(&found)));
+    assert_answer(&ticket, found.to_vec());
     requests.on_pong(7, SECOND, Data1);
     assert_eq!(requests.open(), 0);
 }
@@ -335,37 +342,37 @@ fn headers_after_overtaking_end_marker_are_the_answer() {
 #[test]
 fn pong_after_overtaking_end_marker_means_no_headers() {
     let mut requests = two_streams();
-    let (asked, marker) = ask_headers(&mut requests, None);
-    name(&mut requests, marker, General);
-    fence(&mut requests, 7);
+    let (ticket, marker) = request_headers(&mut requests, None);
+    report_missing(&mut requests, marker, General);
+    send_fence(&mut requests, 7);
     requests.on_pong(7, SECOND, General);
     requests.on_pong(7, SECOND, Data1);
-    waits(&asked);
+    assert_open(&ticket);
     // A later ping, for a block, serves this request as well.
-    let (wanted, end) = ask_block(&mut requests, block(1).hash());
-    name(&mut requests, end, General);
-    fence(&mut requests, 8);
+    let (wanted, marker) = request_block(&mut requests, block(1).hash());
+    report_missing(&mut requests, marker, General);
+    send_fence(&mut requests, 8);
     requests.on_pong(8, SECOND, Data1);
-    got(&asked, Vec::new());
-    failed(&wanted, Failure::NotFound(block(1).hash()));
+    assert_answer(&ticket, Vec::new());
+    assert_failure(&wanted, Failure::NotFound(block(1).hash()));
 }
 
 #[test]
 fn end_marker_on_header_stream_needs_no_ping() {
     let mut requests = two_streams();
-    let (asked, marker) = ask_headers(&mut requests, None);
-    name(&mut requests, marker, Data1);
-    got(&asked, Vec::new());
+    let (ticket, marker) = request_headers(&mut requests, None);
+    report_missing(&mut requests, marker, Data1);
+    assert_answer(&ticket, Vec::new());
     assert!(!requests.wants_fence());
 
     // A request that was sent over one stream may be answered over the other.
     let mut requests = super::requests();
-    let (asked, marker) = ask_headers(&mut requests, None);
+    let (ticket, marker) = request_headers(&mut requests, None);
     requests.on_stream_open();
-    name(&mut requests, marker, Data1);
-    fence(&mut requests, 7);
+    report_missing(&mut requests, marker, Data1);
+    send_fence(&mut requests, 7);
     requests.on_pong(7, SECOND, General);
-    got(&asked, Vec::new());
+    assert_answer(&ticket, Vec::new());
 }
 
 #[test]
@@ -373,18 +380,18 @@ fn end_marker_waits_while_second_stream_opens() {
     for opens in [true, false] {
         let mut requests = requests();
         requests.on_stream_opening();
-        let (asked, marker) = ask_headers(&mut requests, None);
-        name(&mut requests, marker, General);
-        waits(&asked);
+        let (ticket, marker) = request_headers(&mut requests, None);
+        report_missing(&mut requests, marker, General);
+        assert_open(&ticket);
         assert!(!requests.wants_fence());
         if opens {
             requests.on_stream_open();
-            fence(&mut requests, 7);
+            send_fence(&mut requests, 7);
             requests.on_pong(7, SECOND, Data1);
         } else {
             requests.on_stream_failed();
         }
-        got(&asked, Vec::new());
+        assert_answer(&ticket, Vec::new());
     }
 }
 
@@ -403,13 +410,13 @@ fn end_marker_of_cancelled_headers_may_need_pong() {
         } else {
             two_streams()
         };
-        let (cancelled, marker) = ask_headers(&mut requests, None);
+        let (cancelled, marker) = request_headers(&mut requests, None);
         requests.on_stream_open();
         requests.cancel(cancelled.id);
-        let (next, _) = ask_headers(&mut requests, Some(5));
-        name(&mut requests, marker, on);
+        let (next, _) = request_headers(&mut requests, Some(5));
+        report_missing(&mut requests, marker, on);
         if !is_proof {
-            fence(&mut requests, 7);
+            send_fence(&mut requests, 7);
             requests.on_pong(7, SECOND, on);
             assert!(requests.headers_need_fence(), "that is the same stream");
             requests.on_fence(8);
@@ -418,7 +425,7 @@ fn end_marker_of_cancelled_headers_may_need_pong() {
         }
         assert!(!requests.headers_need_fence());
         assert!(!requests.wants_fence());
-        assert!(answers_over(Data1, &mut requests, headers(&[])));
-        got(&next, Vec::new());
+        assert!(answers_on(Data1, &mut requests, headers(&[])));
+        assert_answer(&next, Vec::new());
     }
 }
