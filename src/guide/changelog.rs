@@ -19,7 +19,9 @@
 //! - [`discovery`](crate::discovery): DNS seed lookups with deadlines.
 //! - [`connection`](crate::connection): `Connection`, `PeerConnectionActor`, `Supervisor`, second
 //!   streams, block readers. A pause for a subscriber, payload memory or a block reader ends after
-//!   15 s, before the write timeout of the other side (20 s).
+//!   15 s, before the write timeout of the other side (20 s). Blocks and transactions above
+//!   [`limits.unrequested`](crate::wire::PayloadLimits::unrequested) are buffered only while a
+//!   request for them is open.
 //! - [`manager`](crate::manager): peer discovery, inbound peers, bans, header synchronization,
 //!   block downloads, transaction broadcasts, metrics.
 //! - [`local_node`](crate::local_node): an in-process node that behaves like an SV Node or a

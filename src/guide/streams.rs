@@ -22,6 +22,8 @@
 //! | [`StreamRefused`](crate::event::ControlEvent::StreamRefused) | The second stream is unavailable, for the given reason. The connection uses a single stream. |
 //!
 //! - Messages are accepted on either stream.
+//! - Requests continue while the second stream is opened. If the peer lacks the requested block or
+//!   headers, they end once the stream is open or unavailable.
 //! - If a Teranode repeats `verack` and `protoconf` on a second stream, they are ignored.
 //! - Streams of the types DATA2 to DATA4 are refused with the reject code 0x60. A node acknowledges
 //!   them, but no policy uses them, and each would cost a socket and a thread.
