@@ -117,8 +117,8 @@
 //! 3. The frame is encoded.
 //! 4. The stream writes the frame, or queues it if the socket is not writable.
 //!
-//! These steps are in five files: `actor/handle.rs`, `actor/active_connection.rs`, `outbox.rs`,
-//! `send_queue.rs` and `stream.rs`.
+//! These steps are in six files: `actor/handle.rs`, `actor/sending.rs`,
+//! `actor/active_connection.rs`, `outbox.rs`, `send_queue.rs` and `stream.rs`.
 //!
 //! [`EncodedMessage`](crate::connection::EncodedMessage) is a frame that is encoded once for many
 //! peers.

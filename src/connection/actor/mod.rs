@@ -15,6 +15,7 @@ mod pending_request;
 mod read_loop;
 mod request_table;
 mod requests;
+mod sending;
 mod statistics;
 #[cfg(test)]
 mod subscriber_tests;

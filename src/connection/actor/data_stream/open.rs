@@ -47,7 +47,7 @@ pub(super) struct OpenStream {
     pub(super) frames: FrameReader,
 }
 
-/// Opens the stream. A refusal must not be reported if the connection has ended meanwhile.
+/// Opens the stream. A refusal must not be reported if the connection has ended by then.
 ///
 /// Blocks for at most the connect timeout and the handshake timeout.
 pub(super) fn open(

@@ -107,7 +107,7 @@ impl DataStream {
     }
 
     /// Returns the time up to which the data that arrived on the stream was read, or `None` if there
-    /// is no open stream. It stands still while the thread of the stream has paused reading.
+    /// is no open stream. It does not advance while the thread of the stream has paused reading.
     pub(in crate::connection::actor) fn read_until(&self) -> Option<Instant> {
         self.state.lock().read_until
     }
