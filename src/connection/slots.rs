@@ -1,11 +1,6 @@
 //! Counter of connections with a maximum.
 
 use std::sync::Arc;
-
-// The model check in tests/model tests every interleaving of these operations.
-#[cfg(loom)]
-use loom::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-#[cfg(not(loom))]
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 /// A counter of connections with a maximum.

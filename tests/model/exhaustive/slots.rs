@@ -1,9 +1,9 @@
 //! Connection slots, in every interleaving of the threads that reserve and release them.
 
-use bsv_p2p_model::ConnectionSlots;
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use loom::thread;
+use model_slots::ConnectionSlots;
 
 /// The number of holders of slots, counted independently of the slots.
 #[derive(Clone)]

@@ -1,9 +1,0 @@
-//! Sources of the library, built with the atomics of `loom` in place of those of `std`.
-//!
-//! `loom` explores every interleaving, which is feasible because the checked code is small. It also
-//! explores the reorderings of relaxed atomics, which a randomized scheduler does not.
-
-#[path = "../../src/connection/slots.rs"]
-mod slots;
-
-pub use slots::{ConnectionSlots, SlotGuard};
