@@ -22,6 +22,7 @@ use crate::wire::{
     FrameDropReason, FrameReader, Incoming, Message, MessageKind, PayloadLimits, Reader,
 };
 
+const BLOCK: Command = Command::new("block");
 /// The maximum number of pongs that are collected before they are sent.
 const MAX_COALESCED_PONGS: usize = 32;
 
@@ -126,6 +127,7 @@ impl MessageReader {
 
     /// Limits the memory of large payloads by `memory`.
     pub(super) fn track_memory(&mut self, memory: StreamMemory) {
+        self.frames.set_buffer_pool(memory.buffers());
         self.memory = Some(memory);
     }
 
@@ -273,6 +275,14 @@ impl MessageReader {
                 self.progress.on_frame();
                 return self.decode_in_place(command, at, session);
             }
+            Some(Found::Block {
+                payload, parser, ..
+            }) => {
+                self.progress.on_frame();
+                let kind = Some(MessageKind::Block);
+                let decode = |payload| parser.finish(&payload).map(Message::Block);
+                return self.on_payload(BLOCK, kind, payload, session, decode);
+            }
             Some(Found::Owned(incoming)) => incoming,
             None => {
                 self.progress.on_bytes(self.frames.arriving(), self.now);
@@ -288,7 +298,8 @@ impl MessageReader {
         match found {
             Incoming::Frame(frame) => {
                 let number = MessageKind::from_command(frame.command);
-                self.on_payload(frame.command, number, frame.payload, session)
+                let decode = |payload| Message::decode(frame.command, payload);
+                self.on_payload(frame.command, number, frame.payload, session, decode)
             }
             Incoming::Dropped(cause) => {
                 if let Some(memory) = &mut self.memory {
@@ -347,7 +358,8 @@ impl MessageReader {
         let number = MessageKind::from_command(command);
         let Some(number) = number.filter(|number| !number.shares_payload()) else {
             let payload = Bytes::copy_from_slice(self.frames.in_place(at));
-            return self.on_payload(command, number, payload, session);
+            let decode = |payload| Message::decode(command, payload);
+            return self.on_payload(command, number, payload, session, decode);
         };
         let len = at.len() as u64;
         self.counters.add_message_in(Some(number), len);
@@ -366,6 +378,7 @@ impl MessageReader {
         number: Option<MessageKind>,
         payload: Bytes,
         session: &mut impl SessionAccess,
+        decode: impl FnOnce(Bytes) -> Result<Message, DecodeError>,
     ) -> ReadOutcome {
         let len = payload.len() as u64;
         self.counters.add_message_in(number, len);
@@ -375,7 +388,7 @@ impl MessageReader {
             Some(memory) if shares => (memory.guard(payload), None),
             memory => (payload, memory),
         };
-        match Message::decode(command, payload) {
+        match decode(payload) {
             Ok(mut message) => {
                 let delivery = self.on_message(&mut message, session);
                 self.deliver(delivery, message, len, |_, _| memory)
@@ -477,6 +490,7 @@ impl MessageReader {
 fn large_payload_len(found: &Found) -> Option<u64> {
     let len = match found {
         Found::InPlace { at, .. } => at.len(),
+        Found::Block { payload, .. } => payload.len(),
         Found::Owned(Incoming::Frame(frame)) => frame.payload.len(),
         Found::Owned(_) => 0,
     } as u64;

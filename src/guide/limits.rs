@@ -57,12 +57,13 @@
 //! | large payloads of one peer | 64 MiB (minimum `limits.buffered`) | `max_payload_memory` | reading pauses |
 //! | large payloads of all peers of a manager | 512 MiB | `manager.max_payload_memory` | reading pauses |
 //! | payloads of each peer that do not count in the shared limit | 1 MiB ([`MIN_PER_PEER`]) | - | - |
+//! | buffers of dropped payloads that are reused | 8 MiB, 4 MiB each | - | the oldest buffer is freed |
 //! | read buffer and uncounted start of a payload | 128 KiB per stream | - | - |
 //! | wait for payload memory | 15 s | `payload_memory_timeout` | [`PayloadMemoryExhausted`] |
 //! | queue of [`Connection::receive`] | 32 MiB | `max_receive_queue_bytes` | the oldest message is dropped and counted |
 //! | block data queued for a [`BlockReader`] | 2 MiB | - | reading pauses |
 //! | transaction passed to a [`BlockVisitor`] in one piece | 1 MiB | [`max_buffered_transaction`] | pieces |
-//! | index of a block | 8 bytes per transaction | - | - |
+//! | index of a block | 8 bytes per transaction, up to 16 while it arrives | - | - |
 //!
 //! The buffer of a payload grows with the bytes that arrive, regardless of the length in the frame
 //! header. Blocks and transactions keep the buffer in which they arrived, and are read through
@@ -81,8 +82,12 @@
 //!   most shared memory. At most one peer is disconnected per `payload_memory_timeout`.
 //!
 //! A peer that sends no large payload is always read. Therefore messages that a caller keeps never
-//! disconnect a quiet peer. In the worst case, n peers with two streams each take the shared limit
-//! and n times 1.25 MiB: 537 MiB for the 20 connections of a default manager.
+//! disconnect a quiet peer. In the worst case, n peers with two streams each take the shared limit,
+//! the reused buffers and n times 1.25 MiB: 545 MiB for the 20 connections of a default manager.
+//!
+//! A `PayloadMemory` keeps the buffers of dropped payloads, which all of its peers reuse for
+//! payloads of a similar length. A buffer counts in their limit until a payload that uses it is
+//! complete. From then on, only the part counts that is longer than the payload.
 //!
 //! An idle peer of a manager takes 32.6 KiB of resident memory, or 57.1 KiB with two streams: see
 //! [`performance`](super::performance).

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use self::pool::{Account, Pool, Waiter};
+use crate::wire::BufferPool;
 
 /// The locks and atomics of [`Pool`].
 mod sync {
@@ -47,12 +48,15 @@ mod sync {
 /// # Memory
 ///
 /// The worst case is the shared limit, plus for each connection the minimum, and for each of its
-/// streams 128 KiB: the read buffer, and its content if a payload begins in it.
+/// streams 128 KiB: the read buffer, and its content if a payload begins in it. In addition, up to
+/// 8 MiB of buffers are kept after the last owner of their payload dropped it. The connections reuse
+/// them for later payloads.
 ///
 /// Clones share one limit. Safe to use from several threads; no method blocks.
 #[derive(Clone)]
 pub struct PayloadMemory {
     pool: Arc<Pool>,
+    buffers: Arc<BufferPool>,
 }
 
 impl PayloadMemory {
@@ -66,6 +70,7 @@ impl PayloadMemory {
     pub fn new(max_bytes: u64) -> Self {
         Self {
             pool: Arc::new(Pool::new(max_bytes)),
+            buffers: Arc::default(),
         }
     }
 
@@ -109,6 +114,7 @@ impl fmt::Debug for PayloadMemory {
 /// The memory of one peer. Dropping it ends its minimum.
 pub(crate) struct PeerMemory {
     pool: Arc<Pool>,
+    buffers: Arc<BufferPool>,
     account: Arc<Account>,
 }
 
@@ -118,7 +124,11 @@ impl PeerMemory {
     pub(crate) fn new(memory: &PayloadMemory, max_bytes: u64, longest: u64) -> Self {
         let pool = memory.pool.clone();
         let account = pool.open(max_bytes, longest, PayloadMemory::MIN_PER_PEER);
-        Self { pool, account }
+        Self {
+            pool,
+            buffers: memory.buffers.clone(),
+            account,
+        }
     }
 
     pub(crate) fn set_limits(&self, max_bytes: u64, longest: u64) {
@@ -144,6 +154,7 @@ impl PeerMemory {
         self.pool.add(&self.account, &waiter);
         StreamMemory {
             pool: self.pool.clone(),
+            buffers: self.buffers.clone(),
             account: self.account.clone(),
             waiter,
             reserved: 0,
@@ -161,6 +172,7 @@ impl Drop for PeerMemory {
 /// The memory of the payload that a stream receives.
 pub(crate) struct StreamMemory {
     pool: Arc<Pool>,
+    buffers: Arc<BufferPool>,
     account: Arc<Account>,
     waiter: Arc<Waiter>,
     reserved: u64,
@@ -169,6 +181,11 @@ pub(crate) struct StreamMemory {
 }
 
 impl StreamMemory {
+    /// Returns the buffers that connections with the same shared limit reuse.
+    pub(crate) fn buffers(&self) -> Arc<BufferPool> {
+        self.buffers.clone()
+    }
+
     /// Reserves memory for the first `bytes` bytes of the payload. Returns whether it is reserved.
     ///
     /// Otherwise the stream is in the queue, and its callback is called after it received memory.

@@ -108,6 +108,7 @@ mod wire_string;
 mod work;
 
 pub use association_id::{AssociationId, ParseAssociationIdError};
+pub(crate) use block::BlockParser;
 pub use block::{Block, BlockError, Transactions};
 pub use block_header::BlockHeader;
 pub use block_scanner::{BlockScanner, ScanEvent, TransactionEnd};
@@ -119,11 +120,11 @@ pub use decode::{Decode, Reader};
 pub use decode_error::DecodeError;
 pub use encode::Encode;
 pub(crate) use error_chain::WithSources;
-pub(crate) use frame::Found;
 pub use frame::{
     BASIC_HEADER_LEN, BLOCK_CHUNK, COPY_THRESHOLD, EXTENDED_HEADER_LEN, EncodedFrame, Frame,
     FrameDropReason, FrameError, FrameReader, Incoming, MagicMismatch, encode_frame,
 };
+pub(crate) use frame::{BufferPool, Found};
 pub use hash::{BlockHash, Hash256, InvalidHashLength, MerkleRoot, ParseHashError, Txid};
 pub use header_chain::{
     ChainTip, CheckpointStart, ExtendOutcome, HeaderBatch, HeaderChain, HeaderChainError,

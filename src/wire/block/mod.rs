@@ -1,5 +1,6 @@
 //! A block as one shared buffer.
 
+mod parser;
 mod transactions;
 mod tx_offsets;
 
@@ -13,6 +14,7 @@ use super::{
 };
 use crate::network::Network;
 use crate::wire::encode::encode_payload;
+pub(crate) use parser::BlockParser;
 pub use transactions::Transactions;
 use tx_offsets::{TxOffsets, TxOffsetsBuilder};
 
@@ -243,21 +245,7 @@ impl TryFrom<Vec<u8>> for Block {
 
 impl Decode for Block {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let start = reader.clone();
-        BlockHeader::decode(reader)?;
-        let transaction_count = reader.count("transactions", Self::MIN_TRANSACTION)?;
-        let transactions_at = start.remaining().len() - reader.remaining().len();
-        let mut tx_offsets = TxOffsetsBuilder::new(transaction_count);
-        for _ in 0..transaction_count {
-            let transaction = TransactionView::read(reader)?;
-            tx_offsets.push(transaction.bytes().len(), transaction.outputs_at());
-        }
-        Ok(Self {
-            payload: reader.shared_since(&start),
-            transaction_count,
-            transactions_at,
-            tx_offsets: tx_offsets.done(),
-        })
+        BlockParser::new().finish_at(reader)
     }
 }
 

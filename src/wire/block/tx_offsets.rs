@@ -28,12 +28,25 @@ impl TxOffsets {
 }
 
 /// Builds the index, transaction by transaction.
+#[derive(Debug)]
 pub(super) struct TxOffsetsBuilder(Option<Vec<TxOffset>>);
 
 impl TxOffsetsBuilder {
     /// Creates a builder for `count` transactions.
     pub(super) fn new(count: usize) -> Self {
         Self(Some(Vec::with_capacity(count)))
+    }
+
+    /// Returns the number of transactions, or 0 without an index.
+    pub(super) fn len(&self) -> usize {
+        self.0.as_ref().map_or(0, Vec::len)
+    }
+
+    /// Ensures capacity for `more` transactions.
+    pub(super) fn reserve(&mut self, more: usize) {
+        if let Some(tx_offsets) = &mut self.0 {
+            tx_offsets.reserve_exact(more);
+        }
     }
 
     /// Adds the next transaction.
@@ -49,9 +62,12 @@ impl TxOffsetsBuilder {
         }
     }
 
-    /// Returns the index.
+    /// Returns the index, without unused capacity.
     pub(super) fn done(self) -> TxOffsets {
-        TxOffsets(self.0.map(Arc::new))
+        TxOffsets(self.0.map(|mut tx_offsets| {
+            tx_offsets.shrink_to_fit();
+            Arc::new(tx_offsets)
+        }))
     }
 }
 

@@ -1,4 +1,4 @@
-//! Compares the scanner with the decoder of complete blocks.
+//! Compares the scanner and the parser of arriving blocks with the decoder of complete blocks.
 
 use bytes::Bytes;
 use proptest::collection::vec;
@@ -7,7 +7,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::network::Network;
 use crate::wire::{
-    BlockError, MerkleRoot, OutPoint, Transaction, TransactionInput, TransactionOutput, merkle_root,
+    BlockError, BlockParser, MerkleRoot, OutPoint, Transaction, TransactionInput,
+    TransactionOutput, merkle_root,
 };
 
 /// The output of a scanner, with the parts of transactions joined.
@@ -74,6 +75,27 @@ fn decoded(payload: &[u8]) -> Result<Seen, DecodeError> {
     })
 }
 
+/// Parses `payload` as it arrives in chunks whose lengths repeat those of `cuts`.
+fn parse(payload: &[u8], cuts: &[usize]) -> Result<Block, DecodeError> {
+    let mut parser = BlockParser::new();
+    let mut received = 0;
+    for cut in cuts.iter().cycle() {
+        received = payload.len().min(received + cut);
+        parser.advance(&payload[..received]);
+        if received == payload.len() {
+            break;
+        }
+    }
+    parser.finish(&Bytes::copy_from_slice(payload))
+}
+
+/// Returns the bytes of the transactions. The index of the block determines where they end.
+fn transactions(block: &Block) -> Vec<(&[u8], usize)> {
+    let each = block.transactions();
+    each.map(|transaction| (transaction.bytes(), transaction.outputs().len()))
+        .collect()
+}
+
 fn any_script() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
         8 => vec(any::<u8>(), 0..40),
@@ -132,6 +154,9 @@ proptest! {
         // Both detect two equal adjacent transactions.
         prop_assert_eq!(scanner.check_merkle_root(), block.check_merkle_root());
         prop_assert_eq!(scanner.transactions(), transactions.len() as u64);
+        let parsed = parse(&payload, &cuts).unwrap();
+        prop_assert_eq!(self::transactions(&parsed), self::transactions(&block));
+        prop_assert_eq!(parsed, block);
     }
 
     #[test]
@@ -157,6 +182,7 @@ proptest! {
             prop_assert_eq!(scanner.check_merkle_root(), block.check_merkle_root());
         }
         prop_assert_eq!(scanned.map(|(seen, _)| seen), decoded(&payload));
+        prop_assert_eq!(parse(&payload, &cuts), block);
     }
 }
 
@@ -190,6 +216,12 @@ fn truncated_block_fails_like_decoded_block() {
             let payload = &whole[..len];
             let seen = scan(payload, &[cut]).map(|(seen, _)| seen);
             assert_eq!(seen, decoded(payload), "{len} bytes in pieces of {cut}");
+            let block = Block::from_payload(Bytes::copy_from_slice(payload));
+            assert_eq!(
+                parse(payload, &[cut]),
+                block,
+                "{len} bytes in pieces of {cut}"
+            );
         }
     }
 }

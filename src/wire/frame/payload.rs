@@ -1,12 +1,15 @@
 //! A payload that has not arrived completely.
 
+use std::fmt;
 use std::io::{self, Read};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
 use super::FrameHeader;
-use crate::wire::{BlockHeader, Command};
+use super::buffer_pool::{BufferPool, Loan};
+use crate::wire::{BlockHeader, BlockParser, Command};
 
 /// The size in bytes below which a payload is copied out of the receive buffer.
 ///
@@ -18,6 +21,12 @@ pub const COPY_THRESHOLD: u64 = 32 * 1024;
 const MAX_STEP: usize = 256 * 1024;
 /// The minimum size in bytes of one read, unless fewer bytes are missing.
 const MIN_STEP: usize = 4 * 1024;
+
+/// The number of bytes that are hashed before they are parsed.
+///
+/// Hashing is a chain of dependent steps. A processor parses short pieces in its gaps, so parsing
+/// takes no additional time.
+const PIECE: usize = 512;
 
 /// The length in bytes of a chunk of a streamed block.
 pub const BLOCK_CHUNK: usize = 256 * 1024;
@@ -37,8 +46,8 @@ enum PayloadMode {
 
 /// The received part of a payload.
 ///
-/// Its memory grows with the received bytes and not with the length that the header claims.
-#[derive(Debug)]
+/// Its memory grows with the received bytes and not with the length that the header claims, unless
+/// the buffer is on loan.
 pub(super) struct PayloadBuffer {
     pub(super) header: FrameHeader,
     /// Initialized memory. The first `filled` bytes have been received.
@@ -52,6 +61,10 @@ pub(super) struct PayloadBuffer {
     /// The received part of the header of a discarded block.
     head: Vec<u8>,
     hasher: Option<Sha256>,
+    /// The parser of a block that is kept.
+    parser: Option<BlockParser>,
+    /// Counts the buffer in the pool that lent it.
+    loan: Option<Loan>,
 }
 
 impl PayloadBuffer {
@@ -74,6 +87,8 @@ impl PayloadBuffer {
             kept_limit,
             head: Vec::new(),
             hasher: hashed.then(Sha256::new),
+            parser: (kept && is_block(&header)).then(BlockParser::new),
+            loan: None,
         }
     }
 
@@ -105,6 +120,7 @@ impl PayloadBuffer {
     pub(super) fn stream(&mut self, chunk: Vec<u8>) {
         if self.mode == PayloadMode::BlockHeader {
             self.mode = PayloadMode::Stream;
+            self.parser = None;
             let head = std::mem::replace(&mut self.bytes, chunk);
             self.ready_chunk();
             self.bytes[..self.filled].copy_from_slice(&head[..self.filled]);
@@ -178,14 +194,19 @@ impl PayloadBuffer {
         }
         match self.mode {
             PayloadMode::Buffer => {
-                if len as u64 == self.header.len {
-                    // The whole payload has arrived, so its buffer needs exactly its size.
-                    self.bytes.reserve_exact(len);
+                let end = self.filled + len;
+                if end > self.bytes.len() {
+                    if len as u64 == self.header.len {
+                        // The whole payload has arrived, so its buffer needs exactly its size.
+                        self.bytes.reserve_exact(len);
+                    } else {
+                        self.reserve(len);
+                    }
+                    self.bytes.truncate(self.filled);
+                    self.bytes.extend_from_slice(&arrived[..len]);
                 } else {
-                    self.reserve(len);
+                    self.bytes[self.filled..end].copy_from_slice(&arrived[..len]);
                 }
-                self.bytes.truncate(self.filled);
-                self.bytes.extend_from_slice(&arrived[..len]);
                 self.count(len);
                 len
             }
@@ -213,8 +234,13 @@ impl PayloadBuffer {
         }
     }
 
-    /// Reads once from `source` into the buffer of this payload.
-    pub(super) fn read_from(&mut self, source: &mut impl Read) -> io::Result<usize> {
+    /// Reads once from `source` into the buffer of this payload. A buffer of `pool` replaces one that
+    /// is full.
+    pub(super) fn read_from(
+        &mut self,
+        source: &mut impl Read,
+        pool: Option<&Arc<BufferPool>>,
+    ) -> io::Result<usize> {
         if self.is_streamed() {
             self.ready_chunk();
             let missing = usize::try_from(self.missing()).unwrap_or(usize::MAX);
@@ -224,22 +250,48 @@ impl PayloadBuffer {
             self.count(read);
             return Ok(read);
         }
-        if self.filled == self.bytes.len() {
+        if self.filled == self.bytes.len() && !self.borrow(pool) {
             let missing = usize::try_from(self.missing()).unwrap_or(usize::MAX);
             let step = self.filled.clamp(MIN_STEP, MAX_STEP).min(missing);
             self.reserve(step);
             self.bytes.resize(self.filled + step, 0);
         }
-        let read = source.read(&mut self.bytes[self.filled..])?;
+        let end = self.bytes.len().min(self.filled + self.reservable());
+        let read = source.read(&mut self.bytes[self.filled..end])?;
         self.count(read);
         Ok(read)
     }
 
-    /// Returns the complete payload, or its checksum if it differs from that of the header.
-    pub(super) fn finish(self) -> Result<Bytes, [u8; 4]> {
-        let bytes = self.bytes;
+    /// Returns the complete payload, or its checksum if it differs from that of the header. Returns
+    /// the parser, too, if the payload is a block.
+    ///
+    /// The buffer of a large payload is added to `pool` when its last owner drops it.
+    pub(super) fn finish(
+        mut self,
+        pool: Option<&Arc<BufferPool>>,
+    ) -> Result<(Bytes, Option<BlockParser>), [u8; 4]> {
         check(self.hasher, self.header.checksum)?;
-        Ok(bytes.into())
+        // A buffer of the pool may be longer.
+        self.bytes.truncate(self.filled);
+        let payload = match pool {
+            Some(pool) if self.header.len >= COPY_THRESHOLD => {
+                pool.clone().share(self.bytes, self.loan)
+            }
+            _ => self.bytes.into(),
+        };
+        Ok((payload, self.parser))
+    }
+
+    /// Moves the received bytes into a buffer of the pool, if it has one for the whole payload.
+    fn borrow(&mut self, pool: Option<&Arc<BufferPool>>) -> bool {
+        let lent = pool.and_then(|pool| pool.lend(usize::try_from(self.header.len).ok()?));
+        let Some((mut buffer, loan)) = lent else {
+            return false;
+        };
+        buffer[..self.filled].copy_from_slice(&self.bytes);
+        self.bytes = buffer;
+        self.loan = Some(loan);
+        true
     }
 
     /// Resizes the buffer to one chunk. A recycled full chunk is not initialized again.
@@ -261,11 +313,30 @@ impl PayloadBuffer {
 
     /// Adds the next `len` bytes of the buffer to the received bytes and to the checksum.
     fn count(&mut self, len: usize) {
-        if let Some(hasher) = &mut self.hasher {
-            hasher.update(&self.bytes[self.filled..self.filled + len]);
+        let end = self.filled + len;
+        while self.filled < end {
+            let start = self.filled;
+            // Unaligned pieces would leave a part of a block of the hash to the next one.
+            self.filled = end.min(start - start % PIECE + PIECE);
+            if let Some(hasher) = &mut self.hasher {
+                hasher.update(&self.bytes[start..self.filled]);
+            }
+            if let Some(parser) = &mut self.parser {
+                parser.advance(&self.bytes[..self.filled]);
+            }
         }
-        self.filled += len;
         self.arrived += len as u64;
+    }
+}
+
+impl fmt::Debug for PayloadBuffer {
+    /// Omits the buffer, which may contain bytes of another connection.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PayloadBuffer")
+            .field("header", &self.header)
+            .field("arrived", &self.arrived)
+            .field("mode", &self.mode)
+            .finish_non_exhaustive()
     }
 }
 
@@ -288,7 +359,72 @@ fn check(hasher: Option<Sha256>, expected: Option<[u8; 4]>) -> Result<(), [u8; 4
 #[cfg(test)]
 mod tests {
     use super::super::header::EXTENDED_HEADER_LEN;
+    use super::super::{FrameReader, Incoming};
     use super::*;
+    use crate::network::Magic;
+    use crate::wire::{Message, PayloadLimits, encode_frame};
+
+    const MAGIC: Magic = Magic([1, 2, 3, 4]);
+
+    /// Reads one frame in reads of at most `step` bytes.
+    fn read_frame(frames: &mut FrameReader, payload: &[u8], step: usize) -> Bytes {
+        let message = Message::Unknown {
+            command: Command::new("foo"),
+            payload: Bytes::copy_from_slice(payload),
+        };
+        let mut bytes = Vec::new();
+        encode_frame(MAGIC, &message, &mut bytes);
+        for part in bytes.chunks(step) {
+            let mut part = part;
+            while !part.is_empty() {
+                frames.read_from(&mut part).unwrap();
+                if let Some(incoming) = frames.next_frame().unwrap() {
+                    let Incoming::Frame(frame) = incoming else {
+                        panic!("expected a frame, got {incoming:?}");
+                    };
+                    return frame.payload;
+                }
+            }
+        }
+        panic!("the frame is incomplete");
+    }
+
+    #[test]
+    fn reused_buffer_shows_only_bytes_of_its_payload() {
+        for step in [1_000, 70_000] {
+            let mut frames = FrameReader::new(MAGIC, PayloadLimits::default());
+            frames.set_buffer_pool(Arc::default());
+            let first = read_frame(&mut frames, &[7; 150_000], step);
+            let address = first.as_ptr();
+            drop(first);
+            let second = read_frame(&mut frames, &[9; 100_000], step);
+            assert_eq!(second.as_ptr(), address);
+            assert_eq!(second, [9; 100_000][..]);
+            let third = read_frame(&mut frames, &[8; 100_000], step);
+            assert_eq!(
+                (third, second),
+                ([8; 100_000][..].into(), [9; 100_000][..].into())
+            );
+        }
+    }
+
+    #[test]
+    fn debug_output_omits_bytes_of_reused_buffer() {
+        let mut frames = FrameReader::new(MAGIC, PayloadLimits::default());
+        frames.set_buffer_pool(Arc::default());
+        drop(read_frame(&mut frames, &[77; 100_000], 70_000));
+        let mut bytes = Vec::new();
+        let payload = Bytes::from(vec![9; 100_000]);
+        let command = Command::new("foo");
+        encode_frame(MAGIC, &Message::Unknown { command, payload }, &mut bytes);
+        let mut received = &bytes[..80_000];
+        while !received.is_empty() {
+            frames.read_from(&mut received).unwrap();
+            assert!(frames.next_frame().unwrap().is_none());
+        }
+        assert!(frames.arriving.as_ref().unwrap().loan.is_some());
+        assert!(!format!("{:?}", frames.arriving).contains("77"));
+    }
 
     #[test]
     fn initialized_buffer_is_not_rewritten_per_read() {
@@ -298,7 +434,7 @@ mod tests {
         let header = FrameHeader::parse(&header).unwrap();
         let mut payload = PayloadBuffer::new(header, u64::MAX, false);
         assert_eq!(payload.take_from(&[]), 0);
-        assert_eq!(payload.read_from(&mut &[7; 1][..]).unwrap(), 1);
+        assert_eq!(payload.read_from(&mut &[7; 1][..], None).unwrap(), 1);
         assert_eq!(payload.bytes.len(), MIN_STEP);
         assert_eq!(payload.take_from(&[]), 0);
         assert_eq!(payload.bytes.len(), MIN_STEP);

@@ -2,18 +2,22 @@
 
 use std::io::{self, Read};
 use std::ops::Range;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::buffer_pool::BufferPool;
 use super::encoder::checksum;
 use super::payload::{COPY_THRESHOLD, PayloadBuffer};
 use super::{EXTENDED_HEADER_LEN, FrameHeader, MagicMismatch};
 use crate::network::Magic;
 use crate::wire::hex_debug::hex;
 use crate::wire::{
-    BlockHash, BlockHeader, Command, ExpectedPayloads, InvalidCommand, PayloadLimits, WireString,
+    BlockHash, BlockHeader, BlockParser, Command, ExpectedPayloads, InvalidCommand, PayloadLimits,
+    WireString,
 };
 
+const BLOCK: Command = Command::new("block");
 /// The size in bytes of the receive buffer of a quiet peer.
 const QUIET_BUFFER: usize = 4 * 1024;
 /// The size in bytes of the receive buffer of a peer that fills the smaller one.
@@ -92,6 +96,12 @@ pub(crate) enum Found {
         command: Command,
         extended: bool,
         at: Range<usize>,
+    },
+    /// A block that was parsed while it arrived, unless it is complete in the receive buffer.
+    Block {
+        payload: Bytes,
+        extended: bool,
+        parser: BlockParser,
     },
     /// Any other result.
     Owned(Incoming),
@@ -194,7 +204,9 @@ pub struct FrameReader {
     buffer: Vec<u8>,
     start: usize,
     end: usize,
-    arriving: Option<PayloadBuffer>,
+    pub(super) arriving: Option<PayloadBuffer>,
+    /// Lends buffers for large payloads.
+    pool: Option<Arc<BufferPool>>,
     failed: Option<FrameError>,
 }
 
@@ -210,6 +222,7 @@ impl FrameReader {
             start: 0,
             end: 0,
             arriving: None,
+            pool: None,
             failed: None,
         }
     }
@@ -231,6 +244,11 @@ impl FrameReader {
     /// Defaults to `false`.
     pub fn stream_blocks(&mut self, enabled: bool) {
         self.streams_blocks = enabled;
+    }
+
+    /// Uses buffers of `pool` for large payloads.
+    pub(crate) fn set_buffer_pool(&mut self, pool: Arc<BufferPool>) {
+        self.pool = Some(pool);
     }
 
     /// Streams the block of the last [`Incoming::BlockStart`] in chunks.
@@ -282,7 +300,7 @@ impl FrameReader {
             && payload.missing() > 0
             && self.start == self.end
         {
-            return payload.read_from(source);
+            return payload.read_from(source, self.pool.as_ref());
         }
         self.compact()?;
         match source.read(&mut self.buffer[self.end..]) {
@@ -321,6 +339,13 @@ impl FrameReader {
             } => Incoming::Frame(Frame {
                 command,
                 payload: Bytes::copy_from_slice(self.in_place(at)),
+                extended,
+            }),
+            Found::Block {
+                payload, extended, ..
+            } => Incoming::Frame(Frame {
+                command: BLOCK,
+                payload,
                 extended,
             }),
             Found::Owned(incoming) => incoming,
@@ -378,7 +403,8 @@ impl FrameReader {
                 }
                 _ => {
                     let pause_at_header = self.is_streamable(&header);
-                    self.arriving = Some(PayloadBuffer::new(header, kept_limit, pause_at_header));
+                    let payload = PayloadBuffer::new(header, kept_limit, pause_at_header);
+                    self.arriving = Some(payload);
                 }
             }
         }
@@ -396,10 +422,8 @@ impl FrameReader {
                 return Ok(Some(Found::Owned(Incoming::BlockChunk(chunk))));
             }
         }
-        Ok(self
-            .arriving
-            .take_if(|payload| payload.missing() == 0)
-            .map(|payload| Found::Owned(complete(payload))))
+        let complete = self.arriving.take_if(|payload| payload.missing() == 0);
+        Ok(complete.map(|payload| self.complete(payload)))
     }
 
     /// Returns the frame whose payload is in the receive buffer.
@@ -429,7 +453,6 @@ impl FrameReader {
 
     /// Returns whether `BlockStart` is due for this header.
     fn is_streamable(&self, header: &FrameHeader) -> bool {
-        const BLOCK: Command = Command::new("block");
         self.streams_blocks && header.command == Ok(BLOCK) && header.len >= BlockHeader::LEN as u64
     }
 
@@ -500,40 +523,50 @@ impl FrameReader {
             self.end = rest.len();
         }
     }
-}
 
-fn complete(payload: PayloadBuffer) -> Incoming {
-    let (len, extended) = (payload.header.len, payload.header.checksum.is_none());
-    let command = match payload.header.command {
-        Ok(command) => command,
-        Err(bytes) => return Incoming::Dropped(InvalidCommand::new(bytes).into()),
-    };
-    if !payload.is_kept() && !payload.is_streamed() {
-        let block = payload.discarded_header().map(|header| header.hash());
-        return Incoming::Discarded {
-            command,
-            len,
-            limit: payload.kept_limit,
-            block,
+    /// Returns the result of a payload whose bytes have all been received.
+    fn complete(&self, payload: PayloadBuffer) -> Found {
+        let (len, extended) = (payload.header.len, payload.header.checksum.is_none());
+        let command = match payload.header.command {
+            Ok(command) => command,
+            Err(bytes) => {
+                return Found::Owned(Incoming::Dropped(InvalidCommand::new(bytes).into()));
+            }
         };
-    }
-    let streamed = payload.is_streamed();
-    let expected = payload.header.checksum.unwrap_or_default();
-    let bad_checksum = |got| FrameDropReason::ChecksumMismatch {
-        command,
-        expected,
-        got,
-    };
-    match payload.finish() {
-        checked if streamed => Incoming::BlockEnd {
-            len,
-            checksum: checked.map(drop).map_err(bad_checksum),
-        },
-        Ok(payload) => Incoming::Frame(Frame {
+        if !payload.is_kept() && !payload.is_streamed() {
+            let block = payload.discarded_header().map(|header| header.hash());
+            return Found::Owned(Incoming::Discarded {
+                command,
+                len,
+                limit: payload.kept_limit,
+                block,
+            });
+        }
+        let streamed = payload.is_streamed();
+        let expected = payload.header.checksum.unwrap_or_default();
+        let bad_checksum = |got| FrameDropReason::ChecksumMismatch {
             command,
-            payload,
-            extended,
-        }),
-        Err(got) => Incoming::Dropped(bad_checksum(got)),
+            expected,
+            got,
+        };
+        Found::Owned(match payload.finish(self.pool.as_ref()) {
+            checked if streamed => Incoming::BlockEnd {
+                len,
+                checksum: checked.map(drop).map_err(bad_checksum),
+            },
+            Ok((payload, Some(parser))) => {
+                return Found::Block {
+                    payload,
+                    extended,
+                    parser,
+                };
+            }
+            Ok((payload, None)) => Incoming::Frame(Frame {
+                command,
+                payload,
+                extended,
+            }),
+            Err(got) => Incoming::Dropped(bad_checksum(got)),
+        })
     }
 }
