@@ -1,6 +1,9 @@
 //! Resources of this process, as reported by Linux.
 
 use std::fs;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 /// Returns the resident memory of this process, in KiB.
 pub(crate) fn resident_kib() -> f64 {
@@ -10,17 +13,37 @@ pub(crate) fn resident_kib() -> f64 {
     kib.expect("a size").trim().parse().expect("a number")
 }
 
-/// Returns the CPU time of this process, in seconds.
-pub(crate) fn cpu_seconds() -> f64 {
+/// Returns the CPU time of the threads of this process that have not ended.
+///
+/// Sleeps for a moment, because Linux updates the time of a thread only when it stops running.
+pub(crate) fn cpu() -> Duration {
+    thread::sleep(Duration::from_millis(1));
     let threads = fs::read_dir("/proc/self/task").expect("Linux");
-    let nanoseconds = threads.map(|thread| {
-        let path = thread.expect("an entry").path().join("schedstat");
-        // The thread may have ended in between.
-        let text = fs::read_to_string(path).unwrap_or_default();
-        let first = text.split(' ').next().unwrap_or_default();
-        first.parse().unwrap_or(0_u64)
-    });
-    nanoseconds.sum::<u64>() as f64 / 1e9
+    threads
+        .map(|thread| cpu_of(&thread.expect("an entry").path()))
+        .sum()
+}
+
+/// A thread of this process.
+pub(crate) struct Thread(PathBuf);
+
+impl Thread {
+    pub(crate) fn current() -> Self {
+        let link = fs::read_link("/proc/thread-self").expect("Linux");
+        Self(Path::new("/proc").join(link))
+    }
+
+    /// Returns the CPU time of the thread, or zero if it has ended.
+    pub(crate) fn cpu(&self) -> Duration {
+        cpu_of(&self.0)
+    }
+}
+
+fn cpu_of(thread: &Path) -> Duration {
+    // The thread may have ended in between.
+    let text = fs::read_to_string(thread.join("schedstat")).unwrap_or_default();
+    let first = text.split(' ').next().unwrap_or_default();
+    Duration::from_nanos(first.parse().unwrap_or(0))
 }
 
 /// Exits this process if it cannot have this number of descriptors.

@@ -5,7 +5,7 @@
 //! `-- extend`, `load`, `sync`, `memory` or `locks` runs one group.
 
 mod locks;
-#[path = "../manager/process.rs"]
+#[path = "../process.rs"]
 #[allow(dead_code, reason = "this benchmark needs the resident memory only")]
 mod process;
 mod samples;

@@ -10,7 +10,7 @@ use bsv_p2p::wire::{
 use bsv_p2p::{Connection, Network};
 use sha2::{Digest, Sha256};
 
-use crate::scripted::{self, Frames, config};
+use crate::scripted::{self, Frames, Scripted, config};
 use crate::table::{Aim, print_row};
 use crate::timing::{Turns, in_turns};
 
@@ -19,10 +19,13 @@ const TURNS: Turns = Turns {
     all: Duration::from_secs(8),
 };
 
+/// Compares the CPU time of all threads except the sender's. On two idle cores, the receiver
+/// determines the elapsed time, and on a busy machine the elapsed time depends on other programs.
+///
 /// The lower bound receives the same number of bytes into a fresh buffer and hashes them while they
 /// are in the cache.
 pub(crate) fn receive() {
-    for megabytes in [1, 4, 30] {
+    for (megabytes, aim) in [(1, 0.95), (4, 0.95), (30, 0.9)] {
         let frame = Frames::of(&block(megabytes * 1_000_000).into());
         let (raw_peer, mut raw) = scripted::peer(Vec::new());
         let (connection_peer, stream) = scripted::peer(scripted::handshake());
@@ -33,29 +36,28 @@ pub(crate) fn receive() {
             &TURNS,
             [
                 Box::new(|count| {
-                    let begin = raw_peer.send(&frame, count);
-                    (0..count).for_each(|_| receive_raw(&mut raw, frame.frame_len() - 24));
-                    begin.elapsed()
+                    timed(&raw_peer, &frame, count, || {
+                        receive_raw(&mut raw, frame.frame_len() - 24);
+                    })
                 }),
                 Box::new(|count| {
-                    let begin = connection_peer.send(&frame, count);
-                    for _ in 0..count {
+                    timed(&connection_peer, &frame, count, || {
                         let message = connection.receive().expect("a block");
                         assert!(matches!(message, Message::Block(_)));
-                    }
-                    begin.elapsed()
+                    })
                 }),
                 Box::new(|count| {
-                    let begin = actor_peer.send(&frame, count);
-                    for _ in 0..count {
+                    timed(&actor_peer, &frame, count, || {
                         let event = events.recv().expect("a block");
                         assert!(matches!(*event.message, Message::Block(_)));
-                    }
-                    begin.elapsed()
+                    })
                 }),
             ],
         );
-        let speed = |seconds: f64| format!("{:.0} MB/s", frame.frame_len() as f64 / seconds / 1e6);
+        let speed = |seconds: f64| {
+            let rate = frame.frame_len() as f64 / seconds / 1e6;
+            format!("{rate:.0} MB/s of a core")
+        };
         for (number, who) in [(1, "`Connection`"), (2, "actor")] {
             print_row(
                 &format!("receive blocks of {megabytes} MB, {who}"),
@@ -63,10 +65,18 @@ pub(crate) fn receive() {
                 "`recv` and SHA-256",
                 speed(times[0]),
                 1.0 / ratios[number],
-                Aim::AtLeast(0.9),
+                Aim::AtLeast(aim),
             );
         }
     }
+}
+
+/// Receives `count` blocks. Returns the CPU time of the receiving threads.
+fn timed(peer: &Scripted, frame: &Frames, count: u32, mut receive: impl FnMut()) -> Duration {
+    let begin = peer.receiver_cpu();
+    peer.send(frame, count);
+    (0..count).for_each(|_| receive());
+    peer.receiver_cpu().saturating_sub(begin)
 }
 
 fn receive_raw(stream: &mut TcpStream, len: usize) {

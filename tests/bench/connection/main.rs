@@ -6,6 +6,9 @@
 
 mod blocks;
 mod pings;
+#[allow(dead_code, reason = "not every benchmark measures every resource")]
+#[path = "../process.rs"]
+mod process;
 mod scripted;
 mod small_messages;
 mod table;

@@ -17,6 +17,8 @@ use bsv_p2p::wire::{
 };
 use bsv_p2p::{ConnectionConfig, Network};
 
+use crate::process::{self, Thread};
+
 pub(crate) const MAGIC: Magic = Magic([0xda, 0xb5, 0xbf, 0xfa]);
 /// The timeout of every wait.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(20);
@@ -59,6 +61,7 @@ impl Frames {
 /// A peer in this process.
 pub(crate) struct Scripted {
     orders: mpsc::Sender<(Frames, u32)>,
+    sender: Thread,
 }
 
 impl Scripted {
@@ -67,6 +70,11 @@ impl Scripted {
         let begin = Instant::now();
         self.orders.send((frames.clone(), count)).expect("a peer");
         begin
+    }
+
+    /// Returns the CPU time of all threads except the one that sends for this peer.
+    pub(crate) fn receiver_cpu(&self) -> Duration {
+        process::cpu().saturating_sub(self.sender.cpu())
     }
 }
 
@@ -86,7 +94,9 @@ pub(crate) fn peer(greeting: Vec<u8>) -> (Scripted, TcpStream) {
         while answers.read(&mut unread).is_ok_and(|read| read > 0) {}
     });
     let (orders, ordered) = mpsc::channel::<(Frames, u32)>();
+    let (started, sender) = mpsc::channel();
     thread::spawn(move || {
+        started.send(Thread::current()).expect("a receiver");
         let _ = there.write_all(&greeting);
         // The client may have closed the connection.
         for (frames, count) in ordered {
@@ -94,7 +104,8 @@ pub(crate) fn peer(greeting: Vec<u8>) -> (Scripted, TcpStream) {
         }
         let _ = there.shutdown(Shutdown::Both);
     });
-    (Scripted { orders }, here)
+    let sender = sender.recv().expect("a thread");
+    (Scripted { orders, sender }, here)
 }
 
 /// Returns the bytes that a node sends in the handshake.

@@ -5,6 +5,8 @@
 //! descriptors (`ulimit -n`).
 
 mod initiators;
+#[allow(dead_code, reason = "not every benchmark measures every resource")]
+#[path = "../process.rs"]
 mod process;
 #[allow(dead_code, reason = "not every benchmark has every kind of aim")]
 #[path = "../connection/table.rs"]
@@ -137,9 +139,9 @@ fn print_costs(peers: &str, before: f64) {
     let what = format!("resident memory for each of {peers}");
     at_most(&what, kib, 64.0, |kib| format!("{kib:.1} KiB"));
 
-    let used = process::cpu_seconds();
+    let used = process::cpu();
     std::thread::sleep(IDLE);
-    let percent = (process::cpu_seconds() - used) / IDLE.as_secs_f64() * 100.0;
+    let percent = (process::cpu() - used).as_secs_f64() / IDLE.as_secs_f64() * 100.0;
     let what = format!("{peers}, idle, share of a core");
     at_most(&what, percent, 2.0, |percent| format!("{percent:.1} %"));
 }
