@@ -83,7 +83,7 @@
 //!
 //! A received message, for example a block, reaches a subscriber in these steps:
 //!
-//! 1. The stream thread reads into a buffer of 4 KiB, which grows to 64 KiB while data arrives.
+//! 1. The stream thread reads into a buffer of 1 KiB, which grows to 64 KiB while data arrives.
 //! 2. [`FrameReader`](crate::wire::FrameReader) checks the magic, the limit of the command, and the
 //!    checksum while bytes arrive. If a payload exceeds `limits.buffered`, it is discarded.
 //! 3. A payload of 32 KiB or more is counted against the limit of the peer and the shared

@@ -30,7 +30,7 @@
 //! | payload in memory of a command that is always short | 64 KiB: see [`kept_limit`] | - | discarded |
 //! | response above the limit of its command | [`ExpectedPayloads`] | - | request fails |
 //! | user agent | 256 bytes | - | handshake fails |
-//! | read buffer | 4 KiB if idle, up to 64 KiB | - | - |
+//! | read buffer | 1 KiB if idle, up to 64 KiB | - | - |
 //!
 //! - "Closed": a longer frame closes the connection as soon as its header is received.
 //! - "Discarded": a longer payload is discarded while it arrives, and

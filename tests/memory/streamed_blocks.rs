@@ -39,10 +39,10 @@ fn streamed_block_uses_one_chunk() {
         }
     });
     assert_eq!(count, LEN);
-    // The chunk, the arrival buffer in two sizes, and the header.
+    // The chunk, the arrival buffer in two sizes, the header, and the state of the payload.
     assert!(counted.bytes_max < (256 + 73) * 1024, "{counted:?}");
     assert!(
-        counted.count_total < 10,
+        counted.count_total <= 10,
         "buffers are used again: {counted:?}"
     );
 }

@@ -19,7 +19,10 @@ use crate::wire::{
 
 const BLOCK: Command = Command::new("block");
 /// The size in bytes of the receive buffer of a quiet peer.
-const QUIET_BUFFER: usize = 4 * 1024;
+///
+/// It holds the usual messages of a quiet peer. A peer that sends more gets the larger buffer with
+/// its first read.
+const QUIET_BUFFER: usize = 1024;
 /// The size in bytes of the receive buffer of a peer that fills the smaller one.
 const BUSY_BUFFER: usize = 64 * 1024;
 
@@ -165,7 +168,7 @@ pub enum FrameError {
 ///
 /// # Memory
 ///
-/// The receive buffer has 4 KiB, or 64 KiB if the peer fills it. A payload has its own buffer,
+/// The receive buffer has 1 KiB, or 64 KiB if the peer fills it. A payload has its own buffer,
 /// which grows with the received bytes and not with the length that the header claims.
 ///
 /// ```
@@ -204,7 +207,8 @@ pub struct FrameReader {
     buffer: Vec<u8>,
     start: usize,
     end: usize,
-    pub(super) arriving: Option<PayloadBuffer>,
+    /// In memory of its own, because most streams wait between frames.
+    pub(super) arriving: Option<Box<PayloadBuffer>>,
     /// Lends buffers for large payloads.
     pool: Option<Arc<BufferPool>>,
     failed: Option<FrameError>,
@@ -274,12 +278,14 @@ impl FrameReader {
     ///
     /// At most 256 KiB, and 0 if the payload is not kept.
     pub fn reservable(&self) -> usize {
-        self.arriving.as_ref().map_or(0, PayloadBuffer::reservable)
+        self.arriving
+            .as_ref()
+            .map_or(0, |payload| payload.reservable())
     }
 
     /// Returns the number of bytes that are kept of the current payload.
     pub fn kept(&self) -> usize {
-        self.arriving.as_ref().map_or(0, PayloadBuffer::kept)
+        self.arriving.as_ref().map_or(0, |payload| payload.kept())
     }
 
     /// Reads once from `source` and returns the number of bytes, or 0 at the end of the stream.
@@ -404,7 +410,7 @@ impl FrameReader {
                 _ => {
                     let pause_at_header = self.is_streamable(&header);
                     let payload = PayloadBuffer::new(header, kept_limit, pause_at_header);
-                    self.arriving = Some(payload);
+                    self.arriving = Some(Box::new(payload));
                 }
             }
         }
@@ -525,7 +531,7 @@ impl FrameReader {
     }
 
     /// Returns the result of a payload whose bytes have all been received.
-    fn complete(&self, payload: PayloadBuffer) -> Found {
+    fn complete(&self, payload: Box<PayloadBuffer>) -> Found {
         let (len, extended) = (payload.header.len, payload.header.checksum.is_none());
         let command = match payload.header.command {
             Ok(command) => command,
