@@ -60,7 +60,8 @@ pub(super) fn read_first(
     let limits = config.session.limits.before_handshake();
     let mut received = Vec::new();
     let mut wait = ReadWait::default();
-    let mut buffer = [0; MAX_LEN];
+    // The stack of the thread would keep its memory until the connection ends.
+    let mut buffer = vec![0; MAX_LEN];
     let (mut end, mut late_reads) = (None, 0);
     let message = loop {
         if let Some(message) = classify(&received, config.magic(), limits) {

@@ -320,7 +320,7 @@ pub(super) fn accept(
     // The thread takes its own handle under this lock.
     let mut state = socket.shared.state.lock();
     let spawned =
-        connection_thread(stream.peer()).spawn(move || run(&shared, stream, options, on_outcome));
+        connection_thread(stream.peer()).spawn(move || run(shared, stream, options, on_outcome));
     match spawned {
         Ok(thread) => {
             state.thread_id = Some(thread.thread().id());
@@ -346,7 +346,7 @@ enum SocketTask {
 }
 
 fn run(
-    shared: &Arc<SocketShared>,
+    shared: Arc<SocketShared>,
     stream: Arc<Stream>,
     options: Box<PeerConnectionOptions>,
     on_outcome: impl FnOnce(InboundOutcome<'_>),
@@ -354,11 +354,13 @@ fn run(
     let mut task = SocketTask::Nothing;
     {
         // A panic of the callback must not leave a caller of `join` waiting.
-        let _done = SetDone(shared);
-        let decided = AssertUnwindSafe(|| decide(shared, stream, options, on_outcome, &mut task));
+        let _done = SetDone(&shared);
+        let decided = AssertUnwindSafe(|| decide(&shared, stream, options, on_outcome, &mut task));
         // The panic hook has reported a panic.
         let _ = catch_unwind(decided);
     }
+    // The connection does not need its memory.
+    drop(shared);
     match task {
         SocketTask::Nothing => {}
         SocketTask::Connection(connection) => connection.run(),
@@ -376,6 +378,9 @@ impl Drop for SetDone<'_> {
 }
 
 /// Reads the first message, attaches or rejects a stream, and reports the outcome.
+///
+/// Not inlined, because its variables would take stack memory until the connection ends.
+#[inline(never)]
 fn decide(
     shared: &Arc<SocketShared>,
     stream: Arc<Stream>,

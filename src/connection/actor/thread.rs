@@ -199,6 +199,9 @@ fn run_connection(
 }
 
 /// Connects. Returns the stream and its socket, with what has been read from it.
+///
+/// Not inlined, because its variables would take stack memory until the connection ends.
+#[inline(never)]
 fn connect(
     peer: &PeerConnection,
     connection: &ActiveConnection,

@@ -50,6 +50,9 @@ pub(super) struct OpenStream {
 /// Opens the stream. A refusal must not be reported if the connection has ended by then.
 ///
 /// Blocks for at most the connect timeout and the handshake timeout.
+///
+/// Not inlined, because its variables would take stack memory until the stream ends.
+#[inline(never)]
 pub(super) fn open(
     peer: &PeerConnection,
     connection: &ActiveConnection,
