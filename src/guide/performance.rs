@@ -73,9 +73,15 @@
 //!
 //! The manager has one thousand inbound peers on loopback. The peers run in a separate process, and
 //! implement only the protocol. The duration of the `inv` broadcast is the median of 21 runs. One
-//! peer sends all pings.
+//! peer sends all pings. The same peers then complete handshakes with a Bitcoin SV node and ping it,
+//! in turns with the manager.
+//!
+//! For received messages, the benchmark measures the CPU time of the process and not their rate.
+//! "Bare threads" are the same number of threads that only read and verify the checksum of each
+//! message. They show the part of the system, which wakes two threads for each message.
 //!
 //! ```sh
+//! export BSV_NODE=$(.ci/fetch-real-node target/node)
 //! cargo bench --manifest-path tests/bench/Cargo.toml --bench manager
 //! ```
 //!

@@ -5,6 +5,9 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
+use rustix::process::{Resource, getrlimit, setrlimit};
+use rustix::time::{ClockId, clock_gettime};
+
 /// Returns the resident memory of this process, in KiB.
 pub(crate) fn resident_kib() -> f64 {
     let status = fs::read_to_string("/proc/self/status").expect("Linux");
@@ -13,15 +16,13 @@ pub(crate) fn resident_kib() -> f64 {
     kib.expect("a size").trim().parse().expect("a number")
 }
 
-/// Returns the CPU time of the threads of this process that have not ended.
+/// Returns the CPU time of all threads of this process, including those that have ended.
 ///
 /// Sleeps for a moment, because Linux updates the time of a thread only when it stops running.
 pub(crate) fn cpu() -> Duration {
     thread::sleep(Duration::from_millis(1));
-    let threads = fs::read_dir("/proc/self/task").expect("Linux");
-    threads
-        .map(|thread| cpu_of(&thread.expect("an entry").path()))
-        .sum()
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
 /// A thread of this process.
@@ -35,25 +36,21 @@ impl Thread {
 
     /// Returns the CPU time of the thread, or zero if it has ended.
     pub(crate) fn cpu(&self) -> Duration {
-        cpu_of(&self.0)
+        let text = fs::read_to_string(self.0.join("schedstat")).unwrap_or_default();
+        let first = text.split(' ').next().unwrap_or_default();
+        Duration::from_nanos(first.parse().unwrap_or(0))
     }
 }
 
-fn cpu_of(thread: &Path) -> Duration {
-    // The thread may have ended in between.
-    let text = fs::read_to_string(thread.join("schedstat")).unwrap_or_default();
-    let first = text.split(' ').next().unwrap_or_default();
-    Duration::from_nanos(first.parse().unwrap_or(0))
-}
-
-/// Exits this process if it cannot have this number of descriptors.
-pub(crate) fn check_descriptors(needed: u64) {
-    let limits = fs::read_to_string("/proc/self/limits").expect("Linux");
-    let line = limits
-        .lines()
-        .find_map(|line| line.strip_prefix("Max open files"));
-    let soft = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
-    if soft.is_some_and(|soft: u64| soft < needed) {
+/// Raises the limit of descriptors to `needed`, also for child processes. Exits this process if the
+/// system does not allow as many.
+pub(crate) fn ensure_descriptors(needed: u64) {
+    let mut limit = getrlimit(Resource::Nofile);
+    if limit.current.is_none_or(|current| current >= needed) {
+        return;
+    }
+    limit.current = Some(needed);
+    if setrlimit(Resource::Nofile, limit).is_err() {
         eprintln!("{needed} descriptors are needed: ulimit -n {needed}");
         std::process::exit(1);
     }

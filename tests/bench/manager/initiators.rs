@@ -5,12 +5,14 @@ use std::io::{BufRead, BufReader, Read, Write, stdin};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use bsv_p2p::Network;
 use bsv_p2p::session::PROTOCOL_VERSION;
 use bsv_p2p::wire::{
-    AssociationId, CreateStrm, FrameReader, Incoming, Message, NetworkAddress, PayloadLimits, Ping,
-    Pong, Protoconf, Services, StreamAck, StreamPolicy, StreamType, Version, encode_frame,
+    AssociationId, CreateStrm, FrameReader, Incoming, Inv, Inventory, Message, NetworkAddress,
+    PayloadLimits, Ping, Pong, Protoconf, Services, StreamAck, StreamPolicy, StreamType, Txid,
+    Version, encode_frame,
 };
 use uuid::Uuid;
 
@@ -71,19 +73,22 @@ pub(crate) fn run(address: SocketAddr) {
     println!("done");
     for line in stdin().lines() {
         let line = line.expect("an order");
-        let (what, count) = line.split_once(' ').unwrap_or((&line, "0"));
-        let count: usize = count.parse().expect("a number");
-        match what {
-            "connect" => peers = connect(address, count),
+        let words: Vec<_> = line.split(' ').collect();
+        let number = |at: usize| words[at].parse::<usize>().expect("a number");
+        match words[0] {
+            "connect" => peers = connect(address, number(1)),
             "open" => {
-                peers = connect(address, count);
+                peers = connect(address, number(1));
                 shared(&mut peers, |peer| peer.open_second(address));
             }
+            "bare" => peers = dial(address, number(1), Initiator::dial_bare),
+            "disconnect" => peers.clear(),
             "inv" => shared(&mut peers, |peer| {
                 peer.expect(|message| matches!(message, Message::Inv(_)));
             }),
-            "handshakes" => handshakes(address, count),
-            "pings" => ping(address, count),
+            "announce" => announce(&peers, number(1), number(2)),
+            "handshakes" => handshakes(address, number(1)),
+            "pings" => ping(address, number(1)),
             other => panic!("nobody knows how to {other}"),
         }
         println!("done");
@@ -101,16 +106,40 @@ fn shared(peers: &mut [Initiator], work: impl Fn(&mut Initiator) + Sync) {
 }
 
 fn connect(address: SocketAddr, count: usize) -> Vec<Initiator> {
-    let dial = || Initiator::dial(address, Uuid::new_v4());
-    let mut peers: Vec<Initiator> = thread::scope(|scope| {
-        let some =
-            |_| scope.spawn(move || (0..count / THREADS).map(|_| dial()).collect::<Vec<_>>());
-        let threads: Vec<_> = (0..THREADS).map(some).collect();
-        let joined = threads.into_iter().map(|one| one.join().expect("peers"));
-        joined.flatten().collect()
+    let mut peers = dial(address, count, |address| {
+        Initiator::dial(address, Uuid::new_v4())
     });
     shared(&mut peers, Initiator::answer_first_ping);
     peers
+}
+
+fn dial(
+    address: SocketAddr,
+    count: usize,
+    dial: impl Fn(SocketAddr) -> Initiator + Copy + Send,
+) -> Vec<Initiator> {
+    thread::scope(|scope| {
+        let some = |thread| {
+            let part = (thread..count).step_by(THREADS);
+            scope.spawn(move || part.map(|_| dial(address)).collect::<Vec<_>>())
+        };
+        let threads: Vec<_> = (0..THREADS).map(some).collect();
+        let joined = threads.into_iter().map(|one| one.join().expect("peers"));
+        joined.flatten().collect()
+    })
+}
+
+/// Sends `count` messages of one `inv` at `rate` per second, from one peer after the other.
+fn announce(peers: &[Initiator], rate: usize, count: usize) {
+    let inv = Inv::from(vec![Inventory::Tx(Txid([7; 32]))]);
+    let mut frame = Vec::new();
+    encode_frame(Network::Regtest.magic(), &inv.into(), &mut frame);
+    let begin = Instant::now();
+    for (number, mut peer) in (0..count).zip(peers.iter().map(|peer| &peer.stream).cycle()) {
+        let due = Duration::from_secs_f64(number as f64 / rate as f64);
+        thread::sleep(due.saturating_sub(begin.elapsed()));
+        peer.write_all(&frame).expect("a peer that reads");
+    }
 }
 
 fn handshakes(address: SocketAddr, count: usize) {
@@ -142,7 +171,8 @@ fn ping(address: SocketAddr, count: usize) {
             }
         });
         for nonce in 0..count {
-            let message = peer.next();
+            // A node sends other messages, too.
+            let message = peer.expect(|message| matches!(message, Message::Pong(_)));
             assert_eq!(message, Pong::new(nonce as u64).into());
         }
     });
@@ -160,15 +190,21 @@ struct Initiator {
 impl Initiator {
     /// Dials and sends all messages of a handshake.
     fn dial(address: SocketAddr, association_id: Uuid) -> Self {
-        let mut stream = TcpStream::connect(address).expect("a listener");
-        stream.set_nodelay(true).expect("an option");
+        let mut peer = Self::dial_bare(address);
+        peer.association_id = association_id;
         let greeting = greeting(association_id);
-        stream.write_all(&greeting).expect("a connection");
+        peer.stream.write_all(&greeting).expect("a connection");
+        peer
+    }
+
+    fn dial_bare(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).expect("a listener");
+        stream.set_nodelay(true).expect("an option");
         let limits = PayloadLimits::default();
         Self {
             stream,
             frames: FrameReader::new(Network::Regtest.magic(), limits),
-            association_id,
+            association_id: Uuid::nil(),
             second: None,
         }
     }
