@@ -105,7 +105,7 @@ fn classify(received: &[u8], magic: Magic, limits: PayloadLimits) -> Option<Firs
         return Some(FirstMessage::Other);
     }
     let mut frames = FrameReader::new(magic, limits);
-    let _ = frames.read_from(&mut &*received);
+    frames.push_received(received);
     match frames.next_frame() {
         Ok(Some(Incoming::Frame(frame))) => {
             let len = frame.payload.len() as u64;
@@ -187,6 +187,25 @@ mod tests {
         assert_eq!(next.command.name(), "verack");
         assert_eq!(frames.next_frame(), Ok(None));
         assert!(frames.is_inside_frame());
+    }
+
+    #[test]
+    fn all_bytes_after_stream_request_are_kept() {
+        let mut bytes = frame(&request().into());
+        let more = frame(&Message::GetAddr);
+        let mut count = 0;
+        while bytes.len() + more.len() <= MAX_LEN {
+            bytes.extend(&more);
+            count += 1;
+        }
+        let Some(FirstMessage::StreamRequest { mut frames, .. }) = classified(&bytes) else {
+            panic!("a stream request");
+        };
+        for _ in 0..count {
+            assert!(matches!(frames.next_frame(), Ok(Some(Incoming::Frame(_)))));
+        }
+        assert_eq!(frames.next_frame(), Ok(None));
+        assert!(!frames.is_inside_frame());
     }
 
     #[test]

@@ -92,10 +92,9 @@ impl MessageReader {
     }
 
     /// Adds bytes that were received before, at most 4 KiB.
-    pub(super) fn push_received(&mut self, mut bytes: &[u8]) {
+    pub(super) fn push_received(&mut self, bytes: &[u8]) {
         self.counters.add_bytes_in(bytes.len());
-        // A read from memory fails only if the buffer is full, which has room for more bytes.
-        while !bytes.is_empty() && self.frames.read_from(&mut bytes).is_ok() {}
+        self.frames.push_received(bytes);
     }
 
     /// Creates a reader that continues with `frames`, for a session with the given limits and

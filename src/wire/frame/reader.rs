@@ -324,6 +324,13 @@ impl FrameReader {
         }
     }
 
+    /// Adds bytes that were received before. Must be called before the first frame is complete, with
+    /// at most 64 KiB in total.
+    pub(crate) fn push_received(&mut self, mut bytes: &[u8]) {
+        // A read from memory fails only if the buffer is full. It is larger than these bytes.
+        while !bytes.is_empty() && self.read_from(&mut bytes).is_ok() {}
+    }
+
     /// Returns the next complete frame or other result, or `None` if more bytes are needed.
     ///
     /// Does not block.
