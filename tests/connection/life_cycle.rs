@@ -45,10 +45,8 @@ type Ending = (fn(&Actor, &mut RawPeer), DisconnectReason);
 
 #[test]
 fn events_come_once_in_order_for_every_end() {
-    let mut config = config();
-    let after = Duration::from_millis(100);
-    config.session.ping_interval = after;
-    config.session.ping_timeout = after;
+    const PING_TIMEOUT: Duration = Duration::from_millis(100);
+    let config = config();
     let endings: [Ending; 6] = [
         (|_, peer| peer.close(), DisconnectReason::ConnectionClosed),
         (|_, peer| peer.reset(), DisconnectReason::ConnectionReset),
@@ -63,7 +61,18 @@ fn events_come_once_in_order_for_every_end() {
             },
             DisconnectReason::Requested,
         ),
-        (|_, _| {}, DisconnectReason::PingTimeout { after }),
+        (
+            // Earlier, it could end the connection before the other actions do.
+            |actor, _| {
+                let mut config = self::config();
+                config.session.ping_interval = PING_TIMEOUT;
+                config.session.ping_timeout = PING_TIMEOUT;
+                actor.handle.update_config(config).unwrap();
+            },
+            DisconnectReason::PingTimeout {
+                after: PING_TIMEOUT,
+            },
+        ),
         (
             |_, peer| peer.send_bytes(b"HTTP"),
             DisconnectReason::WrongMagic(bsv_p2p::wire::MagicMismatch {
@@ -133,9 +142,8 @@ fn spawned(direction: Direction, config: &ConnectionConfig) -> (Actor, RawPeer) 
 
 #[test]
 fn end_before_handshake_is_connection_failed() {
-    let mut config = config();
-    let after = Duration::from_millis(100);
-    config.session.handshake_timeout = after;
+    const HANDSHAKE_TIMEOUT: Duration = Duration::from_millis(100);
+    let config = config();
     for direction in [Direction::Outbound, Direction::Inbound] {
         let failed = |end: fn(&Actor, &mut RawPeer)| {
             let (actor, mut peer) = spawned(direction, &config);
@@ -154,8 +162,18 @@ fn end_before_handshake_is_connection_failed() {
         let closed = DisconnectReason::ClosedDuringHandshake { missing };
         assert_eq!(failed(|_, peer| peer.close()), closed);
         assert_eq!(failed(|_, peer| peer.reset()), closed);
-        let timed_out = DisconnectReason::HandshakeTimeout { after, missing };
-        assert_eq!(failed(|_, _| {}), timed_out);
+        assert_eq!(
+            // Earlier, it could end the connection before the other actions do.
+            failed(|actor, _| {
+                let mut config = self::config();
+                config.session.handshake_timeout = HANDSHAKE_TIMEOUT;
+                actor.handle.update_config(config).unwrap();
+            }),
+            DisconnectReason::HandshakeTimeout {
+                after: HANDSHAKE_TIMEOUT,
+                missing,
+            }
+        );
         assert_eq!(
             failed(|actor, _| {
                 wait_until("TCP stands", || {
