@@ -22,8 +22,8 @@ use crate::stream_side::{Side, Told};
 use crate::stream_table::{self, Phase};
 use crate::table::{self, Role};
 
-/// The time for which a stalled first connection is left alone: pings use the second one, so the
-/// stall may stay unnoticed.
+/// The time after which the dialer disconnects if the first connection may stall: pings use the
+/// second one, so the stall may stay unnoticed. A stall of the second one always ends the peer.
 const UNNOTICED: Duration = Duration::from_secs(6);
 /// The time limit for knowing whether there is a second stream.
 const DECISION: Duration = Duration::from_secs(5);
@@ -77,19 +77,19 @@ pub(crate) fn run(seed: u64, plan: &FaultPlan) -> String {
     let target_events = acceptor.bus.subscribe();
     let late_events = target_events.clone();
     let plans = plans(seed, plan);
+    let may_stay_unnoticed = plans[0].harm() == Some(&FaultKind::Stall);
     let proxy = FaultProxy::start(acceptor.listener.local_addr().unwrap(), move |number| {
         plans.get(number).cloned().unwrap_or_default()
     });
     let (setup, events) = side::setup(&config, &slots);
     let memory = setup.memory.clone();
     let associations = setup.associations.clone();
-    let stalls = plan.harm() == Some(&FaultKind::Stall);
     let dialer = Side {
         handle: PeerConnectionActor::spawn_outbound(proxy.address(), setup).unwrap(),
         events,
         script: script(2 * seed),
         decision: DECISION,
-        gives_up: stalls.then_some(UNNOTICED),
+        gives_up: may_stay_unnoticed.then_some(UNNOTICED),
     };
     let first = acceptor.spawn(side::accept(&acceptor.listener));
     let target = first.map(|handle| Side {
