@@ -150,6 +150,7 @@ fn messages_before_close_of_new_stream_are_read() {
         let (mut data1, _socket) = owner.dialed();
         data1.send(request(peer.id));
         assert!(matches!(data1.next_message(), Message::StreamAck(_)));
+        assert_eq!(owner.slots.count(), 1, "the stream occupies no slot");
         data1.send(message(number));
         data1.close();
         peer.general.close();
