@@ -21,7 +21,13 @@ pub fn run_command_in_own_process(mut program: Command, name: &str, body: impl F
         return body();
     }
     let child = program
-        .args(["--exact", name, "--test-threads=1", "--nocapture"])
+        .args([
+            "--exact",
+            name,
+            "--include-ignored",
+            "--test-threads=1",
+            "--nocapture",
+        ])
         .env(ALONE, "1")
         .output()
         .unwrap();
