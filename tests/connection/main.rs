@@ -7,6 +7,7 @@ mod block_transfers;
 mod blocking_blocks;
 mod both_ways;
 mod chain_check;
+mod churn;
 mod closing;
 mod config_limits;
 mod connecting;
