@@ -268,9 +268,11 @@ impl MessageReader {
             }
         };
         let found = match found {
-            Some(Found::InPlace { command, at, .. }) => {
+            Some(Found::InPlace {
+                command, kind, at, ..
+            }) => {
                 self.progress.on_frame();
-                return self.decode_in_place(command, at, session);
+                return self.decode_in_place(command, kind, at, session);
             }
             Some(Found::Block {
                 payload, parser, ..
@@ -349,10 +351,10 @@ impl MessageReader {
     fn decode_in_place(
         &mut self,
         command: Command,
+        number: Option<MessageKind>,
         at: Range<usize>,
         session: &mut impl SessionAccess,
     ) -> ReadOutcome {
-        let number = MessageKind::from_command(command);
         let Some(number) = number.filter(|number| !number.shares_payload()) else {
             let payload = Bytes::copy_from_slice(self.frames.in_place(at));
             let decode = |payload| Message::decode(command, payload);

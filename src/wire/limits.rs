@@ -87,7 +87,7 @@ impl PayloadLimits {
 
     /// Returns the maximum payload of a command, in bytes.
     pub fn limit(&self, command: Command) -> u64 {
-        self.limit_by_name(command.name().as_bytes())
+        self.limit_of(MessageKind::from_command(command))
     }
 
     /// Returns the maximum payload of a command that is kept in memory, in bytes.
@@ -105,15 +105,21 @@ impl PayloadLimits {
     /// | `dsdetected` | `unrequested` |
     /// | any other command | 64 KiB |
     pub fn kept_limit(&self, command: Command, expected: ExpectedPayloads) -> u64 {
-        let useful = self.useful_limit(command, expected);
-        self.limit(command).min(self.buffered).min(useful)
+        let kind = MessageKind::from_command(command);
+        let useful = self.useful_limit(kind, expected);
+        self.limit_of(kind).min(self.buffered).min(useful)
     }
 
-    /// Returns the part of [`kept_limit`](Self::kept_limit) that depends on the use of the command.
-    pub(super) fn useful_limit(&self, command: Command, expected: ExpectedPayloads) -> u64 {
+    /// Returns the part of [`kept_limit`](Self::kept_limit) that depends on the use of the message.
+    /// `kind` is `None` for an unknown command.
+    pub(super) fn useful_limit(
+        &self,
+        kind: Option<MessageKind>,
+        expected: ExpectedPayloads,
+    ) -> u64 {
         use MessageKind::*;
         let unless = |is_expected, limit| if is_expected { u64::MAX } else { limit };
-        let Some(kind) = MessageKind::from_command(command) else {
+        let Some(kind) = kind else {
             return u64::MAX;
         };
         match kind {
@@ -136,12 +142,14 @@ impl PayloadLimits {
         }
     }
 
-    pub(super) fn limit_by_name(&self, name: &[u8]) -> u64 {
-        let limit = match name {
-            b"protoconf" => return MAX_PROTOCONF_PAYLOAD,
-            b"tx" | b"datareftx" => self.transaction,
-            b"block" | b"cmpctblock" | b"blocktxn" | b"hdrsen" => self.block,
-            b"getblocktxn" => {
+    /// Like [`limit`](Self::limit), for a message. `kind` is `None` for an unknown command.
+    pub(super) fn limit_of(&self, kind: Option<MessageKind>) -> u64 {
+        use MessageKind::*;
+        let limit = match kind {
+            Some(Protoconf) => return MAX_PROTOCONF_PAYLOAD,
+            Some(Tx | DatarefTx) => self.transaction,
+            Some(Block | CompactBlock | BlockTransactions | HdrsEn) => self.block,
+            Some(GetBlockTxn) => {
                 // One index of up to six bytes for each transaction that fits into a block.
                 let indexes = (self.block / 215).saturating_mul(6);
                 let header = if indexes > u64::from(u32::MAX) {
@@ -206,18 +214,19 @@ impl ExpectedPayloads {
 
     /// Returns the maximum payload of a message that may answer a request, in bytes, or 0 if the
     /// message answers none.
-    pub(super) fn answer_limit(&self, name: &[u8]) -> u64 {
+    pub(super) fn answer_limit(&self, kind: Option<MessageKind>) -> u64 {
+        use MessageKind::*;
         let node = PayloadLimits::default();
         let late = self.late_blocks.saturating_add(self.late_transactions);
         let objects = self.objects.saturating_add(late);
         let blocks = self.blocks || self.late_blocks > 0;
         let transactions = self.transactions || self.late_transactions > 0;
-        match name {
-            b"notfound" if objects > 0 => objects
+        match kind {
+            Some(NotFound) if objects > 0 => objects
                 .saturating_mul(Inventory::LEN as u64)
                 .saturating_add(MAX_COUNT_LEN),
-            b"tx" | b"datareftx" if transactions => node.transaction,
-            b"block" | b"merkleblock" | b"cmpctblock" | b"blocktxn" | b"hdrsen" if blocks => {
+            Some(Tx | DatarefTx) if transactions => node.transaction,
+            Some(Block | MerkleBlock | CompactBlock | BlockTransactions | HdrsEn) if blocks => {
                 node.block
             }
             _ => 0,
@@ -357,25 +366,25 @@ mod tests {
         }
     }
 
+    fn kind(name: &str) -> Option<MessageKind> {
+        MessageKind::from_command(Command::new(name))
+    }
+
     #[test]
     fn answer_limit_depends_on_requests() {
         let nothing = ExpectedPayloads::default();
         let all = ["notfound", "tx", "block", "merkleblock", "hdrsen"];
         for name in all {
-            assert_eq!(nothing.answer_limit(name.as_bytes()), 0, "{name}");
-            assert!(ExpectedPayloads::ALL.answer_limit(name.as_bytes()) >= 1_000_000_000);
+            assert_eq!(nothing.answer_limit(kind(name)), 0, "{name}");
+            assert!(ExpectedPayloads::ALL.answer_limit(kind(name)) >= 1_000_000_000);
         }
         for name in ["inv", "headers", "addr", "foobar"] {
-            assert_eq!(
-                ExpectedPayloads::ALL.answer_limit(name.as_bytes()),
-                0,
-                "{name}"
-            );
+            assert_eq!(ExpectedPayloads::ALL.answer_limit(kind(name)), 0, "{name}");
         }
         let objects = 60_000;
         let some = ExpectedPayloads { objects, ..nothing };
-        assert_eq!(some.answer_limit(b"notfound"), 9 + 60_000 * 36);
-        assert_eq!(some.answer_limit(b"tx"), 0);
+        assert_eq!(some.answer_limit(kind("notfound")), 9 + 60_000 * 36);
+        assert_eq!(some.answer_limit(kind("tx")), 0);
     }
 
     #[test]
@@ -391,12 +400,9 @@ mod tests {
             let kept = limits.kept_limit(command, nothing);
             assert_eq!(limits.kept_limit(command, late), kept, "{command}");
         }
-        assert_eq!(late.answer_limit(b"notfound"), 9 + 60_001 * 36);
+        assert_eq!(late.answer_limit(kind("notfound")), 9 + 60_001 * 36);
         for name in ["tx", "datareftx", "block", "merkleblock", "hdrsen"] {
-            assert!(
-                late.answer_limit(name.as_bytes()) >= 1_000_000_000,
-                "{name}"
-            );
+            assert!(late.answer_limit(kind(name)) >= 1_000_000_000, "{name}");
         }
     }
 

@@ -5,8 +5,8 @@ use std::fmt;
 use byteorder::{ByteOrder, LittleEndian};
 
 use crate::network::Magic;
-use crate::wire::Command;
 use crate::wire::command::text_before_nul;
+use crate::wire::{Command, MessageKind};
 
 /// The length of the basic header in bytes: magic, command, payload length and checksum.
 pub const BASIC_HEADER_LEN: usize = 24;
@@ -26,6 +26,8 @@ const EXTENDED_MARK: &[u8] = b"extmsg";
 pub(super) struct FrameHeader {
     /// The real command, also in an extended header. If a command is invalid, its twelve bytes.
     pub(super) command: Result<Command, [u8; Command::LEN]>,
+    /// The message of the command up to its first NUL, valid or not. It selects the length limit.
+    pub(super) kind: Option<MessageKind>,
     /// The length of the payload in bytes.
     pub(super) len: u64,
     /// The first four bytes of the double SHA-256 of the payload. `None` in an extended header.
@@ -68,8 +70,13 @@ impl FrameHeader {
                 Command::from_wire(real).ok_or(real)
             }
         });
+        let kind = match command {
+            Ok(command) => MessageKind::from_command(command),
+            Err(_) => kind_before_nul(&real),
+        };
         Self {
             command,
+            kind,
             len,
             checksum,
             command_bytes: real,
@@ -85,10 +92,17 @@ impl FrameHeader {
         }
     }
 
-    /// Returns the command up to its first NUL, valid or not. It selects the length limit.
+    /// Returns the command up to its first NUL, valid or not.
     pub(super) fn name(&self) -> &[u8] {
         text_before_nul(&self.command_bytes)
     }
+}
+
+fn kind_before_nul(command: &[u8; Command::LEN]) -> Option<MessageKind> {
+    let name = text_before_nul(command);
+    let mut padded = [0; Command::LEN];
+    padded[..name.len()].copy_from_slice(name);
+    MessageKind::from_command(Command::from_wire(padded)?)
 }
 
 fn command_at(bytes: &[u8], at: usize) -> [u8; Command::LEN] {

@@ -13,8 +13,8 @@ use super::{EXTENDED_HEADER_LEN, FrameHeader, MagicMismatch};
 use crate::network::Magic;
 use crate::wire::hex_debug::hex;
 use crate::wire::{
-    BlockHash, BlockHeader, BlockParser, Command, ExpectedPayloads, InvalidCommand, PayloadLimits,
-    WireString,
+    BlockHash, BlockHeader, BlockParser, Command, ExpectedPayloads, InvalidCommand, MessageKind,
+    PayloadLimits, WireString,
 };
 
 const BLOCK: Command = Command::new("block");
@@ -97,6 +97,8 @@ pub(crate) enum Found {
     InPlace {
         /// The command of the message.
         command: Command,
+        /// The message, or `None` if the command is unknown.
+        kind: Option<MessageKind>,
         extended: bool,
         at: Range<usize>,
     },
@@ -349,6 +351,7 @@ impl FrameReader {
                 command,
                 extended,
                 at,
+                ..
             } => Incoming::Frame(Frame {
                 command,
                 payload: Bytes::copy_from_slice(self.in_place(at)),
@@ -459,6 +462,7 @@ impl FrameReader {
         }
         Found::InPlace {
             command,
+            kind: header.kind,
             extended: header.checksum.is_none(),
             at,
         }
@@ -485,9 +489,9 @@ impl FrameReader {
         let Some(header) = FrameHeader::parse(bytes) else {
             return Ok(None);
         };
-        let limit = self.limits.limit_by_name(header.name());
-        let answer_limit = |expected: ExpectedPayloads| expected.answer_limit(header.name());
-        if header.len > limit.max(self.expected.map_or(0, answer_limit)) {
+        let limit = self.limits.limit_of(header.kind);
+        let answer_limit = |expected: ExpectedPayloads| expected.answer_limit(header.kind);
+        if header.len > limit && header.len > self.expected.map_or(0, answer_limit) {
             return Err(self.fail(FrameError::TooLong {
                 command: WireString::from(header.name()),
                 len: header.len,
@@ -498,7 +502,7 @@ impl FrameReader {
         let useful = match (header.command, self.expected) {
             (Err(_), _) => 0,
             (Ok(_), None) => u64::MAX,
-            (Ok(command), Some(expected)) => self.limits.useful_limit(command, expected),
+            (Ok(_), Some(expected)) => self.limits.useful_limit(header.kind, expected),
         };
         let kept_limit = limit.min(self.limits.buffered).min(useful);
         Ok(Some((header, kept_limit)))
