@@ -402,6 +402,15 @@ impl MessageReader {
         message: &mut Message,
         session: &mut impl SessionAccess,
     ) -> Disposition {
+        // A peer sends more announcements than anything else, so they take no lock. Collected pongs
+        // must be sent before the next message.
+        if Session::is_only_delivered(message)
+            && self.answered_pings == 0
+            && session.is_known_connected()
+        {
+            self.has_output = false;
+            return Disposition::Deliver;
+        }
         let now = self.now;
         let is_ping = matches!(message, Message::Ping(_));
         self.with_session(session, is_ping, |session| {
@@ -516,6 +525,11 @@ pub(super) enum ReadOutcome {
 /// A lock is held for one call only, never during a read, decoding or delivery.
 pub(super) trait SessionAccess {
     fn with<T>(&mut self, call: impl FnOnce(&mut Session) -> T) -> T;
+
+    /// Returns whether the session is known to be connected without a lock.
+    fn is_known_connected(&self) -> bool {
+        false
+    }
 
     /// Handles the end of the read side. An implementation may replace `end` by a more precise
     /// cause.

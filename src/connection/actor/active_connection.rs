@@ -93,7 +93,7 @@ impl ActiveConnection {
         self.is_established.store(true, Release);
     }
 
-    fn is_established(&self) -> bool {
+    pub(super) fn is_established(&self) -> bool {
         self.is_established.load(Acquire)
     }
 

@@ -214,14 +214,18 @@ impl Session {
     /// Closes the session for announcements of objects other than transactions and blocks, which
     /// must only be requested.
     fn on_inv(&mut self, inv: &Inv) -> Disposition {
-        let never_announced =
-            |entry: &&Inventory| !matches!(entry, Inventory::Tx(_) | Inventory::Block(_));
-        if let Some(entry) = inv.inventory.iter().find(never_announced) {
+        if let Some(entry) = inv.inventory.iter().find(|entry| !is_announced(entry)) {
             let kind = entry.kind();
             self.close(DisconnectReason::InvalidInventoryType { kind });
             return Disposition::Handled;
         }
         self.delivery()
+    }
+
+    /// Returns whether a message changes nothing in a session that is connected, and must be
+    /// delivered. [`Session::on_message`] need not be called for it.
+    pub(crate) fn is_only_delivered(message: &Message) -> bool {
+        matches!(message, Message::Inv(inv) if inv.inventory.iter().all(is_announced))
     }
 
     /// Returns `Deliver` if the handshake is complete and the session is open.
@@ -273,6 +277,34 @@ impl Session {
                     self.outputs.push_back(Output::Event(pong));
                 }
             }
+        }
+    }
+}
+
+/// Returns whether objects of this type may be announced. All others must only be requested.
+fn is_announced(entry: &Inventory) -> bool {
+    matches!(entry, Inventory::Tx(_) | Inventory::Block(_))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::{BlockHash, NotFound, Txid};
+
+    #[test]
+    fn only_valid_announcements_skip_the_session() {
+        let (tx, block) = (Inventory::Tx(Txid::ZERO), Inventory::Block(BlockHash::ZERO));
+        let filtered = Inventory::FilteredBlock(BlockHash::ZERO);
+        for (entries, expected) in [
+            (vec![], true),
+            (vec![tx, block], true),
+            (vec![tx, filtered], false),
+        ] {
+            let inv = Inv::from(entries).into();
+            assert_eq!(Session::is_only_delivered(&inv), expected, "{inv:?}");
+        }
+        for other in [Ping::new(1).into(), NotFound::from(vec![tx]).into()] {
+            assert!(!Session::is_only_delivered(&other), "{other:?}");
         }
     }
 }

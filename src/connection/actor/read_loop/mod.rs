@@ -209,6 +209,10 @@ impl SessionAccess for Locked<'_> {
         call(&mut session)
     }
 
+    fn is_known_connected(&self) -> bool {
+        self.connection.is_established() && !self.connection.close.is_closed()
+    }
+
     /// Records the end. [`ReadLoop::on_transport_end`] interprets it, since that can check the other
     /// stream.
     fn on_transport_end(&mut self, end: TransportClose) {
