@@ -176,7 +176,8 @@ impl EventPublisher {
     /// below the limit, almost as many bytes are still pending in the queues, so receivers have
     /// events until then, and thousands of streams that were held back do not wake at once.
     fn is_held_back(&mut self) -> bool {
-        self.awaits_closed_streams &= self.closed_streams_are_pending();
+        self.awaits_closed_streams =
+            self.awaits_closed_streams && self.closed_streams_are_pending();
         self.awaits_closed_streams
     }
 
