@@ -183,7 +183,7 @@ impl PeerConnectionActor {
     /// connection is closed. The final event is `ConnectionRejectedCapacity`, the final state
     /// `Rejected`.
     ///
-    /// The connection occupies no slot: a slot in `setup` is released immediately. It ends within
+    /// The connection occupies no slot: a slot in `options` is released immediately. It ends within
     /// `handshake_timeout` and one second. The socket cannot become a second stream; use
     /// [`accept`](Self::accept) and
     /// [`InboundConnection::reject_over_capacity`](super::InboundConnection::reject_over_capacity)

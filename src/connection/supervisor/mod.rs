@@ -34,10 +34,10 @@ use crate::session::Direction;
 /// # fn main() -> Result<(), bsv_p2p::Error> {
 /// let node = LocalNode::start()?;
 /// let supervisor = Supervisor::start()?;
-/// let setup = PeerConnectionOptions::new(ConnectionConfig::new(Network::Regtest));
-/// let events = setup.events.subscribe_control();
+/// let options = PeerConnectionOptions::new(ConnectionConfig::new(Network::Regtest));
+/// let events = options.events.subscribe_control();
 /// let restarts = RestartConfig { max_delayed_restarts: None, ..RestartConfig::default() };
-/// let peer = supervisor.spawn_outbound(node.address(), setup, restarts)?;
+/// let peer = supervisor.spawn_outbound(node.address(), options, restarts)?;
 /// assert!(events.iter().flatten().any(|event| event.name() == "HandshakeComplete"));
 ///
 /// drop(node);
@@ -82,28 +82,28 @@ impl Supervisor {
     /// Events report the progress. The connection keeps its `peer_id` over all restarts. Until it
     /// is reopened, sends fail with [`Error::Disconnected`]. Does not block.
     ///
-    /// The slot in `setup` is released each time the connection ends. A restart reserves a slot of
+    /// The slot in `options` is released each time the connection ends. A restart reserves a slot of
     /// the same [`ConnectionSlots`](super::ConnectionSlots), and waits while none is free.
     ///
     /// # Errors
     ///
-    /// - [`Error::Config`] if a value of `setup.config` or `restarts` is invalid.
+    /// - [`Error::Config`] if a value of `options.config` or `restarts` is invalid.
     /// - [`Error::PortMismatch`] if the port is the default port of another network.
     /// - [`Error::Io`] if a thread cannot be spawned.
     pub fn spawn_outbound(
         &self,
         address: SocketAddr,
-        setup: PeerConnectionOptions,
+        options: PeerConnectionOptions,
         restarts: RestartConfig,
     ) -> Result<PeerConnectionHandle, Error> {
         restarts.validate()?;
-        setup.config.check_port(address)?;
+        options.config.check_port(address)?;
         let observer = SupervisedObserver {
             policy: Mutex::new(RestartPolicy::new(Direction::Outbound, restarts)),
             supervisor: self.ended.clone(),
-            slots: setup.slot.as_ref().map(SlotGuard::slots).cloned(),
+            slots: options.slot.as_ref().map(SlotGuard::slots).cloned(),
         };
-        PeerConnectionActor::spawn_observed(address, setup, Box::new(observer))
+        PeerConnectionActor::spawn_observed(address, options, Box::new(observer))
     }
 }
 
