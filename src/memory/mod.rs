@@ -3,10 +3,11 @@
 mod pool;
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 
 use self::pool::{Account, Pool, Waiter};
 use crate::wire::BufferPool;
@@ -50,13 +51,14 @@ mod sync {
 /// The worst case is the shared limit, plus for each connection the minimum, and for each of its
 /// streams 128 KiB: the read buffer, and its content if a payload begins in it. In addition, up to
 /// 8 MiB of buffers are kept after the last owner of their payload dropped it. The connections reuse
-/// them for later payloads.
+/// them for later payloads, and the last connection frees them.
 ///
 /// Clones share one limit. Safe to use from several threads; no method blocks.
 #[derive(Clone)]
 pub struct PayloadMemory {
     pool: Arc<Pool>,
-    buffers: Arc<BufferPool>,
+    /// The buffers that connections reuse. They are freed with the last connection.
+    buffers: Arc<Mutex<Weak<BufferPool>>>,
 }
 
 impl PayloadMemory {
@@ -93,6 +95,16 @@ impl PayloadMemory {
     pub fn set_max(&self, max_bytes: u64) {
         self.pool.set_max(max_bytes);
     }
+
+    /// Returns the buffers of the connections, for another one.
+    fn buffers(&self) -> Arc<BufferPool> {
+        let mut buffers = self.buffers.lock();
+        buffers.upgrade().unwrap_or_else(|| {
+            let new = Arc::default();
+            *buffers = Arc::downgrade(&new);
+            new
+        })
+    }
 }
 
 impl Default for PayloadMemory {
@@ -126,7 +138,7 @@ impl PeerMemory {
         let account = pool.open(max_bytes, longest, PayloadMemory::MIN_PER_PEER);
         Self {
             pool,
-            buffers: memory.buffers.clone(),
+            buffers: memory.buffers(),
             account,
         }
     }

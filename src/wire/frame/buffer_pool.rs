@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -18,7 +18,7 @@ const MAX_BUFFER: usize = MAX_TOTAL / 2;
 /// megabytes, this takes about a fifth of the time of its checksum.
 ///
 /// The pool is shared by connections and safe to use from several threads. Locks are held for a few
-/// steps only.
+/// steps only. Payloads and loans do not keep it alive: it is freed with the last connection.
 #[derive(Default)]
 pub(crate) struct BufferPool {
     buffers: Mutex<Buffers>,
@@ -41,7 +41,7 @@ struct Buffers {
 /// that the caller keeps could take twice their length.
 #[derive(Debug)]
 pub(super) struct Loan {
-    pool: Arc<BufferPool>,
+    pool: Weak<BufferPool>,
     counted: usize,
 }
 
@@ -58,21 +58,21 @@ impl BufferPool {
         let at = buffers.idle.iter().rposition(fits)?;
         let buffer = buffers.idle.remove(at)?;
         let loan = Loan {
-            pool: self.clone(),
+            pool: Arc::downgrade(self),
             counted: buffer.capacity(),
         };
         Some((buffer, loan))
     }
 
     /// Returns a complete payload. Its last owner returns the buffer to the pool.
-    pub(super) fn share(self: Arc<Self>, buffer: Vec<u8>, loan: Option<Loan>) -> Bytes {
+    pub(super) fn share(self: &Arc<Self>, buffer: Vec<u8>, loan: Option<Loan>) -> Bytes {
         let unused = buffer.capacity() - buffer.len();
         let mut loan = loan.filter(|_| unused > 0);
         if let Some(loan) = &mut loan {
             loan.shrink_to(unused);
         }
         Bytes::from_owner(PooledPayload {
-            pool: self,
+            pool: Arc::downgrade(self),
             buffer,
             loan,
         })
@@ -106,7 +106,9 @@ impl fmt::Debug for BufferPool {
 
 impl Loan {
     fn shrink_to(&mut self, bytes: usize) {
-        self.pool.buffers.lock().total -= self.counted - bytes;
+        if let Some(pool) = self.pool.upgrade() {
+            pool.buffers.lock().total -= self.counted - bytes;
+        }
         self.counted = bytes;
     }
 }
@@ -119,7 +121,7 @@ impl Drop for Loan {
 
 /// The buffer of a complete payload.
 struct PooledPayload {
-    pool: Arc<BufferPool>,
+    pool: Weak<BufferPool>,
     buffer: Vec<u8>,
     /// Counts the unused part of the buffer.
     loan: Option<Loan>,
@@ -135,7 +137,9 @@ impl Drop for PooledPayload {
     fn drop(&mut self) {
         // From now on, the pool counts the whole buffer.
         self.loan = None;
-        self.pool.add(std::mem::take(&mut self.buffer));
+        if let Some(pool) = self.pool.upgrade() {
+            pool.add(std::mem::take(&mut self.buffer));
+        }
     }
 }
 
@@ -148,7 +152,7 @@ mod tests {
     #[test]
     fn buffer_of_dropped_payload_is_lent_again() {
         let pool = Arc::new(BufferPool::default());
-        let payload = pool.clone().share(vec![7; 100 * KIB], None);
+        let payload = pool.share(vec![7; 100 * KIB], None);
         let slice = payload.slice(1..2);
         let address = payload.as_ptr();
         drop(payload);
@@ -164,7 +168,7 @@ mod tests {
     #[test]
     fn oldest_buffers_are_freed_above_maximum() {
         let pool = Arc::new(BufferPool::default());
-        let add = |len: usize| drop(pool.clone().share(vec![0; len], None));
+        let add = |len: usize| drop(pool.share(vec![0; len], None));
         add(MAX_BUFFER + 1);
         assert_eq!(pool.buffers.lock().total, 0);
         [MAX_BUFFER, MAX_BUFFER - KIB, 2 * KIB]
@@ -178,7 +182,7 @@ mod tests {
     #[test]
     fn lent_buffers_count_until_loan_is_dropped() {
         let pool = Arc::new(BufferPool::default());
-        let add = |len: usize| drop(pool.clone().share(vec![0; len], None));
+        let add = |len: usize| drop(pool.share(vec![0; len], None));
         [MAX_BUFFER; 2].into_iter().for_each(add);
         let loans = [(); 2].map(|()| pool.lend(MAX_BUFFER).unwrap().1);
         add(KIB);
@@ -192,13 +196,26 @@ mod tests {
     }
 
     #[test]
+    fn pool_without_connections_is_freed() {
+        let pool = Arc::new(BufferPool::default());
+        drop(pool.share(vec![0; 100 * KIB], None));
+        let (buffer, loan) = pool.lend(60 * KIB).unwrap();
+        let payload = pool.share(buffer, Some(loan));
+        let freed = Arc::downgrade(&pool);
+        drop(pool);
+        assert!(freed.upgrade().is_none());
+        assert_eq!(payload.len(), 100 * KIB);
+        drop(payload);
+    }
+
+    #[test]
     fn unused_part_counts_until_payload_is_dropped() {
         let pool = Arc::new(BufferPool::default());
-        drop(pool.clone().share(vec![0; 100 * KIB], None));
+        drop(pool.share(vec![0; 100 * KIB], None));
         let (mut buffer, loan) = pool.lend(60 * KIB).unwrap();
         assert_eq!(pool.buffers.lock().total, 100 * KIB);
         buffer.truncate(60 * KIB);
-        let payload = pool.clone().share(buffer, Some(loan));
+        let payload = pool.share(buffer, Some(loan));
         assert_eq!(pool.buffers.lock().total, 40 * KIB);
         drop(payload);
         assert_eq!(pool.buffers.lock().total, 100 * KIB);

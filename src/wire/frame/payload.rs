@@ -274,9 +274,7 @@ impl PayloadBuffer {
         // A buffer of the pool may be longer.
         self.bytes.truncate(self.filled);
         let payload = match pool {
-            Some(pool) if self.header.len >= COPY_THRESHOLD => {
-                pool.clone().share(self.bytes, self.loan)
-            }
+            Some(pool) if self.header.len >= COPY_THRESHOLD => pool.share(self.bytes, self.loan),
             _ => self.bytes.into(),
         };
         Ok((payload, self.parser))
