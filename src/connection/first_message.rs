@@ -1,4 +1,4 @@
-//! Reads the first message of an accepted socket and determines what the socket is.
+//! Reads and classifies the first message of an accepted socket.
 
 use std::io::{ErrorKind, Read};
 use std::time::Instant;
@@ -265,7 +265,7 @@ mod tests {
         wrong_checksum[20] ^= 1;
         let mut claims_too_much = frame(&request().into());
         claims_too_much[16..20].copy_from_slice(&u32::MAX.to_le_bytes());
-        // Valid, but longer than what is read.
+        // Valid, but longer than the read limit.
         let long = raw_frame(&[0; MAX_LEN]);
         for bytes in [&wrong_checksum[..], &claims_too_much, &long[..MAX_LEN]] {
             assert!(matches!(classified(bytes), Some(FirstMessage::Other)));

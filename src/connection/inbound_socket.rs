@@ -30,7 +30,7 @@ use crate::wire::{StreamType, encode_frame};
 /// The maximum time for a rejected peer to read the reason.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// An accepted socket whose first message decides what it becomes.
+/// An accepted socket until its first message.
 ///
 /// Returned by [`PeerConnectionActor::accept`](super::PeerConnectionActor::accept). The handle
 /// controls the socket until that decision. Afterwards the peer's [`PeerConnectionHandle`] does.
@@ -66,7 +66,7 @@ impl InboundSocket {
         self.shared.address
     }
 
-    /// Returns whether it is still undecided what the socket becomes.
+    /// Returns whether the outcome of the socket is still undecided.
     pub fn is_pending(&self) -> bool {
         !self.shared.state.lock().is_done
     }
@@ -169,7 +169,7 @@ impl fmt::Debug for InboundSocket {
     }
 }
 
-/// What an accepted socket has become.
+/// The outcome of an accepted socket.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum InboundOutcome<'a> {
@@ -338,7 +338,7 @@ pub(super) fn accept(
     }
 }
 
-/// What the thread of a socket does after the callback.
+/// The task of the thread of a socket after the callback.
 enum SocketTask {
     Nothing,
     Connection(ConnectionRun),

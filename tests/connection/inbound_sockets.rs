@@ -1,4 +1,4 @@
-//! Accepted sockets until their first message decides what they become.
+//! Accepted sockets until their first message.
 
 use std::net::TcpStream;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Accepted sockets of scripted peers: what they become, and the limits until then.
+//! Accepted sockets of scripted peers: outcomes, and the limits until then.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr};

@@ -232,7 +232,7 @@ pub(crate) struct Newcomer {
     outcomes: Receiver<Became>,
 }
 
-/// What an accepted socket has become.
+/// The outcome of an accepted socket.
 #[derive(Debug)]
 pub(crate) enum Became {
     Connection(PeerConnectionHandle),
@@ -256,7 +256,7 @@ impl PartialEq for Became {
 }
 
 impl Newcomer {
-    /// Waits until it is decided what the socket is.
+    /// Waits for the outcome of the socket.
     #[track_caller]
     pub(crate) fn outcome(&self) -> Became {
         let outcome = self.outcomes.recv_timeout(DEADLINE);

@@ -16,7 +16,7 @@ use crate::connection::{ConnectionConfig, ConnectionObserver, SlotGuard};
 use crate::error::Error;
 use crate::session::{ConfigError, Direction, TransportClose};
 
-/// A connected socket, usually an accepted one, and what has been read from it.
+/// A connected socket, usually an accepted one, and the bytes that were read from it.
 pub(in crate::connection) struct AcceptedSocket {
     pub(in crate::connection) socket: Arc<Stream>,
     pub(in crate::connection) received: Vec<u8>,

@@ -218,8 +218,7 @@ impl PeerConnectionHandle {
     ///
     /// Content that every node punishes is refused, such as headers without proof of work. That
     /// check hashes each header, and each transaction of a block, on the thread of the caller.
-    /// [`SendError`](crate::session::SendError) lists what is
-    /// [not checked](crate::session::SendError#not-checked).
+    /// Some rules are [not checked](crate::session::SendError#not-checked).
     ///
     /// Accepted messages are written in the order of the calls, separately for each stream. If the
     /// connection closes first, queued messages are dropped. The final event has the reason.

@@ -110,7 +110,7 @@ impl PeerConnectionActor {
         spawn_dialed(address, options, None)
     }
 
-    /// Reads the first message of an accepted socket on a new thread, and reports what it is.
+    /// Reads the first message of an accepted socket on a new thread, and reports the outcome.
     ///
     /// A `createstrm` attaches the socket to its peer in `options.associations`, and the thread
     /// continues as the reader of that stream. All other messages, invalid data, the end of the

@@ -198,7 +198,7 @@ fn run_connection(
     read_loop.run(has_come)
 }
 
-/// Connects. Returns the stream and its socket, with what has been read from it.
+/// Connects. Returns the stream and its socket, with the bytes that were read from it.
 ///
 /// Not inlined, because its variables would take stack memory until the connection ends.
 #[inline(never)]

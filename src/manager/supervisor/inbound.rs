@@ -95,7 +95,7 @@ impl InboundSockets {
         self.rejected.insert(handle.peer_id(), handle);
     }
 
-    /// Removes what belongs to a connection that has ended. Returns the connection if it was
+    /// Removes the state of a connection that has ended. Returns the connection if it was
     /// rejected.
     pub(super) fn remove(&mut self, peer_id: PeerId) -> Option<PeerConnectionHandle> {
         self.requests.retain(|one| one.peer_id != peer_id);
@@ -146,7 +146,7 @@ impl ConnectionView for Connections<'_> {
     }
 }
 
-/// Reports what an accepted socket becomes, on the thread of the socket. Reports its end if it is
+/// Reports the outcome of an accepted socket, on the thread of the socket. Reports its end if it is
 /// dropped before it started a connection.
 struct SocketObserver {
     peer_id: PeerId,

@@ -57,7 +57,7 @@ fn assert_churn_leaves_nothing(duration: Duration) {
     assert_eq!(threads_and_descriptors().1, before.1);
 }
 
-/// Returns what the connections of the client and of the servers did.
+/// Returns the actions of the connections of the client and of the servers.
 fn churn(duration: Duration) -> Vec<Counts> {
     let began = Instant::now();
     // A closed connection occupies its port for a minute, separately for each server.

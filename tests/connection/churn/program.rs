@@ -34,7 +34,7 @@ pub(super) struct Program {
     slow_messages: JoinHandle<usize>,
 }
 
-/// What the connections of a program did.
+/// The actions of the connections of a program.
 pub(super) struct Counts {
     events: usize,
     peers: usize,

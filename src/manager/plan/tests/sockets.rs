@@ -1,4 +1,4 @@
-//! Inbound sockets before their first message: limits, eviction and what they become.
+//! Inbound sockets before their first message: limits, eviction and outcomes.
 
 use super::*;
 use crate::event::InboundRejectReason;

@@ -1,6 +1,6 @@
 //! Connections of the library over TCP in memory, in many schedules of their threads.
 //!
-//! Each check states what must hold in every schedule. All of them also assert that no thread and
+//! Each check states its invariants. All of them also assert that no thread and
 //! no socket is left at their end: see [`harness::explore`].
 
 extern crate model_checker as std;
