@@ -8,7 +8,7 @@ use std::io::Read;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bsv_p2p::Manager;
 use bsv_p2p::connection::EventReceiver;
@@ -156,7 +156,9 @@ impl Subscribed {
     fn disconnect(&mut self) {
         self.initiators.order("disconnect");
         self.initiators.wait();
+        let deadline = Instant::now() + PATIENCE;
         while self.manager.connected_count() > 0 {
+            assert!(Instant::now() < deadline, "connections do not end");
             thread::sleep(Duration::from_millis(10));
         }
     }
