@@ -336,11 +336,13 @@ impl MessageReader {
             Incoming::BlockEnd { len, checksum } => {
                 self.counters.add_message_in(Some(MessageKind::Block), len);
                 let now = self.now;
-                let told = checksum.clone();
-                self.with_session(session, false, |session| match told {
-                    // The request left the table when the block started.
-                    Ok(()) => {}
-                    Err(cause) => session.on_dropped(cause, now),
+                let failure = checksum.clone().err();
+                // The request left the table when the block started, so the limits change even if the
+                // session has nothing to do.
+                self.with_session(session, false, |session| {
+                    if let Some(cause) = failure {
+                        session.on_dropped(cause, now);
+                    }
                 });
                 ReadOutcome::Block(BlockPart::End { checksum })
             }
