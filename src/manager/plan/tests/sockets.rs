@@ -229,8 +229,8 @@ fn oldest_silent_socket_is_evicted_when_table_is_full() {
     assert_eq!(newcomer(&mut plan, then), SocketAdmission::Accept);
 }
 
-#[test]
-fn evicted_socket_that_became_stream_is_not_reported() {
+/// Returns a plan, a socket that was evicted for a newer one, and the time.
+fn evicted_socket() -> (Plan, PeerId, Now) {
     let now = begin();
     let mut config = config();
     config.listener.max_handshakes = 1;
@@ -238,6 +238,12 @@ fn evicted_socket_that_became_stream_is_not_reported() {
     let socket = accept(&mut plan, from(1, 1), now);
     let late = later(now, SECOND);
     try_accept(&mut plan, from(2, 1), late);
+    (plan, socket, late)
+}
+
+#[test]
+fn evicted_socket_that_became_stream_is_not_reported() {
+    let (mut plan, socket, late) = evicted_socket();
     assert_eq!(closed_sockets(&mut plan, late), [socket]);
     let end = plan.on_socket_over(socket, &SocketEnd::Attached, late);
     assert_eq!(end, None);
@@ -246,13 +252,7 @@ fn evicted_socket_that_became_stream_is_not_reported() {
 
 #[test]
 fn evicted_socket_is_not_admitted() {
-    let now = begin();
-    let mut config = config();
-    config.listener.max_handshakes = 1;
-    let mut plan = plan_of(config, Vec::new(), now);
-    let socket = accept(&mut plan, from(1, 1), now);
-    let late = later(now, SECOND);
-    try_accept(&mut plan, from(2, 1), late);
+    let (mut plan, socket, late) = evicted_socket();
     // Its first message arrived at the same time.
     let admission = plan.on_classified(socket, false, &Blind, late);
     let refused = Admission::Drop(InboundRejectReason::Capacity);

@@ -32,6 +32,31 @@ fn serve_for_a_while(mut peer: RawPeer) {
     }
 }
 
+/// A peer that accepts connections, and closes each of them at some point.
+struct ClosingPeer {
+    listener: Listener,
+    thread: thread::JoinHandle<()>,
+}
+
+impl ClosingPeer {
+    fn end(self) {
+        self.listener.close();
+        self.thread.join().unwrap();
+    }
+}
+
+/// Returns a supervised connection to a [`ClosingPeer`].
+fn restarting() -> (Supervisor, Actor, ClosingPeer) {
+    let supervisor = Supervisor::start().unwrap();
+    let listener = Listener::new();
+    let actor = Actor::supervised(&supervisor, listener.address(), config());
+    let thread = thread::spawn({
+        let listener = listener.clone();
+        move || std::iter::from_fn(|| listener.accept()).for_each(serve_for_a_while)
+    });
+    (supervisor, actor, ClosingPeer { listener, thread })
+}
+
 /// A stop by the caller and the end by the peer happen at once. There must be exactly one final
 /// event, and both end the connection without waiting for a timeout.
 #[test]
@@ -66,13 +91,7 @@ fn stop_and_peer_close_emit_one_final_event() {
 #[test]
 fn restart_and_stop_emit_one_final_event() {
     explore(2000, || {
-        let supervisor = Supervisor::start().unwrap();
-        let listener = Listener::new();
-        let actor = Actor::supervised(&supervisor, listener.address(), config());
-        let peer = thread::spawn({
-            let listener = listener.clone();
-            move || std::iter::from_fn(|| listener.accept()).for_each(serve_for_a_while)
-        });
+        let (supervisor, actor, peer) = restarting();
         let supervisor_first = choose(2) == 0;
         let mut supervisor = Some(supervisor);
         for _ in 0..choose(4) {
@@ -84,8 +103,7 @@ fn restart_and_stop_emit_one_final_event() {
         let events = actor.close();
         assert_order(&events);
         drop(supervisor);
-        listener.close();
-        peer.join().unwrap();
+        peer.end();
     });
 }
 
@@ -96,13 +114,7 @@ fn restart_and_stop_emit_one_final_event() {
 #[test]
 fn stop_at_due_restart_emits_one_final_event() {
     explore(3000, || {
-        let supervisor = Supervisor::start().unwrap();
-        let listener = Listener::new();
-        let actor = Actor::supervised(&supervisor, listener.address(), config());
-        let peer = thread::spawn({
-            let listener = listener.clone();
-            move || std::iter::from_fn(|| listener.accept()).for_each(serve_for_a_while)
-        });
+        let (supervisor, actor, peer) = restarting();
         let mut events = Vec::new();
         for _ in 0..choose(6) {
             // A peer that stays connected causes no further event.
@@ -137,8 +149,7 @@ fn stop_at_due_restart_emits_one_final_event() {
             "stopped after {after:?}"
         );
         stopping.into_iter().for_each(|one| one.join().unwrap());
-        listener.close();
-        peer.join().unwrap();
+        peer.end();
     });
 }
 
