@@ -152,9 +152,13 @@ fn follow_without_usable_peer_fails() {
     ended.assert_failure(1, "expected a port from 0 to 65535, got \"port\"");
 }
 
-/// Returns a header server of each hostile kind, which serves a branch of its own, with its name.
+/// Returns a header server of each hostile kind, which serves the same branch, with its name.
+///
+/// The trickling server has more headers than the others, so it never answers with an empty list,
+/// which would confirm the branch while the honest peer is not connected yet.
 fn hostile_servers() -> Vec<(&'static str, HeaderServer)> {
-    let branch = &extended(&[genesis()], 19, 1)[..];
+    let long_branch = &extended(&[genesis()], 26, 1)[..];
+    let branch = &long_branch[..20];
     let parent = &branch[19];
     let with = |last: BlockHeader| [branch, &[last]].concat();
     let easy = mined_with(parent, |header| header.bits = CompactTarget(0x207f_fffe));
@@ -178,7 +182,7 @@ fn hostile_servers() -> Vec<(&'static str, HeaderServer)> {
             server(&with(without_work), Answers::Node),
         ),
         ("not linked", server(&with(unlinked), Answers::Node)),
-        ("trickle", server(branch, trickle)),
+        ("trickle", server(long_branch, trickle)),
         ("silent", server(branch, Answers::Never)),
     ]
 }
