@@ -206,11 +206,11 @@ impl Plan {
         now: Now,
     ) -> Option<(SocketAddr, InboundRejectReason)> {
         // An admitted connection may not have been started.
-        self.links.remove(peer_id);
-        self.turned_away.remove(&peer_id);
-        let PendingSocket {
-            address, closing, ..
-        } = self.sockets.remove(&peer_id)?;
+        let admitted = self.links.remove(peer_id).map(|link| link.address);
+        let admitted = admitted.or_else(|| self.turned_away.remove(&peer_id));
+        let pending = self.sockets.remove(&peer_id);
+        let closing = pending.and_then(|socket| socket.closing);
+        let address = pending.map(|socket| socket.address).or(admitted)?;
         let reason = match end {
             SocketEnd::Attached => return None,
             SocketEnd::StreamRejected(reason) => {

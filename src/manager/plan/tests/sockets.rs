@@ -304,18 +304,25 @@ fn ended_socket_takes_no_slot_of_others() {
 }
 
 #[test]
-fn admitted_connection_that_never_started_leaves_no_trace() {
+fn admitted_connection_that_never_started_is_reported() {
     let now = begin();
     let mut plan = plan_of(config(), Vec::new(), now);
     let admitted = let_in(&mut plan, from(1, 1), now);
-    assert_eq!(plan.on_socket_over(admitted, &SocketEnd::Closed, now), None);
+    let capacity = InboundRejectReason::Capacity;
+    assert_eq!(
+        plan.on_socket_over(admitted, &SocketEnd::Closed, now),
+        Some((from(1, 1), capacity))
+    );
     assert_leaves_no_trace(&mut plan, admitted, now);
     let mut plan = full(|_| {}, now);
     actions(&mut plan, now);
     plan.take_changes();
     let (rejected, admission) = ask(&mut plan, from(2, 1), &Blind, now);
     assert_eq!(admission, Admission::RejectPolitely);
-    assert_eq!(plan.on_socket_over(rejected, &SocketEnd::Closed, now), None);
+    assert_eq!(
+        plan.on_socket_over(rejected, &SocketEnd::Closed, now),
+        Some((from(2, 1), capacity))
+    );
     assert_leaves_no_trace(&mut plan, rejected, now);
     assert!(plan.turned_away.is_empty());
 }
