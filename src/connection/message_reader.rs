@@ -194,6 +194,13 @@ impl MessageReader {
         self.read_once(stream, session)
     }
 
+    /// Waits until the next frame arrives, for at most 30 s. Returns immediately inside a frame.
+    pub(super) fn wait_for_frame(&mut self, stream: &Stream) {
+        if !self.frames.is_inside_frame() {
+            stream.wait_for_data(&mut self.wait);
+        }
+    }
+
     /// Reads once, with the current timeout of the socket.
     pub(super) fn read_once(
         &mut self,

@@ -275,7 +275,7 @@ impl Outbox {
     fn write_small(&self, messages: &[Message], priority: Priority) -> Result<bool, QueueError> {
         let len: u64 = messages.iter().map(Encode::encoded_len).sum();
         let is_small = len < COPY_THRESHOLD && messages.len() <= MAX_BATCH_FRAMES;
-        if !is_small || !Stream::WRITES_WITHOUT_WAITING {
+        if !is_small || !Stream::SUPPORTS_NONBLOCKING_CALLS {
             return Ok(false);
         }
         let mut guard = self.shared.state.lock();
@@ -330,7 +330,7 @@ impl Outbox {
     /// else on the writer thread.
     fn start_write(&self, state: &mut OutboxState, count: usize) -> Result<(), QueueError> {
         let alone = state.in_flight == (0, 0) && state.queue.len() == count;
-        if alone && Stream::WRITES_WITHOUT_WAITING {
+        if alone && Stream::SUPPORTS_NONBLOCKING_CALLS {
             let stream = &self.shared.stream;
             let written = state.queue.write(|parts| stream.write_now(parts));
             self.shared.record_write(state, written)?;

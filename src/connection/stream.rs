@@ -1,6 +1,7 @@
 //! TCP socket with read and write timeouts.
 
 use std::io::{self, IoSlice, Read};
+use std::mem::MaybeUninit;
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
@@ -12,12 +13,15 @@ use crate::sockets::is_timeout;
 /// The maximum duration of a blocking write, after which its deadline is checked.
 const WRITE_STEP: Duration = Duration::from_secs(1);
 
-/// The read timeouts. The socket option is set only if the timeout changes.
+/// The timeouts of reads. The socket option is set only if the timeout changes.
 const READ_STEPS: [Duration; 3] = [
     Duration::from_secs(1),
     Duration::from_millis(100),
     Duration::from_millis(10),
 ];
+
+/// The maximum duration of [`Stream::wait_for_data`].
+const IDLE_WAIT: Duration = Duration::from_secs(30);
 
 /// A connected socket. One thread may read while another one writes.
 #[derive(Debug)]
@@ -53,8 +57,8 @@ impl Stream {
         self.peer
     }
 
-    /// Whether the system supports nonblocking writes on a blocking socket.
-    pub(super) const WRITES_WITHOUT_WAITING: bool = cfg!(unix);
+    /// Whether the system supports single nonblocking operations on a blocking socket.
+    pub(super) const SUPPORTS_NONBLOCKING_CALLS: bool = cfg!(unix);
 
     /// Writes as much as possible without blocking. Returns 0 if the socket would block.
     pub(super) fn write_now(&self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
@@ -70,6 +74,28 @@ impl Stream {
             Err(error) if is_timeout(&error) => Ok(0),
             result => result,
         }
+    }
+
+    /// Waits until data, EOF or an error can be read, for at most 30 s. Nothing is read. `wait` is
+    /// the read timeout of the socket.
+    pub(super) fn wait_for_data(&self, wait: &mut ReadWait) {
+        // The next read returns an error of either call.
+        if wait.set(self, IDLE_WAIT).is_ok() {
+            let _ = self.tcp.peek(&mut [0]);
+        }
+    }
+
+    /// Returns whether data, EOF or an error can be read. Does not block.
+    ///
+    /// Always `true` without [`Stream::SUPPORTS_NONBLOCKING_CALLS`].
+    pub(super) fn has_data(&self) -> bool {
+        if !Self::SUPPORTS_NONBLOCKING_CALLS {
+            return true;
+        }
+        let socket = SockRef::from(&self.tcp);
+        let peeked =
+            socket.recv_with_flags(&mut [MaybeUninit::uninit()], flags::PEEK | flags::DONT_WAIT);
+        !peeked.is_err_and(|error| is_timeout(&error))
     }
 
     pub(super) fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
@@ -90,6 +116,9 @@ impl Stream {
 
     /// Discards received data until the peer closes its direction, the socket fails, the deadline
     /// passes or `is_stopped` returns true. `is_stopped` is called at least once a second.
+    ///
+    /// Not inlined, because its buffer would be part of the stack of every connection.
+    #[inline(never)]
     pub(super) fn discard_until(&self, deadline: Instant, is_stopped: impl Fn() -> bool) {
         let mut unread = [0; 4096];
         let mut wait = ReadWait::default();
@@ -163,16 +192,23 @@ impl ReadWait {
             deadline.saturating_duration_since(now)
         });
         let fitting = READ_STEPS.into_iter().find(|step| *step <= left);
-        let step = fitting.unwrap_or(READ_STEPS[2]);
-        if self.set != Some(step) {
-            stream.tcp.set_read_timeout(Some(step))?;
-            self.set = Some(step);
+        self.set(stream, fitting.unwrap_or(READ_STEPS[2]))
+    }
+
+    fn set(&mut self, stream: &Stream, timeout: Duration) -> io::Result<()> {
+        if self.set != Some(timeout) {
+            stream.tcp.set_read_timeout(Some(timeout))?;
+            self.set = Some(timeout);
         }
         Ok(())
     }
 }
 
 mod flags {
+    #[cfg(unix)]
+    pub(super) const PEEK: i32 = libc::MSG_PEEK;
+    #[cfg(not(unix))]
+    pub(super) const PEEK: i32 = 0;
     #[cfg(unix)]
     pub(super) const DONT_WAIT: i32 = libc::MSG_DONTWAIT;
     #[cfg(not(unix))]

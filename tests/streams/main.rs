@@ -6,6 +6,7 @@ mod header_requests;
 mod hostile_initiator;
 mod hostile_responder;
 mod hostile_streams;
+mod idle;
 mod opening_requests;
 mod panics;
 mod pinning;

@@ -42,6 +42,12 @@ impl PeerStreams {
         self.data.as_ref().map(|(_, policy)| *policy)
     }
 
+    /// Returns whether data can be read from the data stream, or `false` without one.
+    pub(super) fn data_has_data(&self) -> bool {
+        let data = self.data.as_ref();
+        data.is_some_and(|(stream, _)| stream.socket.has_data())
+    }
+
     pub(super) fn add_data(&mut self, stream: Arc<PeerStream>, policy: StreamPolicy) {
         self.data = Some((stream, policy));
     }

@@ -28,6 +28,8 @@ struct DataStreamState {
     phase: Phase,
     /// The time up to which the data of the peer was read, while the stream is open.
     read_until: Option<Instant>,
+    /// Whether everything that arrived was processed, and the thread waits for more.
+    is_idle: bool,
     /// The thread of the stream.
     thread: Option<JoinHandle<()>>,
     /// The wakers of threads that wait for [`Phase::Ready`].
@@ -106,10 +108,27 @@ impl DataStream {
         self.state.lock().read_until = Some(time);
     }
 
+    /// Records whether everything that arrived was processed, and the thread of the stream waits for
+    /// more. It must not read before it records that the wait has ended.
+    pub(in crate::connection::actor) fn set_idle(&self, is_idle: bool) {
+        self.state.lock().is_idle = is_idle;
+    }
+
     /// Returns the time up to which the data that arrived on the stream was read, or `None` if there
     /// is no open stream. It does not advance while the thread of the stream has paused reading.
-    pub(in crate::connection::actor) fn read_until(&self) -> Option<Instant> {
-        self.state.lock().read_until
+    ///
+    /// `now` is returned for an idle stream without data in its socket, which `has_data` checks.
+    pub(in crate::connection::actor) fn read_until(
+        &self,
+        now: Instant,
+        has_data: impl FnOnce() -> bool,
+    ) -> Option<Instant> {
+        let state = self.state.lock();
+        // The thread cannot leave its wait, and read the data, while the state is locked.
+        if state.is_idle && !has_data() {
+            return Some(now);
+        }
+        state.read_until
     }
 }
 
@@ -177,6 +196,7 @@ impl Drop for DataStreamGuard {
         let mut state = data_stream.state.lock();
         state.phase = Phase::Closed;
         state.read_until = None;
+        state.is_idle = false;
         drop(state);
         data_stream.ended.notify_all();
     }

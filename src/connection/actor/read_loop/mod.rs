@@ -21,6 +21,7 @@ use crate::connection::logging::{self, Logged};
 use crate::connection::message_reader::{
     BlockPart, MessageReader, ReadOutcome, Received, SessionAccess,
 };
+use crate::connection::stream::Stream;
 use crate::session::{DisconnectReason, Session, TransportClose};
 use crate::wire::CreateStrm;
 
@@ -83,9 +84,8 @@ impl ReadLoop<'_> {
             }
             let misbehavior = self.peer.misbehavior.next_deadline();
             let deadline = deadline.into_iter().chain(misbehavior).min();
-            if (std::mem::take(&mut has_come) || self.read(deadline, now))
-                && let Some(end) = self.process_input()
-            {
+            let has_data = std::mem::take(&mut has_come) || self.read(deadline, now);
+            if has_data && let Some(end) = self.process_input() {
                 return end;
             }
             if let Some(end) = self.transport_end.take()
@@ -95,6 +95,23 @@ impl ReadLoop<'_> {
             }
             self.events.publisher.report_lag();
             self.set_read_until(now);
+            if !has_data {
+                self.wait_while_idle();
+            }
+        }
+    }
+
+    /// Waits for the next frame of a data stream on which nothing arrived for a while.
+    ///
+    /// The thread of the first stream does what is due each second. It checks the idle socket before
+    /// a timeout expires.
+    fn wait_while_idle(&mut self) {
+        if let StreamRole::Data = self.role
+            && Stream::SUPPORTS_NONBLOCKING_CALLS
+        {
+            self.connection.data_stream.set_idle(true);
+            self.reader.wait_for_frame(&self.stream.socket);
+            self.connection.data_stream.set_idle(false);
         }
     }
 
@@ -180,7 +197,10 @@ impl ReadLoop<'_> {
         let (config, version) = self.peer.config();
         self.config_version = version;
         self.reader.update_config(&config);
-        self.stream.outbox.update_config(&config);
+        // The thread of an idle data stream does not check for a new configuration.
+        for stream in self.connection.streams().all() {
+            stream.outbox.update_config(&config);
+        }
         self.events.publisher.set_limits((&*config).into());
         true
     }
