@@ -220,6 +220,10 @@ impl InboundConnection<'_> {
         &mut self.options
     }
 
+    pub(crate) fn set_options(&mut self, options: Box<PeerConnectionOptions>) {
+        self.options = options;
+    }
+
     /// Starts the connection. `ConnectionEstablished` is emitted after the callback.
     ///
     /// Does not block.
@@ -252,7 +256,7 @@ impl InboundConnection<'_> {
     ) -> Result<PeerConnectionHandle, Error> {
         // The time until the decision of the owner is not part of the handshake.
         self.accepted.since += self.reported_at.elapsed();
-        let mut run = ConnectionRun::new(*self.options, over_capacity, observer, self.accepted)?;
+        let mut run = ConnectionRun::new(self.options, over_capacity, observer, self.accepted)?;
         let thread = self.socket.take_thread();
         let thread = thread.map_err(|reason| Error::Disconnected {
             peer: self.socket.address.to_string(),

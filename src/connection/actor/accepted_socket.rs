@@ -68,7 +68,7 @@ pub(in crate::connection) struct ConnectionRun {
 impl ConnectionRun {
     /// Creates the connection. If `over_capacity` is set, the peer is rejected.
     pub(in crate::connection) fn new(
-        options: PeerConnectionOptions,
+        options: Box<PeerConnectionOptions>,
         over_capacity: bool,
         observer: Option<Box<dyn ConnectionObserver>>,
         accepted: AcceptedSocket,

@@ -27,7 +27,7 @@ use crate::wire::{BlockHeader, Message, StreamPolicy};
 /// cannot reach a later connection by mistake. After the end, it remains readable without sockets.
 pub(in crate::connection) struct ActiveConnection {
     /// Locked for one call, never during a wait.
-    session: Mutex<Session>,
+    session: Box<Mutex<Session>>,
     /// The reason of the end.
     pub(super) close: Arc<CloseCell>,
     pub(super) requests: RequestTable,
@@ -40,30 +40,25 @@ pub(in crate::connection) struct ActiveConnection {
 }
 
 impl ActiveConnection {
+    /// Not inlined, because the thread of an accepted socket keeps the stack memory that its deepest
+    /// call needed.
+    #[inline(never)]
     pub(super) fn new(
         direction: Direction,
         config: &ConnectionConfig,
         nonces: &NonceRegistry,
-    ) -> Result<Self, ConfigError> {
-        let mut session = Session::new(
-            direction,
-            config.session.clone(),
-            nonces.clone(),
-            random::nonces(),
-            Instant::now(),
-        )?;
-        session.set_genesis(config.network.genesis_header().hash());
-        session.enable_multistream(uuid::Uuid::new_v4());
+    ) -> Result<Arc<Self>, ConfigError> {
+        let session = new_session(direction, config, nonces)?;
         let close = Arc::new(CloseCell::new());
         let genesis = BlockHeader::genesis(&config.network);
-        Ok(Self {
-            session: Mutex::new(session),
+        Ok(Arc::new(Self {
+            session,
             requests: RequestTable::new(&genesis, close.wakers().clone()),
             close,
             streams: RwLock::default(),
             data_stream: DataStream::default(),
             is_established: AtomicBool::new(false),
-        })
+        }))
     }
 
     /// Locks the session for one call, with the current objects of open requests. If the session
@@ -186,6 +181,26 @@ impl ActiveConnection {
             let _ = primary.outbox.reply(&[ping.into()]);
         }
     }
+}
+
+/// Creates a session on the heap. Not inlined, like [`ActiveConnection::new`].
+#[inline(never)]
+fn new_session(
+    direction: Direction,
+    config: &ConnectionConfig,
+    nonces: &NonceRegistry,
+) -> Result<Box<Mutex<Session>>, ConfigError> {
+    let mut boxed = Box::new(Mutex::new(Session::new(
+        direction,
+        config.session.clone(),
+        nonces.clone(),
+        random::nonces(),
+        Instant::now(),
+    )?));
+    let session = boxed.get_mut();
+    session.set_genesis(config.network.genesis_header().hash());
+    session.enable_multistream(uuid::Uuid::new_v4());
+    Ok(boxed)
 }
 
 /// The locked session of a connection.

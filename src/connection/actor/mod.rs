@@ -215,7 +215,8 @@ fn spawn_dialed(
     options: PeerConnectionOptions,
     observer: Option<Box<dyn ConnectionObserver>>,
 ) -> Result<PeerConnectionHandle, Error> {
-    let (peer, slot) = PeerConnection::new((Direction::Outbound, address), options, observer)?;
+    let (peer, slot) =
+        PeerConnection::new((Direction::Outbound, address), Box::new(options), observer)?;
     spawn_thread(&peer, &peer.current(), slot).map_err(not_spawned)?;
     Ok(PeerConnectionHandle::new(peer))
 }
@@ -227,7 +228,12 @@ fn spawn_accepted(
 ) -> Result<PeerConnectionHandle, Error> {
     options.config.validate()?;
     let socket = AcceptedSocket::prepare(stream, &options.config)?;
-    let run = ConnectionRun::new(options, over_capacity, None, AcceptedSocket::new(socket))?;
+    let run = ConnectionRun::new(
+        Box::new(options),
+        over_capacity,
+        None,
+        AcceptedSocket::new(socket),
+    )?;
     run.spawn().map_err(not_spawned)
 }
 

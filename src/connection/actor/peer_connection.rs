@@ -72,9 +72,10 @@ impl PeerConnection {
     /// run.
     pub(super) fn new(
         (direction, address): (Direction, SocketAddr),
-        options: PeerConnectionOptions,
+        options: Box<PeerConnectionOptions>,
         observer: Option<Box<dyn ConnectionObserver>>,
     ) -> Result<(Arc<Self>, Option<SlotGuard>), ConfigError> {
+        options.config.validate()?;
         let PeerConnectionOptions {
             peer_id,
             config,
@@ -84,8 +85,8 @@ impl PeerConnection {
             memory,
             slot,
             log_level,
-        } = options;
-        config.validate()?;
+        } = *options;
+        let config = Arc::new(config);
         let connection = ActiveConnection::new(direction, &config, &nonces)?;
         let peer = Arc::new(Self {
             peer_id,
@@ -95,7 +96,7 @@ impl PeerConnection {
             misbehavior: MisbehaviorAggregator::default(),
             nonces,
             associations,
-            current: RwLock::new(Arc::new(connection)),
+            current: RwLock::new(connection),
             stop: OnceLock::new(),
             counters: Arc::default(),
             data_counters: OnceLock::new(),
@@ -107,7 +108,7 @@ impl PeerConnection {
             lifecycle: Lifecycle::default(),
             observer,
             history: Mutex::default(),
-            config: RwLock::new(Arc::new(config)),
+            config: RwLock::new(config),
             config_version: AtomicU64::new(0),
             log_level,
         });
@@ -155,7 +156,7 @@ impl PeerConnection {
             // The session has this configuration, or gets the update that waits for the lock.
             let config = self.config.read();
             let next = ActiveConnection::new(self.direction, &config, &self.nonces);
-            let Ok(next) = next.map(Arc::new) else {
+            let Ok(next) = next else {
                 return false;
             };
             *self.current.write() = next.clone();

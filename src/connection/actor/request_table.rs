@@ -15,7 +15,7 @@ use crate::wire::{BlockHeader, Message, StreamType};
 
 /// The request table with its lock, which is held for one call and never during a wait.
 pub(super) struct RequestTable {
-    table: Mutex<Requests>,
+    table: Box<Mutex<Requests>>,
     /// The number of open requests, readable without the lock.
     open: AtomicUsize,
     /// The number of block reader requests whose block has not started to arrive.
@@ -51,7 +51,7 @@ impl RequestTable {
     /// Creates an empty table. `wakers` are those of the stream threads of the connection.
     pub(super) fn new(genesis: &BlockHeader, wakers: StreamWakers) -> Self {
         Self {
-            table: Mutex::new(Requests::new(genesis.hash(), new_seed())),
+            table: new_requests(genesis),
             open: AtomicUsize::new(0),
             block_readers: AtomicUsize::new(0),
             wants_fence: AtomicBool::new(false),
@@ -202,9 +202,13 @@ impl AtomicObjectCount {
     }
 }
 
-/// Returns a random seed for the end markers of requests.
-fn new_seed() -> [u8; 16] {
-    Uuid::new_v4().into_bytes()
+/// Creates the table on the heap, with a random seed for the end markers of requests.
+///
+/// Not inlined, like [`ActiveConnection::new`](super::active_connection::ActiveConnection::new).
+#[inline(never)]
+fn new_requests(genesis: &BlockHeader) -> Box<Mutex<Requests>> {
+    let seed = Uuid::new_v4().into_bytes();
+    Box::new(Mutex::new(Requests::new(genesis.hash(), seed)))
 }
 
 #[cfg(test)]

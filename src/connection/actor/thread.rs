@@ -35,14 +35,7 @@ pub(super) fn run(
     let _own = peer.lifecycle.enter_thread();
     let _closes = CloseOnPanic(&peer.lifecycle);
     let mut block_transfer = BlockTransfer::default();
-    let reason = call_foreign(|| {
-        let events = EventEmitter {
-            peer,
-            connection,
-            publisher: peer.publisher(connection, StreamType::General),
-        };
-        run_connection(peer, connection, accepted, events, &mut block_transfer)
-    });
+    let reason = call_foreign(|| run_connection(peer, connection, accepted, &mut block_transfer));
     let reason = connection.close(reason.unwrap_or(DisconnectReason::InternalError));
     connection.session().close(reason.clone());
     peer.lifecycle.notify();
@@ -162,29 +155,28 @@ fn run_connection(
     peer: &Arc<PeerConnection>,
     connection: &Arc<ActiveConnection>,
     accepted: Option<AcceptedSocket>,
-    mut events: EventEmitter<'_>,
     block_transfer: &mut BlockTransfer,
 ) -> DisconnectReason {
     let (config, config_version) = peer.config();
+    let mut events = EventEmitter {
+        peer,
+        connection,
+        publisher: peer.publisher(connection, StreamType::General),
+    };
     let connected = connect(peer, connection, &config, accepted, &mut events);
     let (stream, AcceptedSocket { received, end, .. }) = match connected {
         Ok(connected) => connected,
         Err(reason) => return reason,
     };
-    let mut reader = MessageReader::new(&config, peer.counters());
-    reader.push_received(&received);
     let has_come = !received.is_empty() || end.is_some();
-    drop(received);
-    reader.track_memory(peer.stream_memory(connection, StreamType::General));
     // The limits may have changed since the last run.
     peer.set_memory_limits(&config);
     events.publisher.set_limits((&*config).into());
-    drop(config);
     let mut read_loop = ReadLoop {
         peer,
         connection,
         stream: &stream,
-        reader,
+        reader: MessageReader::new(&config, peer.counters()),
         events,
         block_transfer,
         role: StreamRole::Primary {
@@ -195,6 +187,11 @@ fn run_connection(
         config_version,
         transport_end: end,
     };
+    drop(config);
+    let reader = &mut read_loop.reader;
+    reader.push_received(&received);
+    drop(received);
+    reader.track_memory(peer.stream_memory(connection, StreamType::General));
     read_loop.run(has_come)
 }
 

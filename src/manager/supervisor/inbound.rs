@@ -54,7 +54,7 @@ pub(super) struct AdmissionRequest {
 
 /// The permission to start a connection.
 pub(super) struct AdmissionGrant {
-    options: PeerConnectionOptions,
+    options: Box<PeerConnectionOptions>,
     keeper: Box<LifeKeeper>,
     /// Whether the peer is rejected for capacity.
     over_capacity: bool,
@@ -66,7 +66,7 @@ pub(super) struct InboundSockets {
     /// The accepted socket that is held.
     pending: Option<PendingInbound>,
     /// The accepted sockets, by the ids of the connections that they may become. An entry is
-    /// removed when the socket or its connection ends.
+    /// removed when the connection is established, or when the socket or connection ends before.
     sockets: HashMap<PeerId, InboundSocket>,
     /// The sockets that wait for admission, oldest first.
     requests: Vec<AdmissionRequest>,
@@ -93,6 +93,12 @@ impl InboundSockets {
 
     pub(super) fn add_rejected(&mut self, handle: PeerConnectionHandle) {
         self.rejected.insert(handle.peer_id(), handle);
+    }
+
+    /// Removes the socket of a connection, which has its own handle.
+    pub(super) fn on_connected(&mut self, peer_id: PeerId) {
+        // The thread of the socket runs the connection already, so this does not block.
+        self.sockets.remove(&peer_id);
     }
 
     /// Removes the state of a connection that has ended. Returns the connection if it was
@@ -192,7 +198,7 @@ impl SocketObserver {
             over_capacity,
         } = grant;
         let address = connection.peer_addr();
-        *connection.options_mut() = options;
+        connection.set_options(options);
         if over_capacity {
             if let Ok(handle) = connection.start_with(true, Some(keeper)) {
                 self.is_started = true;
@@ -205,13 +211,25 @@ impl SocketObserver {
         }
         let spawn = || {
             // An update of the configuration finds the connection, or precedes this line.
-            connection.options_mut().config = config(&self.shared.config());
+            self.update_config(connection.options_mut());
             connection.start_with(false, Some(keeper))
         };
         if self.shared.connections.spawn(spawn).is_err() {
             return;
         }
         self.is_started = true;
+        self.report_accepted(address);
+    }
+
+    /// Not inlined, because its variables would add to the deepest stack of the thread.
+    #[inline(never)]
+    fn update_config(&self, options: &mut PeerConnectionOptions) {
+        options.config = config(&self.shared.config());
+    }
+
+    /// Not inlined, like [`SocketObserver::update_config`].
+    #[inline(never)]
+    fn report_accepted(&self, address: SocketAddr) {
         count(&self.shared.counters.inbound_accepted);
         let peer_id = self.peer_id;
         let event = ControlEvent::InboundConnectionAccepted { peer_id, address };
@@ -387,7 +405,7 @@ impl ManagerSupervisor {
 
     fn grant(&self, peer: (PeerId, SocketAddr), over_capacity: bool) -> AdmissionGrant {
         AdmissionGrant {
-            options: self.setup(peer.0, config(&self.shared.config())),
+            options: Box::new(self.setup(peer.0, config(&self.shared.config()))),
             keeper: self.keeper(peer, Direction::Inbound, Attachment::Candidate),
             over_capacity,
         }

@@ -181,6 +181,7 @@ impl ManagerSupervisor {
         let now = Now::read();
         match news {
             LifeNews::Connected { peer_id, info } => {
+                self.inbound.on_connected(peer_id);
                 self.plan.on_connected(peer_id, &info, now);
                 self.announce_transactions_to(peer_id, now.instant);
             }
