@@ -57,7 +57,6 @@ pub fn explore(schedules: usize, check: impl Fn() + Send + Sync + 'static) {
 fn run_once(check: &(dyn Fn() + Send + Sync)) {
     thread::reset();
     net::reset();
-    FAILING_SPAWNS.set(false);
     PASSES_ANYTIME.set(false);
     let clock = clock::start();
     check();
@@ -105,18 +104,7 @@ pub fn pass_time_anytime() {
 }
 
 thread_local! {
-    static FAILING_SPAWNS: Cell<bool> = const { Cell::new(false) };
     static PASSES_ANYTIME: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Lets each spawn with a [`Builder`](crate::thread::Builder) fail in one of four cases, until the
-/// end of the schedule.
-pub fn fail_spawns(fail: bool) {
-    FAILING_SPAWNS.set(fail);
-}
-
-pub(crate) fn spawn_fails() -> bool {
-    FAILING_SPAWNS.get() && choose(4) == 0
 }
 
 /// Chooses the next thread with another scheduler, but lets the time pass and stalls threads

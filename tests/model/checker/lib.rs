@@ -48,7 +48,7 @@ pub use crossbeam_channel::{
     ReadyTimeoutError, RecvError, RecvTimeoutError, SelectTimeoutError, SendError,
     SendTimeoutError, TryReadyError, TryRecvError, TrySelectError, TrySendError,
 };
-pub use explore::{choose, elapsed, explore, fail_spawns, pass_time_anytime};
+pub use explore::{choose, elapsed, explore, pass_time_anytime};
 pub use lock::{
     Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard, WaitTimeoutResult,
 };

@@ -151,21 +151,34 @@ impl End {
     }
 
     fn read(&self, bytes: &mut [u8]) -> io::Result<usize> {
+        let arrived = self.wait_for_data(false)?;
+        if arrived == 0 {
+            return Ok(0);
+        }
+        let count = some_of(arrived.min(bytes.len()));
+        self.incoming.change(|state| {
+            let read = state.bytes.drain(..count);
+            bytes.iter_mut().zip(read).for_each(|(to, from)| *to = from);
+        });
+        Ok(count)
+    }
+
+    /// Waits for data, unless `is_nonblocking`. Returns the number of bytes that arrived, or 0 at
+    /// their end.
+    fn wait_for_data(&self, is_nonblocking: bool) -> io::Result<usize> {
         switch();
         let (timeout, is_nonblocking) = {
             let settings = self.settings();
-            (settings.read_timeout, settings.is_nonblocking)
+            (
+                settings.read_timeout,
+                is_nonblocking || settings.is_nonblocking,
+            )
         };
         let deadline = timeout.map(|timeout| Instant::now() + timeout);
         loop {
             let arrived = self.incoming.state().bytes.len();
             if arrived > 0 {
-                let count = some_of(arrived.min(bytes.len()));
-                self.incoming.change(|state| {
-                    let read = state.bytes.drain(..count);
-                    bytes.iter_mut().zip(read).for_each(|(to, from)| *to = from);
-                });
-                return Ok(count);
+                return Ok(arrived);
             }
             let (is_reset, is_finished) = {
                 let state = self.incoming.state();
@@ -308,6 +321,16 @@ impl TcpStream {
     pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         self.end.shut_down(how);
         Ok(())
+    }
+
+    /// Waits for data like a read. Copies nothing to `bytes`.
+    pub fn peek(&self, bytes: &mut [u8]) -> io::Result<usize> {
+        Ok(self.end.wait_for_data(false)?.min(bytes.len()))
+    }
+
+    /// Returns the result of a peek at one byte that does not wait.
+    pub(crate) fn peek_now(&self) -> io::Result<usize> {
+        Ok(self.end.wait_for_data(true)?.min(1))
     }
 
     pub fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {

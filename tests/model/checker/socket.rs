@@ -1,6 +1,7 @@
 //! The part of `socket2` that the library uses.
 
 use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
 use std::net::{Shutdown, SocketAddr};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -110,6 +111,16 @@ impl SockRef<'_> {
 
     pub fn set_send_buffer_size(&self, _: usize) -> io::Result<()> {
         Ok(())
+    }
+
+    /// Returns the result of a peek that does not wait.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the flags do not request that.
+    pub fn recv_with_flags(&self, _: &mut [MaybeUninit<u8>], flags: i32) -> io::Result<usize> {
+        assert_eq!(flags, libc::MSG_PEEK | libc::MSG_DONTWAIT);
+        self.stream.peek_now()
     }
 
     pub fn send_vectored_with_flags(&self, parts: &[IoSlice<'_>], flags: i32) -> io::Result<usize> {

@@ -84,19 +84,12 @@ impl Builder {
         self
     }
 
-    /// # Errors
-    ///
-    /// An error of the system, in the schedules that choose it: see
-    /// [`fail_spawns`](crate::fail_spawns).
     #[track_caller]
     pub fn spawn<T: Send + 'static>(
         self,
         run: impl FnOnce() -> T + Send + 'static,
     ) -> io::Result<JoinHandle<T>> {
         switch();
-        if crate::explore::spawn_fails() {
-            return Err(io::ErrorKind::WouldBlock.into());
-        }
         let running = Running::new();
         let mut builder = shuttle::thread::Builder::new();
         if let Some(name) = self.name {

@@ -9,6 +9,7 @@ use bsv_p2p::connection::{
     Supervisor,
 };
 use bsv_p2p::event::ControlEvent;
+use bsv_p2p::session::DisconnectReason;
 use bsv_p2p::wire::{Command, Message};
 use bsv_p2p::{ConnectionConfig, Network};
 pub(crate) use model_checker::{choose, elapsed, pass_time_anytime};
@@ -151,6 +152,15 @@ impl Actor {
 #[track_caller]
 pub(crate) fn assert_order(events: &[ControlEvent]) -> usize {
     let names: Vec<&str> = events.iter().map(ControlEvent::name).collect();
+    for event in events {
+        if let ControlEvent::ConnectionRestarting { reason, .. }
+        | ControlEvent::ConnectionLost { reason, .. }
+        | ControlEvent::ConnectionFailed { reason, .. } = event
+        {
+            let panicked = *reason == DisconnectReason::InternalError;
+            assert!(!panicked, "a thread panicked: {names:?}");
+        }
+    }
     let mut stage = "ended";
     let mut ends = 0;
     for (at, name) in names.iter().enumerate() {

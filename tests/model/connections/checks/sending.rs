@@ -48,7 +48,7 @@ fn send_all(handle: &PeerConnectionHandle, first: u32, last: u32) -> u32 {
 /// pings. All messages must arrive whole, those of a thread in their order, and every ping is
 /// answered. No wake-up is lost: nothing waits for a timeout.
 #[test]
-fn messages_arrive_whole_and_in_order_beside_replies() {
+fn messages_and_replies_arrive_whole_and_in_order() {
     explore(2000, || {
         let (actor, mut peer) = connected(1 + choose(3));
         let handle = Arc::new(actor.handle);
@@ -154,8 +154,8 @@ fn messages_arrive_while_writer_becomes_idle() {
     });
 }
 
-/// The peer reads nothing, so that any deadline may pass. What was written before the close are the
-/// accepted messages in their order, and a partially written frame is the last one.
+/// The peer reads nothing, so that any deadline may pass. The accepted messages are
+/// written in their order, and a partially written frame is the last one.
 #[test]
 fn stalled_writes_keep_frames_whole() {
     explore(1000, || {
