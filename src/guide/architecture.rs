@@ -100,9 +100,11 @@
 //!    queue is above its capacity, the message uses the credit of the stream. If the credit is
 //!    spent, reading pauses.
 //!
-//! In `src/connection/`, these steps are in six files: `actor/read_loop/mod.rs`,
-//! `message_reader.rs`, `actor/event_emitter.rs`, and `publisher.rs`, `subscription.rs` and
-//! `event_queue.rs` of `event_bus/`.
+//! In `src/connection/`, a message from the socket to a subscriber is in six files:
+//! `actor/read_loop/mod.rs`, `message_reader.rs`, `actor/event_emitter.rs`, and `publisher.rs`,
+//! `subscription.rs` and `event_queue.rs` of `event_bus/`. Three other files have the exceptions:
+//! `actor/request_table.rs` step 6, `read_loop/outputs.rs` the replies of the session, and
+//! `read_loop/backpressure.rs` the pauses.
 //!
 //! If a block was requested by
 //! [`block_reader`](crate::connection::PeerConnectionHandle::block_reader), its bytes leave this

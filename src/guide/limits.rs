@@ -43,12 +43,13 @@
 //! | --- | --- | --- |
 //! | method such as [`block`] or [`transactions`] | the method returns | late |
 //! | `getdata`, `getblocktxn`, `gethdrsen` sent as a message | the object arrives, for 30 to 60 minutes | unrequested |
+//! | blocks, after `sendhdrsen` or a `sendcmpct` that requests announcements | the connection ends | - |
 //!
 //! An object is late if the method returned without it, for example after a timeout. If it still
 //! arrives, the limits of unrequested payloads apply: up to 1 MiB it is an ordinary message, and
 //! longer ones are discarded. For 30 to 60 minutes, a late payload above the limit of its command
-//! is discarded too, and the connection stays open. A peer that does not respond therefore raises
-//! the limits of unrequested payloads only while the request is open.
+//! is discarded too, and the connection stays open. If a peer does not respond to a method, the
+//! limits of unrequested payloads are raised only until the method returns.
 //!
 //! # Memory
 //!
@@ -216,9 +217,9 @@
 //!
 //! | limit | default | setting | effect |
 //! | --- | --- | --- | --- |
-//! | sockets before their first message, and handshakes | 64 | `max_handshakes` | the oldest stalled one is closed, or new ones wait |
+//! | sockets before their decision, and handshakes | 64 | `max_handshakes` | the oldest stalled one is closed, or new ones wait |
 //! | stalled handshake that may be closed | 500 ms without a `version`, 2 s with one | - | - |
-//! | sockets before their first message, per address | 4, and one per connected peer | `max_handshakes_per_address` | the socket is closed |
+//! | sockets before their decision, per address | 4, and one per connected peer | `max_handshakes_per_address` | the socket is closed |
 //! | handshakes per address | 4 | `max_handshakes_per_address` | the socket is closed |
 //! | first message and handshake | 10 s | `handshake_timeout` | closed |
 //! | first message that is a `createstrm` | 4 KiB | - | handled as another message |
@@ -227,7 +228,7 @@
 //! | concurrent rejections by `reject` | 16 | `max_capacity_rejects` | further sockets are closed |
 //! | pause before a failed bind is retried | 10 s | `bind_retry` | - |
 //! | second stream that waits for the handshake of its peer | 5 s | - | the second stream is refused |
-//! | rejected `createstrm` | 1 s | - | closed |
+//! | time for a peer to read the `reject` of its `createstrm` | 1 s | - | the socket is closed |
 //!
 //! With more than 8 stalled handshakes, the times of the second row become shorter, down to 25 ms
 //! and 500 ms.
@@ -336,7 +337,7 @@
 //! Each stream and each accepted socket has one thread and one descriptor. A manager has at most
 //! `max_connections` first streams, `max_connections` second streams, `max_handshakes` sockets
 //! before their decision, and `max_capacity_rejects` connections that are being rejected. At most
-//! three further sockets are accepted, but wait for their thread.
+//! three further accepted sockets wait without a thread.
 //!
 //! [`BlockReaderAbandoned`]: crate::session::DisconnectReason::BlockReaderAbandoned
 //! [`BlockReader`]: crate::connection::BlockReader

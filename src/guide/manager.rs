@@ -114,7 +114,9 @@
 //! An inbound socket is admitted in two steps:
 //!
 //! 1. When it is accepted: sockets from banned addresses are closed at once. Handshakes, and sockets
-//!    that have sent no message, are limited to 64 in total, 4 per address, and 10 s each. If there
+//!    without a decision, are limited to 64 in total. An address may have 4 handshakes, 4 such
+//!    sockets, and one more socket for each of its connected peers. First message and handshake may
+//!    take 10 s together. If there
 //!    are 64, the oldest stalled one is closed: by default after 500 ms without data, or sooner
 //!    under load. Until then, new connections wait in the kernel.
 //! 2. When its first message has arrived: a second stream belongs to its peer and counts toward no

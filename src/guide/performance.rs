@@ -1,8 +1,9 @@
 //! Benchmark results, and the commands that reproduce them.
 //!
 //! All results were measured on two cores of an AMD EPYC. Each row compares the library with a
-//! baseline: a minimal implementation, a limit, or another library. Both ran in the same process,
-//! in alternating rounds of a few hundredths of a second. The ratio is the median of all rounds.
+//! baseline: a minimal implementation, a limit, or another program. Both ran in turns, in the same
+//! process unless the section states otherwise. The ratio is the median of all rounds. It may
+//! differ from the ratio of both results, which are medians of their own.
 //!
 //! If a ratio is above 1, this library is faster. For round trips, memory and durations, the ratio
 //! is the value of this library divided by the baseline, so a lower ratio is better.

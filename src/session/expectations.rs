@@ -4,6 +4,7 @@
 //! | --- | --- | --- |
 //! | of an open request | until the request ends | a large payload is kept |
 //! | of a `getdata`, `getblocktxn` or `gethdrsen` of the application | until it arrives, for 30 to 60 minutes | a large payload is kept |
+//! | blocks that the peer announces without a request, after `sendcmpct` or `sendhdrsen` | until the connection ends | a large payload is kept |
 //! | of a request that ended without it | until it arrives, for 30 to 60 minutes | a payload above the limit of its command is discarded |
 //!
 //! The request table of a connection knows its open requests. A message of the application has no

@@ -62,8 +62,8 @@ pub struct PayloadLimits {
     /// The maximum unrequested payload that is kept in memory, in bytes. Defaults to 1 MiB.
     ///
     /// It applies to `block`, `cmpctblock`, `blocktxn`, `hdrsen`, `tx` and `datareftx` if they are
-    /// unrequested or late, see [`ExpectedPayloads`], and to `dsdetected`. Most other commands have lower limits:
-    /// see [`kept_limit`](Self::kept_limit). Values above `buffered` have no effect.
+    /// unrequested or late, see [`ExpectedPayloads`], and to `dsdetected`. Most other commands have
+    /// lower limits: see [`kept_limit`](Self::kept_limit). Values above `buffered` have no effect.
     pub unrequested: u64,
     /// The maximum of all other limits except that of `protoconf`, in bytes. Defaults to
     /// `u64::MAX`, which means none.
