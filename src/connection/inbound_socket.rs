@@ -220,10 +220,6 @@ impl InboundConnection<'_> {
         &mut self.options
     }
 
-    pub(crate) fn set_options(&mut self, options: Box<PeerConnectionOptions>) {
-        self.options = options;
-    }
-
     /// Starts the connection. `ConnectionEstablished` is emitted after the callback.
     ///
     /// Does not block.

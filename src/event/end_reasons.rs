@@ -16,8 +16,13 @@ pub enum InboundRejectReason {
     AddressLimit,
     /// The address of the peer has reached its maximum number of pending handshakes.
     HandshakeLimit,
-    /// A limit is reached: that of connections and that of peers that may receive a `reject` at
-    /// once, or that of handshakes, and a newer socket replaced this one.
+    /// The socket did not become a connection for one of these reasons:
+    ///
+    /// - The connection limit is reached, and so is the number of peers that may receive a `reject`
+    ///   at once.
+    /// - The handshake limit is reached, and a newer socket replaced it.
+    /// - It waited 10 s for a slot, or ended while no slot was free.
+    /// - It was closed after its admission, before the connection started.
     Capacity,
     /// The peer requested a second stream in an invalid way. It received a `reject`.
     StreamRejected,

@@ -218,10 +218,10 @@ pub struct ManagerConfig {
 /// # Second streams
 ///
 /// A connected peer opens another TCP connection for its second stream. Only the first message
-/// shows that a socket is a second stream. Until then it counts toward
+/// shows that a socket is a second stream. Until it is a stream or a connection, it counts toward
 /// [`max_handshakes`](Self::max_handshakes) and
 /// [`max_handshakes_per_address`](Self::max_handshakes_per_address). A second stream counts toward
-/// no limit, and a socket that is none is admitted as a connection.
+/// no limit. Every other socket requests admission as a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
@@ -254,8 +254,8 @@ pub struct ListenerConfig {
     /// If an update changes it after a failure, the bind is repeated at once.
     #[cfg_attr(feature = "serde", serde(with = "crate::serde_util::seconds"))]
     pub bind_retry: Duration,
-    /// The maximum number of inbound connections in their handshake, and of sockets that have sent
-    /// no message. Defaults to 64. Must be at least 1. Such a socket has a thread, but no slot.
+    /// The maximum number of inbound connections in their handshake, and of sockets without
+    /// a decision. Defaults to 64. Must be at least 1. Such a socket has a thread, but no slot.
     ///
     /// If it is reached, a new socket waits until another one is stale, and replaces it. If
     /// handshakes occupy the last slots, a connection waits until one of them is stale. A
@@ -266,7 +266,7 @@ pub struct ListenerConfig {
     pub max_handshakes: usize,
     /// The maximum number of inbound handshakes of one address. Defaults to 4. Must be at least 1.
     ///
-    /// It also limits the sockets of the address that have sent no message. Each connected peer of
+    /// It also limits the sockets of the address without a decision. Each connected peer of
     /// the address raises this second limit by one, for its second stream.
     ///
     /// IPv6 addresses of one subnet of `bans.automatic_ipv6_prefix` bits count as one address. A

@@ -125,28 +125,25 @@ fn logger_on_own_thread_may_drop_handle() {
 }
 
 #[test]
-fn logger_on_own_thread_may_join_beside_others() {
-    run_in_own_process(
-        "panics::logger_on_own_thread_may_join_beside_others",
-        || {
-            let (Actor { handle, .. }, mut peer) = Actor::connected(&config());
-            let handle = Arc::new(handle);
-            let (done, joined) = bounded(2);
-            let (own, own_done) = (handle.clone(), done.clone());
-            at_record("connection closed", move || {
-                own.join();
-                own_done.send(()).unwrap();
-            });
-            thread::spawn(move || {
-                handle.join();
-                done.send(()).unwrap();
-            });
-            peer.close();
-            for _ in 0..2 {
-                joined.recv_timeout(DEADLINE).expect("join returns");
-            }
-        },
-    );
+fn logger_may_join_while_others_join() {
+    run_in_own_process("panics::logger_may_join_while_others_join", || {
+        let (Actor { handle, .. }, mut peer) = Actor::connected(&config());
+        let handle = Arc::new(handle);
+        let (done, joined) = bounded(2);
+        let (own, own_done) = (handle.clone(), done.clone());
+        at_record("connection closed", move || {
+            own.join();
+            own_done.send(()).unwrap();
+        });
+        thread::spawn(move || {
+            handle.join();
+            done.send(()).unwrap();
+        });
+        peer.close();
+        for _ in 0..2 {
+            joined.recv_timeout(DEADLINE).expect("join returns");
+        }
+    });
 }
 
 /// A visitor that panics at the header.

@@ -114,7 +114,7 @@ fn skipped_payload_uses_only_the_arrival_buffer() {
 }
 
 #[test]
-fn idle_peer_uses_4_kib_after_burst() {
+fn idle_peer_uses_1_kib_after_burst() {
     let mut bytes = Vec::new();
     while bytes.len() < 200_000 {
         encode_frame(MAGIC, &Message::Ping(Ping::new(7)), &mut bytes);

@@ -43,7 +43,7 @@ impl PeerStreams {
     }
 
     /// Returns whether data can be read from the data stream, or `false` without one.
-    pub(super) fn data_has_data(&self) -> bool {
+    pub(super) fn has_unread_data(&self) -> bool {
         let data = self.data.as_ref();
         data.is_some_and(|(stream, _)| stream.socket.has_data())
     }

@@ -11,7 +11,7 @@ use crate::manager::clock::Now;
 use crate::peers::{BanReason, PeerId, PeerRef, Subnet, address_group};
 use crate::session::{Direction, DisconnectReason};
 
-/// The minimum age at which a handshake is evicted for a new connection if there is no room for one.
+/// The minimum age at which a handshake is evicted for a new connection.
 ///
 /// An honest peer proceeds immediately. The minimum age therefore decreases as the number of
 /// stalled handshakes grows. Otherwise about a hundred of them would delay every new peer.
@@ -143,7 +143,7 @@ impl Plan {
     /// Decides on a socket that is no second stream, or again on one that is held.
     ///
     /// `has_ended` is set if the socket was closed, or its handshake timed out, before its first
-    /// message. No other connection makes room for it.
+    /// message. No connection is evicted for it.
     pub(in crate::manager) fn on_classified(
         &mut self,
         peer_id: PeerId,
@@ -302,8 +302,8 @@ impl Plan {
         self.links.insert(peer_id, link);
     }
 
-    /// Evicts a stale handshake, or with `with_sockets` also a stale socket, to make room for another
-    /// one. Returns when to decide again if no event occurs before.
+    /// Evicts a stale handshake, or with `with_sockets` also a stale socket, for a newer one.
+    /// Returns when to decide again if no event occurs before.
     ///
     /// The oldest one without a complete `version`, or the oldest of the others, is closed once it
     /// has reached the minimum age.
@@ -324,7 +324,7 @@ impl Plan {
         let (mut before, mut after) = (Vec::new(), Vec::new());
         for (peer_id, since, closing, has_version) in sockets.chain(handshakes) {
             if closing {
-                // One for one: the closing one makes room.
+                // Its end admits the next one. At most one is evicted at a time.
                 return None;
             }
             let kind = if has_version { &mut after } else { &mut before };

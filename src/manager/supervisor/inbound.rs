@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt::Display;
+use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,9 +14,9 @@ use super::ManagerSupervisor;
 use super::keeper::{LifeKeeper, LifeNews};
 use crate::connection::{
     ConnectionConfig, InboundConnection, InboundOutcome, InboundSocket, PeerConnectionActor,
-    PeerConnectionHandle, PeerConnectionOptions,
+    PeerConnectionHandle, PeerConnectionOptions, SlotGuard,
 };
-use crate::error::WithSources;
+use crate::error::{Error, WithSources};
 use crate::event::{ControlEvent, InboundRejectReason, LocalOperation};
 use crate::manager::ManagerConfig;
 use crate::manager::clock::Now;
@@ -32,7 +33,7 @@ const SLOT_GRACE: Duration = Duration::from_millis(50);
 /// become free first.
 const ADMISSION_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// An accepted socket that is held, because there is no room for another handshake.
+/// An accepted socket that is held, because the handshake limit is reached.
 pub(super) struct PendingInbound {
     peer_id: PeerId,
     stream: TcpStream,
@@ -54,10 +55,9 @@ pub(super) struct AdmissionRequest {
 
 /// The permission to start a connection.
 pub(super) struct AdmissionGrant {
-    options: Box<PeerConnectionOptions>,
     keeper: Box<LifeKeeper>,
-    /// Whether the peer is rejected for capacity.
-    over_capacity: bool,
+    /// The slot of the connection. `None` rejects the peer for capacity.
+    slot: Option<SlotGuard>,
 }
 
 /// The inbound connections that are being established.
@@ -181,7 +181,7 @@ impl SocketObserver {
     /// Requests admission from the supervisor, and starts the connection if it is granted.
     fn start(&mut self, mut connection: InboundConnection<'_>) {
         let (grant, granted) = bounded(1);
-        // Nobody decides once the supervisor has stopped.
+        // Fails once the supervisor has stopped. The request is then dropped.
         let _ = self.news.send(LifeNews::Classified(AdmissionRequest {
             peer_id: self.peer_id,
             has_ended: connection.has_ended(),
@@ -192,14 +192,12 @@ impl SocketObserver {
         let Some(grant) = connection.wait_for(&granted, ADMISSION_TIMEOUT) else {
             return;
         };
-        let AdmissionGrant {
-            options,
-            keeper,
-            over_capacity,
-        } = grant;
+        let AdmissionGrant { keeper, slot } = grant;
         let address = connection.peer_addr();
-        connection.set_options(options);
+        let over_capacity = slot.is_none();
+        connection.options_mut().slot = slot;
         if over_capacity {
+            self.update_config(connection.options_mut());
             if let Ok(handle) = connection.start_with(true, Some(keeper)) {
                 self.is_started = true;
                 count(&self.shared.counters.inbound_rejected_capacity);
@@ -320,9 +318,14 @@ impl ManagerSupervisor {
 
     /// Decides about all inbound sockets that wait for a decision.
     pub(super) fn admit_pending(&mut self, now: Now) {
-        // Decided first, because their connections leave room for another handshake.
+        // Decided first: a rejected or dropped request no longer counts toward the handshake limit.
         let mut requests = std::mem::take(&mut self.inbound.requests);
-        requests.retain_mut(|request| self.decide(request, now));
+        // While the oldest one waits for a slot, the others wait for it.
+        let mut must_wait = false;
+        requests.retain_mut(|request| {
+            must_wait = must_wait || self.decide(request, now);
+            must_wait
+        });
         self.inbound.requests = requests;
         let Some(mut pending) = self.inbound.pending.take() else {
             return;
@@ -360,6 +363,13 @@ impl ManagerSupervisor {
             Ok(socket) => {
                 self.inbound.sockets.insert(peer_id, socket);
             }
+            // The peer reset the connection before it was accepted. The end of the observer is ignored
+            // then.
+            Err(Error::Io { error, .. }) if error.kind == ErrorKind::NotConnected => {
+                let _ = self
+                    .plan
+                    .on_socket_over(peer_id, &SocketEnd::Closed, Now::read());
+            }
             Err(error) => self.on_not_spawned(peer_id, address, &WithSources(&error)),
         }
     }
@@ -383,17 +393,14 @@ impl ManagerSupervisor {
         let has_ended = request.has_ended;
         match self.plan.on_classified(peer_id, has_ended, &view, now) {
             Admission::Accept => match self.shared.slots.reserve() {
-                Some(slot) => {
-                    let mut grant = self.grant((peer_id, address), false);
-                    grant.options.slot = Some(slot);
-                    let _ = request.grant.send(grant);
+                Some(slot) => self.grant(request, address, Some(slot)),
+                None => {
+                    // The plan counts each holder of a slot, so this is a safeguard.
+                    let _ = self.plan.on_socket_over(peer_id, &SocketEnd::Closed, now);
+                    self.on_refused(address, InboundRejectReason::Capacity);
                 }
-                None => self.on_not_spawned(peer_id, address, &"no free connection slot"),
             },
-            Admission::RejectPolitely => {
-                let grant = self.grant((peer_id, address), true);
-                let _ = request.grant.send(grant);
-            }
+            Admission::RejectPolitely => self.grant(request, address, None),
             Admission::Drop(reason) => self.on_refused(address, reason),
             Admission::Defer(retry_at) => {
                 request.retry_at = retry_at;
@@ -403,12 +410,12 @@ impl ManagerSupervisor {
         false
     }
 
-    fn grant(&self, peer: (PeerId, SocketAddr), over_capacity: bool) -> AdmissionGrant {
-        AdmissionGrant {
-            options: Box::new(self.setup(peer.0, config(&self.shared.config()))),
-            keeper: self.keeper(peer, Direction::Inbound, Attachment::Candidate),
-            over_capacity,
-        }
+    /// Grants the admission. Without a slot, the peer is rejected for capacity.
+    fn grant(&self, request: &AdmissionRequest, address: SocketAddr, slot: Option<SlotGuard>) {
+        let peer = (request.peer_id, address);
+        let keeper = self.keeper(peer, Direction::Inbound, Attachment::Candidate);
+        // Fails if the socket was closed meanwhile.
+        let _ = request.grant.send(AdmissionGrant { keeper, slot });
     }
 
     /// Handles the end of a socket that has not become a connection.

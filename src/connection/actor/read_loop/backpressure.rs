@@ -25,7 +25,7 @@ impl ReadLoop<'_> {
         }
         // Timeouts are suspended while the data stream is not read, but pings must continue.
         self.peer.keep_alive(self.connection, now);
-        let has_data = || self.connection.streams().data_has_data();
+        let has_data = || self.connection.streams().has_unread_data();
         let data_read_until = self.connection.data_stream.read_until(now, has_data);
         let read_until = data_read_until.map_or(self.read_until, |data| data.min(self.read_until));
         let transfer = self.connection.streams().last_transfer();

@@ -21,7 +21,7 @@ fn accept(plan: &mut Plan, from: SocketAddr, now: Now) -> PeerId {
 }
 
 #[track_caller]
-fn let_in(plan: &mut Plan, from: SocketAddr, now: Now) -> PeerId {
+fn admit(plan: &mut Plan, from: SocketAddr, now: Now) -> PeerId {
     let (peer_id, admission) = ask(plan, from, &Blind, now);
     assert_eq!(admission, Admission::Accept);
     peer_id
@@ -29,7 +29,7 @@ fn let_in(plan: &mut Plan, from: SocketAddr, now: Now) -> PeerId {
 
 #[track_caller]
 fn connect(plan: &mut Plan, from: SocketAddr, now: Now) -> PeerId {
-    let peer_id = let_in(plan, from, now);
+    let peer_id = admit(plan, from, now);
     plan.on_connected(peer_id, &info(), now);
     peer_id
 }
@@ -101,7 +101,7 @@ fn handshake_does_not_block_socket_of_its_address() {
     config.listener.max_handshakes_per_address = 1;
     let mut plan = plan_of(config, Vec::new(), now);
     // The handshake may be complete already, and its event may still be queued.
-    let_in(&mut plan, from(1, 1), now);
+    admit(&mut plan, from(1, 1), now);
     accept(&mut plan, from(1, 2), now);
 }
 
@@ -205,7 +205,7 @@ fn oldest_silent_socket_is_evicted_when_table_is_full() {
     let mut config = config();
     config.listener.max_handshakes = 3;
     let mut plan = plan_of(config, Vec::new(), now);
-    let handshake = let_in(&mut plan, from(1, 1), now);
+    let handshake = admit(&mut plan, from(1, 1), now);
     let silent = accept(&mut plan, from(2, 1), later(now, SECOND / 10));
     accept(&mut plan, from(3, 1), later(now, SECOND / 5));
     let has_version = |peer_id| peer_id == handshake;
@@ -269,7 +269,7 @@ fn candidate_waits_for_slot_of_stale_handshake() {
     (config.max_connections, config.min_outbound) = (1, 0);
     config.target_connections = 0;
     let mut plan = plan_of(config, Vec::new(), now);
-    let stalled = let_in(&mut plan, from(1, 1), now);
+    let stalled = admit(&mut plan, from(1, 1), now);
     let candidate = accept(&mut plan, from(2, 1), now);
     let other = accept(&mut plan, from(3, 1), now);
     let decide = |plan: &mut Plan, peer_id, now| plan.on_classified(peer_id, false, &Blind, now);
@@ -307,7 +307,7 @@ fn ended_socket_takes_no_slot_of_others() {
 fn admitted_connection_that_never_started_is_reported() {
     let now = begin();
     let mut plan = plan_of(config(), Vec::new(), now);
-    let admitted = let_in(&mut plan, from(1, 1), now);
+    let admitted = admit(&mut plan, from(1, 1), now);
     let capacity = InboundRejectReason::Capacity;
     assert_eq!(
         plan.on_socket_over(admitted, &SocketEnd::Closed, now),
@@ -404,7 +404,7 @@ fn stream_of_other_address_is_banned() {
 /// Asserts that the ban was emitted, and that a further socket of the address is refused.
 #[track_caller]
 fn assert_banned(plan: &mut Plan, thief: PeerId, address: IpAddr, now: Now) {
-    let told = actions(plan, now)
+    let banned = actions(plan, now)
         .into_iter()
         .find_map(|action| match action {
             Action::Tell(event) => match *event {
@@ -413,7 +413,7 @@ fn assert_banned(plan: &mut Plan, thief: PeerId, address: IpAddr, now: Now) {
             },
             _ => None,
         });
-    let (peer, ban) = told.expect("a ban");
+    let (peer, ban) = banned.expect("a ban");
     let peer = peer.map(|peer| (peer.peer_id, peer.address.ip()));
     assert_eq!(peer, Some((thief, address)));
     assert_eq!(ban.reason, BanReason::StreamAddressMismatch);
