@@ -56,6 +56,18 @@ impl<T> Shared<T> {
         sender.take().is_some()
     }
 
+    /// Ends the queue and discards all events. Returns their number, or `None` if it was not open.
+    ///
+    /// The reason is set last, so that nothing is received once it is visible.
+    fn close_and_clear(&self, reason: SubscriptionEndReason) -> Option<u64> {
+        let mut sender = self.sender.write();
+        let open = sender.take()?;
+        let lost = self.clear();
+        let _ = self.end.set(reason);
+        drop(open);
+        Some(lost)
+    }
+
     /// Discards all events. Returns their number.
     fn clear(&self) -> u64 {
         self.receiver.try_iter().fold(0, |events, _| events + 1)
@@ -138,9 +150,10 @@ impl<T> EventSender<T> {
         self.0.close(Some(reason))
     }
 
-    /// Discards all pending events. Returns their number.
-    pub(super) fn clear(&self) -> u64 {
-        self.0.clear()
+    /// Ends the subscription and discards all pending events. Returns their number, or `None` if
+    /// the subscription was not active.
+    pub(super) fn end_and_clear(&self, reason: SubscriptionEndReason) -> Option<u64> {
+        self.0.close_and_clear(reason)
     }
 }
 
@@ -251,11 +264,25 @@ mod tests {
         let waiting = receiver.clone();
         sender.push(1).unwrap();
         sender.push(2).unwrap();
-        assert!(sender.end(TooSlow));
+        assert_eq!(sender.end_and_clear(TooSlow), Some(2));
         assert!(!sender.end(Shutdown));
-        assert_eq!(sender.clear(), 2);
         assert_eq!(receiver.try_recv(), Err(TryRecvError::Ended(TooSlow)));
         assert_eq!(waiting.recv(), Err(RecvError { reason: TooSlow }));
+    }
+
+    #[test]
+    fn cleared_queue_returns_no_event_after_reason() {
+        for _ in 0..500 {
+            let (sender, receiver) = event_queue();
+            (0..100).for_each(|number| sender.push(number).unwrap());
+            thread::scope(|scope| {
+                scope.spawn(|| sender.end_and_clear(TooSlow));
+                while receiver.end_reason().is_none() {
+                    std::hint::spin_loop();
+                }
+                assert_eq!(receiver.recv(), Err(RecvError { reason: TooSlow }));
+            });
+        }
     }
 
     #[test]

@@ -128,10 +128,9 @@ impl SubscriptionRegistry {
     ) {
         self.remove(subscription);
         let reason = SubscriptionEndReason::TooSlow;
-        if !subscription.end(reason) {
+        let Some(lost) = subscription.end_and_clear(reason) else {
             return;
-        }
-        let lost = subscription.clear();
+        };
         let name = subscription.name();
         let text = format_args!("subscription {name} {cause}, dropping {lost} events");
         subscription.log(Level::Warn).write(text);

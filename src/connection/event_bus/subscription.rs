@@ -203,10 +203,12 @@ impl Subscription {
         with_queue!(self, queue => queue.end(reason))
     }
 
-    /// Discards all pending events. Returns the number of events that the receiver loses, with those
-    /// that were dropped before and not reported.
-    pub(super) fn clear(&self) -> u64 {
-        with_queue!(self, queue => queue.clear()) + self.missed.swap(0, Relaxed)
+    /// Ends the subscription and discards all pending events. Returns the number of events that the
+    /// receiver loses, with those that were dropped before and not reported, or `None` if the
+    /// subscription was not active.
+    pub(super) fn end_and_clear(&self, reason: SubscriptionEndReason) -> Option<u64> {
+        let lost = with_queue!(self, queue => queue.end_and_clear(reason))?;
+        Some(lost + self.missed.swap(0, Relaxed))
     }
 
     /// Checks a receiver that may delay a stream. Returns the time at which the subscription must
