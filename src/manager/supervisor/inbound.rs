@@ -363,8 +363,8 @@ impl ManagerSupervisor {
             Ok(socket) => {
                 self.inbound.sockets.insert(peer_id, socket);
             }
-            // The peer reset the connection before it was accepted. The end of the observer is ignored
-            // then.
+            // The peer reset the connection before it was accepted. The plan ignores the end that the
+            // dropped observer reports.
             Err(Error::Io { error, .. }) if error.kind == ErrorKind::NotConnected => {
                 let _ = self
                     .plan
