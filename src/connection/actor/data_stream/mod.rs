@@ -98,6 +98,8 @@ fn read(
         }
     };
     let (config, config_version) = peer.config();
+    // It may have been replaced since the stream was created.
+    stream.outbox.update_config(&config);
     let (limits, expected) = {
         let session = connection.session();
         (session.limits(), session.expected_payloads())
