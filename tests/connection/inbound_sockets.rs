@@ -171,15 +171,15 @@ fn handshake_timeout_starts_when_socket_is_accepted() {
 #[test]
 fn duration_of_callback_is_not_part_of_handshake() {
     let config = with_handshake_timeout(Duration::from_millis(400));
-    let (leave, left) = bounded::<()>(1);
+    let (release, released) = bounded::<()>(1);
     let mut accepted = accept_and(config.clone(), move |connection| {
-        let _ = left.recv();
+        let _ = released.recv();
         connection.start()
     });
     accepted.peer.send(version());
     // The timeout of a later socket shows that this one would be over as well.
     accept(config).expect_failure();
-    leave.send(()).unwrap();
+    release.send(()).unwrap();
     accepted.peer.expect("protoconf");
     accepted.peer.send(Message::Verack);
     accepted.peer.send(protoconf());
@@ -291,17 +291,17 @@ fn dropped_socket_reports_cancellation() {
 #[test]
 fn canceled_socket_starts_no_connection() {
     let (enter, entered) = bounded(1);
-    let (leave, left) = bounded::<()>(1);
+    let (release, released) = bounded::<()>(1);
     let accepted = accept_and(config(), move |connection| {
         enter.send(()).unwrap();
-        let _ = left.recv();
+        let _ = released.recv();
         connection.start()
     });
     accepted.peer.send(version());
     entered.recv_timeout(DEADLINE).unwrap();
     accepted.socket.cancel();
     assert!(accepted.socket.is_pending());
-    leave.send(()).unwrap();
+    release.send(()).unwrap();
     let started = accepted.started.recv_timeout(DEADLINE).unwrap();
     let Err(Error::Disconnected { reason, .. }) = started else {
         panic!("{started:?}");

@@ -13,7 +13,7 @@ use test_support::raw_peer::{DEADLINE, RawPeer, wait_until};
 use uuid::Uuid;
 
 use crate::harness::{
-    Became, Newcomer, Owner, Peer, config, expect_reject, greeting, message, request,
+    Owner, Peer, SocketOutcome, SocketUnderTest, config, expect_reject, greeting, message, request,
 };
 
 /// The maximum time for the end of a connection after a disconnect.
@@ -21,11 +21,11 @@ const PROMPT: Duration = Duration::from_secs(1);
 
 /// Creates a peer that knows its association and has sent no `verack`. Its request for a second
 /// stream is read.
-fn early(owner: &Owner) -> (Peer, RawPeer, Newcomer) {
-    let (mut general, newcomer) = owner.dialed();
+fn early(owner: &Owner) -> (Peer, RawPeer, SocketUnderTest) {
+    let (mut general, accepted) = owner.dialed();
     let id = Uuid::new_v4();
     general.send(greeting(id).0);
-    let handle = newcomer.connection();
+    let handle = accepted.connection();
     general.expect("protoconf");
     let peer = Peer {
         general,
@@ -33,20 +33,20 @@ fn early(owner: &Owner) -> (Peer, RawPeer, Newcomer) {
         handle,
         id,
     };
-    let (data1, newcomer) = ask(owner, &peer, 1);
-    (peer, data1, newcomer)
+    let (data1, accepted) = ask(owner, &peer, 1);
+    (peer, data1, accepted)
 }
 
 /// Requests its second stream, and waits until this many requests were read.
-fn ask(owner: &Owner, peer: &Peer, requests: u64) -> (RawPeer, Newcomer) {
-    let (data1, newcomer) = owner.dialed();
+fn ask(owner: &Owner, peer: &Peer, requests: u64) -> (RawPeer, SocketUnderTest) {
+    let (data1, accepted) = owner.dialed();
     data1.send(request(peer.id));
     wait_until("the request was read", || {
         let streams = peer.handle.statistics().streams;
         let data1 = streams.iter().find(|one| one.stream == StreamType::Data1);
         data1.is_some_and(|data1| data1.traffic.messages_received == requests)
     });
-    (data1, newcomer)
+    (data1, accepted)
 }
 
 fn end_handshake(peer: &Peer) {
@@ -58,7 +58,7 @@ fn end_handshake(peer: &Peer) {
 #[test]
 fn early_stream_request_waits_for_handshake() {
     let owner = Owner::new(config());
-    let (mut peer, mut data1, newcomer) = early(&owner);
+    let (mut peer, mut data1, accepted) = early(&owner);
     data1.send(message(1));
     end_handshake(&peer);
     assert!(matches!(data1.next_message(), Message::StreamAck(_)));
@@ -67,7 +67,10 @@ fn early_stream_request_waits_for_handshake() {
         (event.peer_id, &*event.message),
         (peer.handle.peer_id(), &message(1))
     );
-    assert_eq!(newcomer.outcome(), Became::Stream(peer.handle.peer_id()));
+    assert_eq!(
+        accepted.outcome(),
+        SocketOutcome::Stream(peer.handle.peer_id())
+    );
     peer.data1 = Some(data1);
     peer.is_well();
     let told: Vec<_> = owner.control.try_iter().map(Result::unwrap).collect();
@@ -82,9 +85,9 @@ fn early_stream_request_waits_for_handshake() {
 #[test]
 fn early_stream_request_can_be_canceled() {
     let owner = Owner::new(config());
-    let (mut peer, data1, newcomer) = early(&owner);
+    let (mut peer, data1, accepted) = early(&owner);
     let began = Instant::now();
-    drop(newcomer);
+    drop(accepted);
     assert!(began.elapsed() < PROMPT, "{:?}", began.elapsed());
     assert!(data1.read_to_end().is_empty());
     assert_eq!(owner.slots.count(), 1);
@@ -97,15 +100,15 @@ fn early_stream_request_can_be_canceled() {
 #[test]
 fn closed_peer_rejects_early_stream_request() {
     let owner = Owner::new(config());
-    let (mut peer, mut data1, newcomer) = early(&owner);
+    let (mut peer, mut data1, accepted) = early(&owner);
     peer.general.close();
     peer.handle.join();
     let began = Instant::now();
     let reject = expect_reject(&mut data1);
     assert_eq!(reject.code, RejectCode::STREAM_SETUP);
     assert_eq!(reject.reason, "No node found with association ID");
-    let refused = Became::Rejected(DisconnectReason::StreamRefused);
-    assert_eq!(newcomer.outcome(), refused);
+    let refused = SocketOutcome::Rejected(DisconnectReason::StreamRefused);
+    assert_eq!(accepted.outcome(), refused);
     assert!(began.elapsed() < PROMPT, "{:?}", began.elapsed());
     assert_eq!((owner.slots.count(), owner.associations.len()), (0, 0));
 }
@@ -113,10 +116,10 @@ fn closed_peer_rejects_early_stream_request() {
 #[test]
 fn early_stream_request_closed_meanwhile_ends_peer() {
     let owner = Owner::new(config());
-    let (peer, mut data1, newcomer) = early(&owner);
+    let (peer, mut data1, accepted) = early(&owner);
     data1.close();
     end_handshake(&peer);
-    newcomer.socket.join();
+    accepted.socket.join();
     let reason = owner.expect_end(&peer);
     // Our `streamack` may have been unread.
     let cut = [
@@ -131,12 +134,12 @@ fn early_stream_request_closed_meanwhile_ends_peer() {
 fn stream_request_and_end_of_handshake_may_race() {
     let owner = Owner::new(config());
     for round in 0..40 {
-        let (mut general, newcomer) = owner.dialed();
+        let (mut general, accepted) = owner.dialed();
         let (mut data1, stream) = owner.dialed();
         let id = Uuid::new_v4();
         let (version, protoconf) = greeting(id);
         general.send(version);
-        let handle = newcomer.connection();
+        let handle = accepted.connection();
         let first = handle.peer_id();
         general.expect("protoconf");
         let start = Barrier::new(2);
@@ -154,7 +157,7 @@ fn stream_request_and_end_of_handshake_may_race() {
             matches!(answer, Message::StreamAck(_)),
             "{round}: {answer:?}"
         );
-        assert_eq!(stream.outcome(), Became::Stream(first));
+        assert_eq!(stream.outcome(), SocketOutcome::Stream(first));
         owner.wait_for("the second stream", |event| {
             matches!(event, ControlEvent::StreamOpened { peer_id, .. } if *peer_id == first)
         });
@@ -197,8 +200,8 @@ fn stream_request_and_end_of_peer_may_race() {
         drop(data1.read_to_end());
         drop(data1);
         match stream.outcome() {
-            Became::Stream(peer_id) => assert_eq!(peer_id, handle.peer_id()),
-            Became::Rejected(reason) => assert_eq!(reason, DisconnectReason::StreamRefused),
+            SocketOutcome::Stream(peer_id) => assert_eq!(peer_id, handle.peer_id()),
+            SocketOutcome::Rejected(reason) => assert_eq!(reason, DisconnectReason::StreamRefused),
             other => panic!("{round}: {other:?}"),
         }
         handle.join();
@@ -231,9 +234,9 @@ fn flood() {
             raw.send(request(Uuid::new_v4()));
         }
         peer.is_well();
-        for (mut raw, newcomer) in many {
+        for (mut raw, accepted) in many {
             expect_reject(&mut raw);
-            newcomer.socket.join();
+            accepted.socket.join();
         }
     }
     expect_threads_of_one_peer();

@@ -81,34 +81,34 @@ impl Owner {
 
     /// Accepts the next socket.
     #[track_caller]
-    pub(crate) fn accept(&self) -> Newcomer {
+    pub(crate) fn accept(&self) -> SocketUnderTest {
         let tcp = self.listener.accept_tcp();
         let (sender, outcomes) = bounded(1);
         let socket = PeerConnectionActor::accept(tcp, self.setup(), move |outcome| {
             let _ = sender.send(match outcome {
                 InboundOutcome::Connection(connection) => {
-                    Became::Connection(connection.start().unwrap())
+                    SocketOutcome::Connection(connection.start().unwrap())
                 }
-                InboundOutcome::Stream(peer) => Became::Stream(peer.peer_id),
-                InboundOutcome::StreamRejected(reason) => Became::Rejected(reason),
-                InboundOutcome::Canceled => Became::Canceled,
+                InboundOutcome::Stream(peer) => SocketOutcome::Stream(peer.peer_id),
+                InboundOutcome::StreamRejected(reason) => SocketOutcome::Rejected(reason),
+                InboundOutcome::Canceled => SocketOutcome::Canceled,
                 other => panic!("{other:?}"),
             });
         });
         let socket = socket.unwrap();
-        Newcomer { socket, outcomes }
+        SocketUnderTest { socket, outcomes }
     }
 
     /// Dials the owner. Returns the scripted peer and the accepted socket.
     #[track_caller]
-    pub(crate) fn dialed(&self) -> (RawPeer, Newcomer) {
+    pub(crate) fn dialed(&self) -> (RawPeer, SocketUnderTest) {
         let raw = RawPeer::dial(self.address());
         (raw, self.accept())
     }
 
     /// Like [`Self::dialed`], from another address of loopback.
     #[track_caller]
-    pub(crate) fn dialed_from(&self, from: [u8; 4]) -> (RawPeer, Newcomer) {
+    pub(crate) fn dialed_from(&self, from: [u8; 4]) -> (RawPeer, SocketUnderTest) {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         let from = SocketAddr::from((Ipv4Addr::from(from), 0));
         socket.bind(&from.into()).unwrap();
@@ -127,7 +127,7 @@ impl Owner {
     /// Like [`Self::peer`], with this `version`.
     #[track_caller]
     fn peer_as(&self, version: Version) -> Peer {
-        let (general, newcomer) = self.dialed();
+        let (general, accepted) = self.dialed();
         let id = Uuid::new_v4();
         let version = Version {
             association_id: Some(AssociationId::Uuid(id)),
@@ -135,7 +135,7 @@ impl Owner {
         };
         let protoconf = both_policies();
         general.send(version);
-        let handle = newcomer.connection();
+        let handle = accepted.connection();
         general.send(Message::Verack);
         general.send(protoconf);
         let mut peer = Peer {
@@ -167,10 +167,13 @@ impl Owner {
     #[track_caller]
     pub(crate) fn peer_with_two_as(&self, version: Version) -> Peer {
         let mut peer = self.peer_as(version);
-        let (mut data1, newcomer) = self.dialed();
+        let (mut data1, accepted) = self.dialed();
         data1.send(request(peer.id));
         assert!(matches!(data1.next_message(), Message::StreamAck(_)));
-        assert_eq!(newcomer.outcome(), Became::Stream(peer.handle.peer_id()));
+        assert_eq!(
+            accepted.outcome(),
+            SocketOutcome::Stream(peer.handle.peer_id())
+        );
         peer.data1 = Some(data1);
         self.wait_for("the second stream", |event| {
             matches!(event, ControlEvent::StreamOpened { .. })
@@ -227,38 +230,38 @@ pub(crate) fn wait_for(
 }
 
 /// An accepted socket.
-pub(crate) struct Newcomer {
+pub(crate) struct SocketUnderTest {
     pub(crate) socket: InboundSocket,
-    outcomes: Receiver<Became>,
+    outcomes: Receiver<SocketOutcome>,
 }
 
 /// The outcome of an accepted socket.
 #[derive(Debug)]
-pub(crate) enum Became {
+pub(crate) enum SocketOutcome {
     Connection(PeerConnectionHandle),
     Stream(PeerId),
     Rejected(DisconnectReason),
     Canceled,
 }
 
-impl PartialEq for Became {
+impl PartialEq for SocketOutcome {
     fn eq(&self, other: &Self) -> bool {
         match (self, other) {
-            (Became::Connection(one), Became::Connection(other)) => {
+            (SocketOutcome::Connection(one), SocketOutcome::Connection(other)) => {
                 one.peer_id() == other.peer_id()
             }
-            (Became::Stream(one), Became::Stream(other)) => one == other,
-            (Became::Rejected(one), Became::Rejected(other)) => one == other,
-            (Became::Canceled, Became::Canceled) => true,
+            (SocketOutcome::Stream(one), SocketOutcome::Stream(other)) => one == other,
+            (SocketOutcome::Rejected(one), SocketOutcome::Rejected(other)) => one == other,
+            (SocketOutcome::Canceled, SocketOutcome::Canceled) => true,
             _ => false,
         }
     }
 }
 
-impl Newcomer {
+impl SocketUnderTest {
     /// Waits for the outcome of the socket.
     #[track_caller]
-    pub(crate) fn outcome(&self) -> Became {
+    pub(crate) fn outcome(&self) -> SocketOutcome {
         let outcome = self.outcomes.recv_timeout(DEADLINE);
         self.socket.join();
         outcome.expect("an outcome")
@@ -268,7 +271,7 @@ impl Newcomer {
     #[track_caller]
     pub(crate) fn connection(&self) -> PeerConnectionHandle {
         match self.outcome() {
-            Became::Connection(handle) => handle,
+            SocketOutcome::Connection(handle) => handle,
             other => panic!("{other:?}"),
         }
     }

@@ -8,7 +8,7 @@ use bsv_p2p::wire::{
 use test_support::raw_peer::{DEADLINE, RawPeer, version, wait_until};
 use uuid::Uuid;
 
-use crate::harness::{Became, Owner, Peer, config, expect_reject, message, request};
+use crate::harness::{Owner, Peer, SocketOutcome, config, expect_reject, message, request};
 
 /// Returns a request with this byte as its stream type.
 fn of_type(id: Uuid, byte: u8) -> Vec<u8> {
@@ -35,7 +35,7 @@ fn send_createstrm(peer: &RawPeer, payload: Vec<u8>) {
 /// continues.
 #[track_caller]
 fn assert_refused(owner: &Owner, peer: &mut Peer, payload: Vec<u8>, text: &str) {
-    let (mut raw, newcomer) = owner.dialed();
+    let (mut raw, accepted) = owner.dialed();
     send_createstrm(&raw, payload);
     let reject = expect_reject(&mut raw);
     assert_eq!(reject.message, "createstrm");
@@ -44,8 +44,8 @@ fn assert_refused(owner: &Owner, peer: &mut Peer, payload: Vec<u8>, text: &str) 
         reject.reason.to_string().starts_with(text),
         "{reject}, {text}"
     );
-    let refused = Became::Rejected(DisconnectReason::StreamRefused);
-    assert_eq!(newcomer.outcome(), refused);
+    let refused = SocketOutcome::Rejected(DisconnectReason::StreamRefused);
+    assert_eq!(accepted.outcome(), refused);
     assert_eq!(owner.slots.count(), 1);
     peer.is_well();
 }
@@ -99,9 +99,9 @@ fn invalid_stream_request_is_rejected_like_the_node() {
 fn connection_that_received_version_becomes_no_stream() {
     let owner = Owner::new(config());
     let mut peer = owner.peer();
-    let (mut raw, newcomer) = owner.dialed();
+    let (mut raw, accepted) = owner.dialed();
     raw.send(version());
-    let connection = newcomer.connection();
+    let connection = accepted.connection();
     raw.expect("protoconf");
     raw.send(request(peer.id));
     let Message::Reject(reject) = raw.expect("reject") else {
@@ -125,13 +125,13 @@ fn connection_that_received_version_becomes_no_stream() {
 fn stream_request_from_other_address_is_banned() {
     let owner = Owner::new(config());
     let mut peer = owner.peer();
-    let (mut thief, newcomer) = owner.dialed_from([127, 0, 0, 2]);
+    let (mut thief, accepted) = owner.dialed_from([127, 0, 0, 2]);
     thief.send(request(peer.id));
     let reject = expect_reject(&mut thief);
     assert_eq!(reject.code, RejectCode::STREAM_SETUP);
     let text = "Attempt to move stream between peers with different IPs";
     assert!(reject.reason.to_string().starts_with(text), "{reject}");
-    let Became::Rejected(reason) = newcomer.outcome() else {
+    let SocketOutcome::Rejected(reason) = accepted.outcome() else {
         panic!("a rejected request");
     };
     assert_eq!(reason, DisconnectReason::StreamAddressMismatch);
@@ -149,9 +149,9 @@ fn many_stream_requests_leave_nothing_behind() {
         for (raw, _) in &many {
             raw.send(request(Uuid::new_v4()));
         }
-        for (mut raw, newcomer) in many {
+        for (mut raw, accepted) in many {
             assert_eq!(expect_reject(&mut raw).code, RejectCode::STREAM_SETUP);
-            newcomer.socket.join();
+            accepted.socket.join();
         }
         assert_eq!(owner.slots.count(), 1, "round {round}");
     }
@@ -197,7 +197,7 @@ fn one_of_two_concurrent_stream_requests_succeeds() {
 fn messages_after_stream_request_are_not_lost() {
     let owner = Owner::new(config());
     let mut peer = owner.peer();
-    let (mut data1, newcomer) = owner.dialed();
+    let (mut data1, accepted) = owner.dialed();
     let mut bytes = test_support::raw_peer::frame(&request(peer.id).into());
     for number in 0..50 {
         bytes.extend(test_support::raw_peer::frame(&message(number)));
@@ -216,7 +216,10 @@ fn messages_after_stream_request_are_not_lost() {
         assert_eq!(*event.message, message(number));
         assert_eq!(event.peer_id, peer.handle.peer_id());
     }
-    assert_eq!(newcomer.outcome(), Became::Stream(peer.handle.peer_id()));
+    assert_eq!(
+        accepted.outcome(),
+        SocketOutcome::Stream(peer.handle.peer_id())
+    );
     peer.data1 = Some(data1);
     peer.is_well();
 }
@@ -226,10 +229,10 @@ fn policy_without_second_stream_sends_on_first() {
     for policy in ["", "Default"] {
         let owner = Owner::new(config());
         let mut peer = owner.peer();
-        let (mut data1, newcomer) = owner.dialed();
+        let (mut data1, accepted) = owner.dialed();
         send_createstrm(&data1, with_policy(peer.id, policy));
         assert!(matches!(data1.next_message(), Message::StreamAck(_)));
-        newcomer.socket.join();
+        accepted.socket.join();
         // Its messages are still read.
         data1.send(message(1));
         let event = owner.messages.recv_timeout(DEADLINE).unwrap();
@@ -245,10 +248,13 @@ fn policy_without_second_stream_sends_on_first() {
 fn attached_connection_emits_no_events() {
     let owner = Owner::new(config());
     let peer = owner.peer();
-    let (mut data1, newcomer) = owner.dialed();
+    let (mut data1, accepted) = owner.dialed();
     data1.send(request(peer.id));
     assert!(matches!(data1.next_message(), Message::StreamAck(_)));
-    assert_eq!(newcomer.outcome(), Became::Stream(peer.handle.peer_id()));
+    assert_eq!(
+        accepted.outcome(),
+        SocketOutcome::Stream(peer.handle.peer_id())
+    );
     assert_eq!(owner.slots.count(), 1);
     let opened = owner.control.recv_timeout(DEADLINE).unwrap();
     let ControlEvent::StreamOpened { peer_id, .. } = opened else {

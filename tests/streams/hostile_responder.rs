@@ -112,7 +112,7 @@ impl Dialed {
         self.handle.send(message(2), DEADLINE).unwrap();
         assert_eq!(self.general.expect("test"), message(2));
         assert_eq!(self.handle.statistics().stream_policy, None);
-        assert_eq!(self.control.try_iter().count(), 0, "told once");
+        assert_eq!(self.control.try_iter().count(), 0, "reported once");
         self.handle.disconnect();
         assert_eq!(self.general.rest(), []);
         self.handle.join();

@@ -74,8 +74,8 @@ fn assert_attack_fails(commands: &[&'static str], has_two_streams: bool) {
     }
     honest.is_well();
     honest.serves(2 * MEBIBYTE - 1000);
-    let mut newcomer = peer(&owner);
-    newcomer.is_well();
+    let mut accepted = peer(&owner);
+    accepted.is_well();
     honest.is_well();
     assert_eq!(ends(&owner), []);
 }
@@ -128,14 +128,14 @@ fn stalled_payloads_end_before_honest_peer() {
         wait_until("its memory is reserved", || owner.memory.used() == all);
     }
     // Small messages and the first mebibyte of each peer need none of that memory.
-    let mut newcomer = owner.peer();
-    newcomer.is_well();
-    newcomer.serves(MEBIBYTE - 1000);
+    let mut accepted = owner.peer();
+    accepted.is_well();
+    accepted.serves(MEBIBYTE - 1000);
     honest.is_well();
     assert_eq!(ends(&owner), []);
     honest.serves(2 * MEBIBYTE - 1000);
     honest.is_well();
-    newcomer.is_well();
+    accepted.is_well();
     let ends = ends(&owner);
     let [(peer_id, reason)] = &ends[..] else {
         panic!("one peer should have ended: {ends:?}");

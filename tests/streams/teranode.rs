@@ -10,7 +10,7 @@ use test_support::raw_peer::{DEADLINE, RawPeer, frame};
 use uuid::Uuid;
 
 use crate::harness::{
-    Became, Owner, Peer, both_policies, config, greeting, message, request, wait_for,
+    Owner, Peer, SocketOutcome, both_policies, config, greeting, message, request, wait_for,
 };
 use crate::hostile_responder::{Dialed, ack, config_with_handshake_timeout};
 
@@ -172,7 +172,7 @@ fn assert_is_invalid_streamack(general: &mut RawPeer) {
 /// A Teranode dials, with everything that it sends before it reads our `version`.
 #[track_caller]
 fn dialing_teranode(owner: &Owner) -> Peer {
-    let (general, newcomer) = owner.dialed();
+    let (general, accepted) = owner.dialed();
     let id = Uuid::new_v4();
     let (version, protoconf) = greeting(id);
     general.send(Version {
@@ -183,7 +183,7 @@ fn dialing_teranode(owner: &Owner) -> Peer {
     let mut peer = Peer {
         general,
         data1: None,
-        handle: newcomer.connection(),
+        handle: accepted.connection(),
         id,
     };
     peer.general.expect("verack");
@@ -202,14 +202,17 @@ fn dialing_teranode(owner: &Owner) -> Peer {
 fn dialing_teranode_gets_streamack_first() {
     let owner = Owner::new(config());
     let mut peer = dialing_teranode(&owner);
-    let (mut data1, newcomer) = owner.dialed();
+    let (mut data1, accepted) = owner.dialed();
     data1.send(request(peer.id));
     let answer = StreamAck {
         association_id: AssociationId::Uuid(peer.id),
         stream_type: StreamType::Data1,
     };
     assert_eq!(data1.next_message(), answer.into());
-    assert_eq!(newcomer.outcome(), Became::Stream(peer.handle.peer_id()));
+    assert_eq!(
+        accepted.outcome(),
+        SocketOutcome::Stream(peer.handle.peer_id())
+    );
     owner.wait_for("the second stream", |event| {
         matches!(event, ControlEvent::StreamOpened { .. })
     });
@@ -249,9 +252,9 @@ fn streamack_to_listener_ends_connection() {
         stream_type: StreamType::Data1,
     };
     // As the first message. The handshake timeout is longer than the deadline of the read.
-    let (raw, newcomer) = owner.dialed();
+    let (raw, accepted) = owner.dialed();
     raw.send(answer());
-    let connection = newcomer.connection();
+    let connection = accepted.connection();
     assert!(raw.read_to_end().is_empty());
     connection.join();
     let end = owner.wait_for("the end", |event| {
