@@ -98,7 +98,8 @@ fn large_messages() -> Vec<u8> {
     messages.iter().flat_map(frame).collect()
 }
 
-/// At most a few MiB per peer.
+/// A peer has up to three payloads of 1.8 MiB at a time, received, decoded and queued, and 8 MiB of
+/// buffers are kept for all of them. That does not grow with the amount sent.
 #[test]
 fn ten_busy_peers_use_little_memory() {
     let mut served = Served::start(&listening());
@@ -110,7 +111,7 @@ fn ten_busy_peers_use_little_memory() {
                 scope.spawn(|| {
                     let peer = connected(address);
                     let mut sent = 0;
-                    while sent < 12 * MIB {
+                    while sent < 24 * MIB {
                         peer.send_bytes(&bytes);
                         sent += bytes.len();
                     }
@@ -120,8 +121,8 @@ fn ten_busy_peers_use_little_memory() {
             busy.map(|one| one.join().unwrap()).iter().sum::<usize>()
         })
     });
-    assert!(sent > 100 * MIB, "only {} MiB were sent", sent / MIB);
-    assert!(served.grown_kib() < 40 * 1024, "{:?}", served.most());
+    assert!(sent > 200 * MIB, "only {} MiB were sent", sent / MIB);
+    assert!(served.grown_kib() < 62 * 1024, "{:?}", served.most());
     served.expect_all_given_back(LEFT_KIB);
     served.finish();
 }
