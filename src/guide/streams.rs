@@ -66,6 +66,6 @@
 //!
 //! # Costs
 //!
-//! A second stream costs a socket, a thread and about 25 KiB of memory.
+//! A second stream costs a socket, a thread and about 18 KiB of memory.
 //! [`performance`](super::performance#two-streams) shows its effect on the duration of a
 //! transaction exchange.
